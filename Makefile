@@ -1,0 +1,43 @@
+# The index of this project's habits. `make` alone lists them.
+# What a target needs (virtual environment, Debian packages for tests) it sets up itself.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lab clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C ends it
+	@$(BIN)/dnsbridge demo
+
+test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part)
+	@tools/debian_packages.sh test
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(STAMP) ## lint, format, types, floors, module sizes
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted: $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/check_sizes.py
+
+bench: $(STAMP) ## cost of an answer next to unbound, about a minute (BENCH_ARGS='--rounds 9')
+	@tools/debian_packages.sh bench
+	@$(BIN)/python -m benchmarks.cluster_names $(BENCH_ARGS)
+
+lab: $(STAMP) ## a playground: the example cluster, and Knot DNS as the corporate DNS; Ctrl-C ends it
+	@tools/debian_packages.sh test
+	@$(BIN)/python tools/lab.py
+
+clean: ## remove all that make has made here
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@tools/make_venv.sh $(VENV)
+	@touch $@

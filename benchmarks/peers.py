@@ -1,0 +1,170 @@
+"""The servers that are measured: each writes its own configuration for the same names, starts, answers and stops.
+
+Dnsbridge   this project, manifests in a folder
+Unbound     local-data in a static local-zone, one thread
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from benchmarks.names import ZONE, Name, write_local_data, write_manifests
+
+ADDRESS = "127.0.0.1"
+START_SECONDS = 60
+
+
+class Failed(Exception):
+    """Something did not work, in one line: the benchmark has no result."""
+
+
+class Peer(ABC):
+    """A server under measurement: one process, pinned on one core, on a port of loopback."""
+
+    name: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / self.name
+        self.folder.mkdir()
+        self.port = free_port()
+        self._log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def configure(self, names: list[Name]) -> list[str]:
+        """Write what the server reads into its folder; the command that starts it in the foreground."""
+
+    def start(self, names: list[Name], core: int) -> None:
+        """Start the server on one core and wait until it answers the last name; raises Failed."""
+        command = self.configure(names)
+        with self._log.open("wb") as log:
+            # taskset rather than a preexec_fn: the affinity holds from the first instruction, and threads inherit it.
+            self._process = subprocess.Popen(
+                ["taskset", "--cpu-list", str(core), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while wrong := self.wrong_answer(names[-1]):
+            if self._process.poll() is not None:
+                raise Failed(f"{self.name} ended with status {self._process.returncode}: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name} was not ready after {START_SECONDS} s ({wrong}): {self._last_words()}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the server, if it runs."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def wrong_answer(self, name: Name) -> str:
+        """What is wrong with the answer for a name, in a few words; empty when it is right."""
+        query = dns.message.make_query(name.owner, dns.rdatatype.A)
+        try:
+            answer = dns.query.udp(query, ADDRESS, timeout=1, port=self.port)
+        except (OSError, dns.exception.DNSException) as error:
+            return f"{name.owner}: {type(error).__name__}"
+        if answer.rcode() != dns.rcode.NOERROR:
+            return f"{name.owner}: {dns.rcode.to_text(answer.rcode())}"
+        # The owner, type and addresses must agree; an RRset's equality does not look at the TTL.
+        if answer.answer != [dns.rrset.from_text(name.owner, 0, "IN", "A", str(name.address))]:
+            return f"{name.owner}: not {name.address}"
+        return ""
+
+    def cpu_ticks(self) -> tuple[int, int]:
+        """User and system time of the process with all its threads, in clock ticks (proc(5): fields 14 and 15)."""
+        if self._process is None or self._process.poll() is not None:
+            raise Failed(f"{self.name} has ended: {self._last_words()}")
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
+        # The second field is the program's name in parentheses and may hold spaces.
+        fields = stat.rpartition(")")[2].split()
+        return int(fields[11]), int(fields[12])
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class Dnsbridge(Peer):
+    """`python -m dnsbridge serve` over a folder of manifests, one worker, no HTTP."""
+
+    name = "dnsbridge"
+
+    def configure(self, names: list[Name]) -> list[str]:
+        """See Peer."""
+        manifests = self.folder / "manifests"
+        manifests.mkdir()
+        write_manifests(names, manifests)
+        command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--http", ""]
+        # An upstream on loopback where nobody listens: nothing is forwarded here, and nothing may leave the machine.
+        return [*command, "--manifests", str(manifests), "--upstream", f"{ADDRESS}:{free_port()}", "--workers", "1"]
+
+
+class Unbound(Peer):
+    """unbound with the names as local-data."""
+
+    name = "unbound"
+
+    def configure(self, names: list[Name]) -> list[str]:
+        """See Peer."""
+        program = which("unbound")
+        data = self.folder / "local-data.conf"
+        write_local_data(names, data)
+        config = self.folder / "unbound.conf"
+        config.write_text(
+            f"""server:
+    interface: {ADDRESS}@{self.port}
+    access-control: 127.0.0.0/8 allow
+    num-threads: 1
+    do-daemonize: no
+    chroot: ""
+    username: ""
+    directory: "{self.folder}"
+    pidfile: ""
+    use-syslog: no
+    verbosity: 0
+    module-config: "iterator"
+    local-zone: "{ZONE}" static
+include: "{data}"
+remote-control:
+    control-enable: no
+""",
+            encoding="utf-8",
+        )
+        return [program, "-d", "-c", str(config)]
+
+
+def which(program: str) -> str:
+    """The path of a program, looked for in Debian's folders for servers too; raises Failed."""
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise Failed(f"{program} is not installed (see tools/debian-packages.txt)")
+    return path
+
+
+def free_port() -> int:
+    """A port of loopback that was free for UDP just now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port

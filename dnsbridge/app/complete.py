@@ -1,0 +1,51 @@
+"""Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
+
+from dnsbridge.app.discovery import RESOLV_CONF, is_local, nameservers
+from dnsbridge.config import ConfigError, Loaded, Problem, upstream_is_self
+
+
+def complete(loaded: Loaded) -> Loaded | ConfigError:
+    """The settings with discovered upstreams, or what keeps a server from starting with them."""
+    settings = loaded.settings
+    problems: list[Problem] = []
+    for index, cluster in enumerate(settings.clusters):
+        source = cluster.source
+        if source.manifests is None:
+            key = f"clusters[{index}].source"
+            said = "an API server as the source is not in this version yet" if key in _sections(loaded) else ""
+            problems.append(
+                Problem("", key, f"{said or 'no cluster to read from'}; name a file or folder with --manifests PATH")
+            )
+    if settings.workers > 1:
+        problems.append(Problem("", "workers", "more than one process is not in this version yet; leave it at 1"))
+    loaded = discover(loaded)
+    problems += _selves(loaded)
+    return ConfigError(tuple([loaded.located(problem) for problem in problems])) if problems else loaded
+
+
+def discover(loaded: Loaded) -> Loaded:
+    """The settings with the upstreams of this machine where none are named, but never the server itself."""
+    for index, forward in enumerate(loaded.settings.forward):
+        if forward.zone == "." and not forward.upstreams:
+            key = f"forward[{index}].upstreams"
+            found = loaded.discovered(key, nameservers(), str(RESOLV_CONF))
+            selves = {problem.key for problem in _selves(found)}
+            others = [
+                address
+                for position, address in enumerate(found.settings.forward[index].upstreams)
+                if f"{key}[{position}]" not in selves
+            ]
+            loaded = loaded.discovered(key, tuple(others), str(RESOLV_CONF))
+    return loaded
+
+
+def _selves(loaded: Loaded) -> tuple[Problem, ...]:
+    settings = loaded.settings
+    hosts = {address.host for forward in settings.forward for address in forward.upstreams}
+    hosts |= {cluster.coredns.host for cluster in settings.clusters if not isinstance(cluster.coredns, str)}
+    return upstream_is_self(settings, frozenset(host for host in hosts if is_local(host)))
+
+
+def _sections(loaded: Loaded) -> set[str]:
+    """The sections that something was said about."""
+    return {key.rpartition(".")[0] for key in loaded.origins} | set(loaded.origins)

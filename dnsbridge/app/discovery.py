@@ -1,0 +1,57 @@
+"""What this machine says by itself: its DNS servers, and its own addresses. Nothing here sends a packet."""
+
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+from dnsbridge.config import Address
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+_ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses for documentation (RFC 5737, RFC 3849); connecting a UDP socket only asks the routing table."""
+
+
+def nameservers(path: Path = RESOLV_CONF) -> tuple[Address, ...]:
+    """The `nameserver` lines of a resolv.conf(5), in order; none if there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    found: dict[Address, None] = {}
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                ip_address(words[1].partition("%")[0])
+            except ValueError:
+                continue
+            found[Address(words[1], 53)] = None
+    return tuple(found)
+
+
+def is_local(host: str) -> bool:
+    """Whether an address is this machine's own: only then can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+def own_addresses(listen: tuple[Address, ...]) -> tuple[str, ...]:
+    """The addresses at which others reach a server that listens there; for a wildcard the one that leads outside."""
+    found: dict[str, None] = {}
+    for host, _ in listen:
+        if host not in ("0.0.0.0", "::"):
+            found[host.partition("%")[0]] = None
+            continue
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((_ELSEWHERE[family], 53))
+                found[probe.getsockname()[0]] = None
+        except OSError:
+            continue
+    return tuple(found)

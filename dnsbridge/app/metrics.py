@@ -1,0 +1,187 @@
+"""What a scrape reads: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from dnsbridge import __version__
+from dnsbridge.app.parts import Parts
+from dnsbridge.observe.counters import Counters
+from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.wire.constants import Rcode
+
+
+class PartsCollector(Collector):
+    """Reads the counters at scrape time."""
+
+    def __init__(self, parts: Parts, counters: Counters) -> None:
+        self._parts = parts
+        self._counters = counters
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of this server."""
+        yield _gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
+        yield from self._questions()
+        yield from self._prepared()
+        yield from self._clusters()
+        yield from self._upstreams()
+
+    def _questions(self) -> Iterator[Metric]:
+        counters = self._counters
+        yield _counter(
+            "queries",
+            "Messages received.",
+            ["transport"],
+            [(["udp"], counters.udp_queries), (["tcp"], counters.tcp_queries)],
+        )
+        yield _counter(
+            "answers",
+            "Answers sent, by RCODE.",
+            ["rcode"],
+            [([_rcode_text(rcode)], count) for rcode, count in enumerate(counters.rcodes) if count or rcode < 6],
+        )
+        yield _counter(
+            "failures",
+            "Answers without data, by reason.",
+            ["reason"],
+            [([name.lower()], count) for name, count in counters.failures.items()],
+        )
+        ignored = {**counters.ignored, "port_zero": counters.udp_port_zero, "overload": counters.udp_overloads}
+        yield _counter(
+            "ignored", "Messages that got no answer.", ["reason"], [([why], count) for why, count in ignored.items()]
+        )
+        for name, text, value in (
+            ("clients_denied", "Questions of clients outside access.allow.", counters.client_denied),
+            ("internal_errors", "Errors of the program itself, answered with SERVFAIL.", counters.internal_errors),
+            ("udp_send_errors", "Answers that could not be sent.", counters.udp_send_errors),
+            ("udp_receive_errors", "Errors while receiving.", counters.udp_receive_errors),
+            ("tcp_accepted", "TCP connections accepted.", counters.tcp_accepted),
+            ("tcp_rejected", "TCP connections over a limit.", counters.tcp_rejected),
+            ("tcp_aborted", "TCP connections ended because of what came over them.", counters.tcp_aborted),
+            ("tcp_idle_closed", "TCP connections closed for being idle.", counters.tcp_idle_closed),
+            ("fallback_loops", "Our own fallback questions that came back.", self._parts.router.loops),
+        ):
+            yield _counter(name, text, [], [([], value)])
+        yield _gauge("tcp_connections", "TCP connections open.", [], [([], counters.tcp_connections)])
+
+    def _prepared(self) -> Iterator[Metric]:
+        prepared = self._parts.prepared
+        yield _counter("prepared_hits", "Answers that were ready-made.", [], [([], self._counters.prepared_hits)])
+        yield _counter("prepared_dropped", "Ready-made answers dropped by a change.", [], [([], prepared.dropped)])
+        yield _counter("prepared_evicted", "Ready-made answers that made room.", [], [([], prepared.evicted)])
+        yield _gauge("prepared_answers", "Ready-made answers held.", [], [([], len(prepared.answers))])
+
+    def _clusters(self) -> Iterator[Metric]:
+        now = time.monotonic()
+        label = ["cluster"]
+        each = [([bridged.cluster.name], bridged) for bridged in self._parts.clusters]
+        yield _gauge(
+            "cluster_synced",
+            "1 when the cluster's objects have been read and its source is alive.",
+            label,
+            [(names, bridged.cluster.freshness is Freshness.FRESH) for names, bridged in each],
+        )
+        yield _gauge(
+            "cluster_age_seconds",
+            "Time since the source's last sign of life.",
+            label,
+            [(names, now - bridged.source.last_read_at) for names, bridged in each if bridged.source.synced],
+        )
+        yield _gauge(
+            "cluster_objects",
+            "Objects held.",
+            label,
+            [(names, len(bridged.cluster.index.objects)) for names, bridged in each],
+        )
+        yield _gauge(
+            "cluster_serial",
+            "The SOA serial: when the names last changed, in Unix seconds.",
+            label,
+            [(names, bridged.cluster.index.serial.value) for names, bridged in each],
+        )
+        for name, text, field in (
+            ("manifest_broken_files", "Readings of a file that failed.", "broken_files"),
+            ("manifest_invalid_objects", "Objects left out.", "invalid_objects"),
+            ("manifest_duplicate_objects", "Objects that came in two files.", "duplicate_objects"),
+            ("manifest_failed_looks", "Looks at the path that gave nothing.", "failed_looks"),
+            ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
+        ):
+            values = [(names, getattr(bridged.source.counts, field)) for names, bridged in each]
+            yield _counter(name, text, label, values)
+        for name, text, field in (
+            ("fallback_asked", "Questions that went to the cluster's CoreDNS.", "asked"),
+            ("fallback_failed", "Questions that it did not answer.", "failed"),
+            ("fallback_overloads", "Questions not asked because too many wait for it.", "overloads"),
+        ):
+            values = [(names, getattr(bridged.fallback, field)) for names, bridged in each]
+            yield _counter(name, text, label, values)
+
+    def _upstreams(self) -> Iterator[Metric]:
+        forwards = list(self._parts.forwards.items())
+        for bridged in self._parts.clusters:
+            if bridged.coredns.forward:
+                forwards.append((f"coredns:{bridged.cluster.name}", bridged.coredns.forward))
+        yield _counter(
+            "forward_overloads",
+            "Questions not forwarded because too many are in flight.",
+            ["zone"],
+            [([zone], forward.overloads) for zone, forward in forwards],
+        )
+        yield _counter(
+            "forward_coalesced",
+            "Questions that waited for an identical one.",
+            ["zone"],
+            [([zone], forward.coalesced) for zone, forward in forwards],
+        )
+        yield _gauge(
+            "forward_in_flight",
+            "Questions that wait for an upstream.",
+            ["zone"],
+            [([zone], forward.in_flight) for zone, forward in forwards],
+        )
+        label = ["zone", "upstream"]
+        each: list[tuple[list[str], Upstream]] = [
+            ([zone, _upstream_text(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
+        ]
+        yield _gauge("upstream_up", "1 unless it is thought to be down.", label, [(key, one.up) for key, one in each])
+        for name, text, field in (
+            ("upstream_sent", "Questions sent.", "sent"),
+            ("upstream_received", "Replies taken.", "received"),
+            ("upstream_timeouts", "Questions without a reply in time.", "timeouts"),
+            ("upstream_mismatched", "Datagrams that answer no question in flight.", "mismatched"),
+            ("upstream_malformed", "Replies that do not parse.", "malformed"),
+            ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),
+            ("upstream_refused", "Times that its port was found closed.", "refused_by_icmp"),
+            ("upstream_tcp_failures", "Fetches over TCP that failed.", "tcp_failures"),
+        ):
+            yield _counter(name, text, label, [(key, getattr(one, field)) for key, one in each])
+
+
+Values = list[tuple[list[str], float]]
+
+
+def _counter(name: str, text: str, labels: list[str], values: Values) -> Metric:
+    family = CounterMetricFamily(f"dnsbridge_{name}", text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Values) -> Metric:
+    family = GaugeMetricFamily(f"dnsbridge_{name}", text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family
+
+
+def _rcode_text(rcode: int) -> str:
+    return Rcode(rcode).name if rcode in set(Rcode) else str(rcode)
+
+
+def _upstream_text(upstream: Upstream) -> str:
+    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
+    return f"{host}:{upstream.port}"

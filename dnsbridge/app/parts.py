@@ -1,0 +1,147 @@
+"""From settings to the parts that answer: clusters with their sources, forward zones, the router over them all."""
+
+import time
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from dnsbridge import config
+from dnsbridge.app.discovery import own_addresses
+from dnsbridge.cluster.changes import Change
+from dnsbridge.config import Address, Settings
+from dnsbridge.resolvers.cluster import Cluster, Freshness
+from dnsbridge.resolvers.coredns import CoreDns
+from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.prepared import Prepared
+from dnsbridge.resolvers.router import Router
+from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.watch.manifests import ManifestError, ManifestSource
+from dnsbridge.wire import name as names
+from dnsbridge.zone.index import Index
+from dnsbridge.zone.lookup import ZoneSettings
+from dnsbridge.zone.reverse import Prefixes
+
+
+class CannotStart(Exception):
+    """Why the server cannot start, in one line."""
+
+
+class Bridged(Struct):
+    """One cluster, running: where its objects come from and what is made of them."""
+
+    cluster: Cluster
+    coredns: CoreDns
+    fallback: Fallback
+    source: ManifestSource
+    precedence: int
+    max_staleness: float
+    """Seconds without a sign of life after which the cache is not trusted on its own."""
+
+    def freshness(self, now: float) -> Freshness:
+        """How far its objects can be trusted at a time (monotonic seconds)."""
+        if not self.source.synced:
+            return Freshness.UNSYNCED
+        return Freshness.STALE if now - self.source.last_read_at > self.max_staleness else Freshness.FRESH
+
+
+class Parts(Struct):
+    """All that answers."""
+
+    clusters: list[Bridged]
+    """In order of precedence."""
+    forwards: dict[str, Forward]
+    """By zone, as text."""
+    router: Router
+    prepared: Prepared
+
+    def read(self) -> None:
+        """Read every cluster's objects for the first time. Raises CannotStart."""
+        for bridged in self.clusters:
+            try:
+                bridged.source.load()
+            except ManifestError as error:
+                raise CannotStart(str(error)) from None
+        self.refresh(time.monotonic())
+        self._check_overlaps()
+
+    def _check_overlaps(self) -> None:
+        """Two clusters that claim one prefix leave it open whose names its reverse zone has."""
+        for position, one in enumerate(self.clusters):
+            for other in self.clusters[position + 1 :]:
+                if one.precedence != other.precedence:
+                    continue
+                for network in one.cluster.networks():
+                    for claimed in other.cluster.networks():
+                        if network.version == claimed.version and network.overlaps(claimed):
+                            raise CannotStart(
+                                f"clusters {one.cluster.name} and {other.cluster.name} both claim {network}"
+                                f"{'' if network == claimed else f' and {claimed}'}; give one a higher precedence"
+                            )
+
+    async def close(self) -> None:
+        """Close every socket to an upstream."""
+        for bridged in self.clusters:
+            await bridged.coredns.close()
+        for forward in self.forwards.values():
+            await forward.close()
+
+    def refresh(self, now: float) -> list[Bridged]:
+        """Set every cluster's freshness to what it is now; those where it changed lose their prepared answers."""
+        moved = []
+        for bridged in self.clusters:
+            freshness = bridged.freshness(now)
+            if freshness is not bridged.cluster.freshness:
+                bridged.cluster.freshness = freshness
+                self.prepared.drop_cluster(bridged.cluster.name)
+                moved.append(bridged)
+        return moved
+
+
+def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
+    """The parts for these settings; `listening` is where the server can be asked, for the NS records."""
+    prepared = Prepared()
+    own_questions = OwnQuestions()
+    hosts = [str(host) for host in settings.ns_addresses] or own_addresses(listening)
+    ns_addresses = tuple([ip_address(host).packed for host in hosts])
+    by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
+    clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions) for each in by_precedence]
+    forwards = {
+        each.zone: Forward([Upstream(host, port) for host, port in each.upstreams])
+        for each in settings.forward
+        if each.upstreams
+    }
+    router = Router(
+        [bridged.fallback for bridged in clusters],
+        {names.from_text(zone): forward for zone, forward in forwards.items()},
+        own_questions,
+        settings.version_bind,
+    )
+    return Parts(clusters, forwards, router, prepared)
+
+
+def _bridged(
+    said: config.Cluster,
+    settings: Settings,
+    ns_addresses: tuple[bytes, ...],
+    prepared: Prepared,
+    own_questions: OwnQuestions,
+) -> Bridged:
+    index = Index(said.endpoint_pod_names)
+    zone_settings = ZoneSettings(said.ttl, said.negative_ttl, said.pods, ns_addresses)
+    routes = settings.routes
+    prefixes = Prefixes(
+        None if isinstance(routes.service_cidrs, str) else routes.service_cidrs,
+        None if isinstance(routes.pod_cidrs, str) else routes.pod_cidrs,
+    )
+    aliases = tuple([names.from_text(alias) for alias in said.aliases])
+    cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, prefixes, index)
+
+    def take(changes: list[Change]) -> None:
+        prepared.drop(said.name, index.apply(changes, int(time.time())))
+
+    assert said.source.manifests is not None
+    source = ManifestSource(said.source.manifests, take)
+    coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)
+    fallback = Fallback(cluster, said.fallback, coredns, own_questions)
+    return Bridged(cluster, coredns, fallback, source, said.precedence, said.max_staleness)

@@ -1,0 +1,152 @@
+"""A running server: sockets, sources, HTTP, signals; it says what it found and where, and ends when it is told to."""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from dnsbridge import __version__
+from dnsbridge.app.describe import describe
+from dnsbridge.app.metrics import PartsCollector
+from dnsbridge.app.parts import CannotStart, Parts, build
+from dnsbridge.app.sockets import Listening, listen
+from dnsbridge.config import Address, Loaded
+from dnsbridge.listeners.access import Access
+from dnsbridge.listeners.responder import Responder
+from dnsbridge.listeners.tcp import TcpLimits, TcpListener
+from dnsbridge.listeners.udp import UdpListener
+from dnsbridge.observe.counters import Counters
+from dnsbridge.resolvers.cluster import Freshness
+
+if TYPE_CHECKING:
+    from dnsbridge.observe.http import HttpServer
+
+log = logging.getLogger(__name__)
+
+GRACE = 3.0
+"""Seconds that questions in flight have when the server is told to end."""
+FRESHNESS_INTERVAL = 0.5
+"""Seconds between two looks at how fresh the clusters are."""
+
+
+def open_sockets(loaded: Loaded) -> list[Listening]:
+    """Bind all addresses; one that the machine does not have is only skipped if nobody asked for it by name."""
+    by_default = "listen" not in loaded.origins
+    opened: list[Listening] = []
+    for address in loaded.settings.listen:
+        found = listen(address)
+        if isinstance(found, Listening):
+            opened.append(found)
+        elif by_default and found.absent and (opened or address != loaded.settings.listen[-1]):
+            log.warning("%s", found.problem)
+        else:
+            for other in opened:
+                other.close()
+            raise CannotStart(found.problem)
+    return opened
+
+
+async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGINT or SIGTERM. Raises CannotStart; `on_ready` is called when questions are answered."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_exception)
+    log.info("dnsbridge %s", __version__)
+    settings = loaded.settings
+    opened = open_sockets(loaded)
+    addresses = tuple(each.address for each in opened)
+    parts = build(settings, addresses)
+    parts.read()
+    for line in describe(loaded, parts):
+        log.info("%s", line)
+    counters = Counters()
+    responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
+    access = Access(settings.access.networks)
+    silent = settings.access.denied == "drop"
+    limits = TcpLimits(
+        settings.tcp.connections,
+        settings.tcp.connections_per_client,
+        settings.tcp.idle_timeout,
+        settings.tcp.queries_in_flight,
+    )
+    udp = [UdpListener(each.udp, responder, access, silent) for each in opened]
+    tcp = [TcpListener(each.tcp, responder, access, limits, silent) for each in opened]
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    # What is there now stays: the collector need not walk it again and again while questions wait.
+    gc.collect()
+    gc.freeze()
+    for udp_listener in udp:
+        udp_listener.start()
+    for tcp_listener in tcp:
+        await tcp_listener.start()
+    tasks = [asyncio.create_task(bridged.source.follow()) for bridged in parts.clusters]
+    tasks.append(asyncio.create_task(_watch_freshness(parts)))
+    log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
+    http = await _start_http(loaded, parts, counters)
+    log.info("ready")
+    on_ready()
+    await ended.wait()
+    log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
+    await asyncio.gather(*(each.stop(GRACE) for each in udp), *(each.stop(GRACE) for each in tcp))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if http:
+        await http.stop()
+    await parts.close()
+
+
+async def _watch_freshness(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(FRESHNESS_INTERVAL)
+        for bridged in parts.refresh(time.monotonic()):
+            cluster = bridged.cluster
+            if cluster.freshness is Freshness.STALE:
+                log.error(
+                    "cluster %s: no sign of life from its source for %g s; CoreDNS is asked first, answers are stale",
+                    cluster.name,
+                    bridged.max_staleness,
+                )
+            else:
+                log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
+
+
+async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":
+    address = loaded.settings.http
+    if address is None:
+        return None
+    from dnsbridge.observe.http import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
+
+    registry = CollectorRegistry()
+    registry.register(PartsCollector(parts, counters))
+
+    def not_ready() -> list[str]:
+        return [
+            f"cluster {bridged.cluster.name}: not read yet"
+            for bridged in parts.clusters
+            if bridged.cluster.freshness is Freshness.UNSYNCED
+        ]
+
+    http = HttpServer(registry, not_ready)
+    try:
+        port = await http.start(address.host, address.port)
+    except OSError as error:
+        problem = f"cannot listen on {address} for HTTP: {(error.strerror or str(error)).lower()}"
+        if "http" in loaded.origins:
+            raise CannotStart(f"{problem}; choose another with --http, or --http '' for none") from None
+        log.warning("%s; metrics are off, --http chooses another address", problem)
+        await http.stop()
+        return None
+    log.info("metrics on http://%s/metrics", Address(address.host, port))
+    return http
+
+
+def _log_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    log.error("internal error: %s: %s: %s", context.get("message"), type(error).__name__, error)

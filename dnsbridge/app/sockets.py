@@ -1,0 +1,75 @@
+"""Opening the sockets that are listened on: UDP and TCP on one port, with errors that say what to do."""
+
+import errno
+import socket
+
+from msgspec import Struct
+
+from dnsbridge.config import Address
+from dnsbridge.listeners import tcp, udp
+
+_TRIES = 16
+"""For a port that the kernel chooses: it is free over UDP, and may be taken over TCP."""
+
+
+class Listening(Struct, frozen=True):
+    """A pair of bound sockets."""
+
+    address: Address
+    """As it is, the port that the kernel chose included."""
+    udp: socket.socket
+    tcp: socket.socket
+
+    def close(self) -> None:
+        """Close both."""
+        self.udp.close()
+        self.tcp.close()
+
+
+class CannotListen(Struct, frozen=True):
+    """Why an address cannot be listened on, in one line."""
+
+    problem: str
+    absent: bool
+    """The machine has no such address or no such family at all."""
+
+
+def listen(address: Address) -> Listening | CannotListen:
+    """Bind an address over UDP and TCP."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    for attempt in range(_TRIES):
+        opened: socket.socket | None = None
+        try:
+            opened = udp.open_socket(family, address.host, address.port)
+            port = opened.getsockname()[1]
+            return Listening(Address(address.host, port), opened, tcp.open_socket(family, address.host, port))
+        except OSError as error:
+            if opened:
+                opened.close()
+            if opened and address.port == 0 and error.errno == errno.EADDRINUSE and attempt + 1 < _TRIES:
+                continue
+            return CannotListen(
+                f"cannot listen on {address} over {'TCP' if opened else 'UDP'}: {_explained(error, address)}",
+                error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL),
+            )
+    raise AssertionError("the last try returns")
+
+
+def _explained(error: OSError, address: Address) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"the address is in use; stop the server that has it (ss -lnptu 'sport = :{address.port}' shows it),"
+                " or choose another with --listen"
+            )
+        case errno.EACCES | errno.EPERM:
+            return (
+                "no right to bind a port below 1024; start as root, give CAP_NET_BIND_SERVICE,"
+                " or choose another with --listen 127.0.0.1:5300"
+            )
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address; choose one of its own with --listen"
+        case errno.EAFNOSUPPORT:
+            return "this machine has no such address family; choose an address with --listen"
+        case _:
+            return f"{(error.strerror or str(error)).lower()}; choose another with --listen"

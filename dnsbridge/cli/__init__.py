@@ -1,0 +1,32 @@
+"""The command line: `main` is the command `dnsbridge`.
+
+Exit codes: 0 well, 1 failed, 2 bad usage. An error is one line on standard error.
+"""
+
+import os
+import sys
+
+import click
+
+from dnsbridge.cli.commands import dnsbridge
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        sys.exit(dnsbridge.main(prog_name="dnsbridge", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"; see '{context.command_path} --help'" if context and isinstance(error, click.UsageError) else ""
+        for line in error.format_message().splitlines():
+            click.echo(f"{line.strip().rstrip('.')}{hint}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`dnsbridge zone | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,340 @@
+"""From Kubernetes' own objects to the slim ones of cluster.objects.
+
+    objects_of(document)   a document                            -> its objects, lists flattened
+    decode(data)           plain data, as YAML or JSON gave it   -> Object | Unused | Invalid
+    slim(raw)              a struct of cluster.raw               -> Object | Unused | Invalid
+
+An object that fails one check is left out as a whole. The checks are those of the API server's validation that names
+and routes depend on, because manifests have never met it.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct, ValidationError, convert
+
+from dnsbridge.cluster.checks import (
+    LABEL,
+    SUBDOMAIN,
+    UnfitError,
+    canonical_prefix,
+    check,
+    check_external_name,
+    explain,
+    one_of,
+    packed_address,
+    quoted,
+)
+from dnsbridge.cluster.objects import (
+    Endpoint,
+    EndpointSlice,
+    IPPool,
+    Key,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Port,
+    Service,
+    ServiceCIDR,
+)
+from dnsbridge.cluster.raw import (
+    RAW_TYPES,
+    Raw,
+    RawEndpointSlice,
+    RawIPPool,
+    RawMetadata,
+    RawNamespace,
+    RawNode,
+    RawNodeSpec,
+    RawNodeStatus,
+    RawPod,
+    RawPodStatus,
+    RawService,
+    RawServiceCIDR,
+)
+
+_KINDS: dict[type[Raw], type[Object]] = {
+    RawNamespace: Namespace,
+    RawService: Service,
+    RawEndpointSlice: EndpointSlice,
+    RawPod: Pod,
+    RawNode: Node,
+    RawServiceCIDR: ServiceCIDR,
+    RawIPPool: IPPool,
+}
+_NAMESPACED = {"Service", "EndpointSlice", "Pod"}
+_CLUSTER_SCOPED = {"Namespace", "Node", "ServiceCIDR", "IPPool"}
+
+DEFAULT_NAMESPACE = "default"
+"""Where an object without a namespace goes, as with `kubectl apply`."""
+
+MAX_LIST_DEPTH = 4
+"""How deep lists of lists are flattened; `kubectl` prints one level."""
+
+
+_SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+_ADDRESS_TYPES = ("IPv4", "IPv6")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+
+class Unused(Struct, frozen=True):
+    """An object that nothing comes from; one held under this key before is gone."""
+
+    key: Key
+
+
+class Invalid(Struct, frozen=True):
+    """An object that is left out as a whole, with the reason."""
+
+    key: Key
+    """As far as it could be read; what is missing reads `(unnamed)`."""
+    problem: str
+    """The field's path, and what is expected there."""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}"
+
+
+Decoded = Object | Unused | Invalid
+
+
+def objects_of(document: object) -> list[object]:
+    """The objects of a document: the items of `kind: List`, `ServiceList` and so on, or the document itself.
+
+    Items of a typed list may lack kind and apiVersion (as in an API server's answer): they get them from the list.
+    An empty document has none. Lists nested over MAX_LIST_DEPTH deep are left for `decode` to refuse.
+    """
+    found: list[object] = []
+    _flatten(document, MAX_LIST_DEPTH, found)
+    return found
+
+
+def _flatten(document: object, depth: int, found: list[object]) -> None:
+    if document is None:
+        return
+    if not depth or not is_list(document):
+        found.append(document)
+        return
+    assert isinstance(document, dict)
+    item_kind = document["kind"].removesuffix("List")
+    given = {"apiVersion": document.get("apiVersion"), "kind": item_kind} if item_kind else {}
+    for item in document["items"] or ():
+        _flatten(given | item if isinstance(item, dict) else item, depth - 1, found)
+
+
+def is_list(document: object) -> bool:
+    """Whether a document is a list of objects; one whose items are null is an empty list."""
+    return (
+        isinstance(document, dict)
+        and isinstance(kind := document.get("kind"), str)
+        and kind.endswith("List")
+        and "items" in document
+        and (document["items"] is None or isinstance(document["items"], list))
+    )
+
+
+def decode(data: object) -> Decoded:
+    """The slim object of one Kubernetes object as plain data. Never raises."""
+    if not isinstance(data, dict):
+        return Invalid(_key("object", None, None), "expected a mapping with apiVersion, kind and metadata")
+    kind, version, metadata = data.get("kind"), data.get("apiVersion"), data.get("metadata")
+    names = metadata if isinstance(metadata, dict) else {}
+    if not isinstance(kind, str) or not kind:
+        return Invalid(_key("object", names.get("namespace"), names.get("name")), "kind: expected a string")
+    key = _key(kind, names.get("namespace"), names.get("name"))
+    if not isinstance(version, str) or not version:
+        return Invalid(key, "apiVersion: expected a string")
+    if kind.endswith("List") and "items" in data:
+        return Invalid(key, f"items: expected a list of objects, nested at most {MAX_LIST_DEPTH} deep")
+    raw_type = RAW_TYPES.get((version, kind))
+    if raw_type is None:
+        return Unused(key)
+    try:
+        raw = convert(data, raw_type)
+    except ValidationError as error:
+        return Invalid(key, explain(str(error)))
+    return slim(raw)
+
+
+def slim(raw: Raw) -> Decoded:
+    """The slim object of a raw one whose types are right. Never raises."""
+    key = _key(_KINDS[type(raw)].kind, raw.metadata.namespace, raw.metadata.name)
+    try:
+        match raw:
+            case RawNamespace():
+                check(LABEL, raw.metadata.name, "metadata.name")
+                return Namespace(name=raw.metadata.name, resource_version=raw.metadata.resource_version or "")
+            case RawService():
+                return _service(raw, key)
+            case RawEndpointSlice():
+                return _endpoint_slice(raw, key)
+            case RawPod():
+                return _pod(raw, key)
+            case RawNode():
+                return _node(raw)
+            case RawServiceCIDR():
+                return _service_cidr(raw)
+            case RawIPPool():
+                return _ip_pool(raw, key)
+            case _:
+                assert_never(raw)
+    except UnfitError as error:
+        return Invalid(key, str(error))
+
+
+def _service(raw: RawService, key: Key) -> Service:
+    check(LABEL, raw.metadata.name, "metadata.name")
+    _check_namespace(raw.metadata)
+    spec = raw.spec
+    kind = one_of(spec.type or "ClusterIP", _SERVICE_TYPES, "spec.type")
+    field_name, texts = ("clusterIPs", spec.cluster_ips) if spec.cluster_ips else ("clusterIP", [spec.cluster_ip or ""])
+    headless = "None" in texts
+    addresses: tuple[bytes, ...] = ()
+    external_name = ""
+    if kind == "ExternalName":
+        headless = False
+        external_name = spec.external_name or ""
+        check_external_name(external_name)
+    elif not headless:
+        addresses = tuple(packed_address(text, f"spec.{field_name}") for text in texts if text)
+        if not addresses:
+            raise UnfitError(
+                "spec.clusterIP: expected the service's address, as `kubectl get service -o yaml` prints it"
+            )
+    ports = tuple(
+        _port(port.name, port.protocol, port.port, f"spec.ports[{index}]")
+        for index, port in enumerate(spec.ports or ())
+    )
+    return Service(
+        namespace=key.namespace,
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        type=kind,
+        cluster_ips=addresses,
+        headless=headless,
+        external_name=external_name,
+        ports=ports,
+        publish_not_ready=bool(spec.publish_not_ready_addresses),
+    )
+
+
+def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
+    service = raw.metadata.labels.service_name if raw.metadata.labels else None
+    if not service or raw.address_type == "FQDN":
+        return Unused(key)
+    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
+    _check_namespace(raw.metadata)
+    check(LABEL, service, "metadata.labels[kubernetes.io/service-name]")
+    octets = 4 if one_of(raw.address_type, _ADDRESS_TYPES, "addressType") == "IPv4" else 16
+    endpoints = []
+    for index, endpoint in enumerate(raw.endpoints or ()):
+        path = f"endpoints[{index}]"
+        addresses = tuple([packed_address(text, f"{path}.addresses") for text in endpoint.addresses])
+        if not addresses:
+            raise UnfitError(f"{path}.addresses: expected at least one address")
+        for text, address in zip(endpoint.addresses, addresses, strict=True):
+            if len(address) != octets:
+                raise UnfitError(
+                    f"{path}.addresses: {text} is no {raw.address_type} address, which addressType promises"
+                )
+        if endpoint.hostname:
+            check(LABEL, endpoint.hostname, f"{path}.hostname")
+        pod = ""
+        if endpoint.target_ref and endpoint.target_ref.kind == "Pod" and endpoint.target_ref.name:
+            pod = endpoint.target_ref.name
+            check(SUBDOMAIN, pod, f"{path}.targetRef.name")
+        ready = endpoint.conditions is None or endpoint.conditions.ready is not False
+        endpoints.append(Endpoint(addresses, endpoint.hostname or "", ready, pod))
+    ports = tuple(
+        _port(port.name, port.protocol, port.port, f"ports[{index}]")
+        for index, port in enumerate(raw.ports or ())
+        if port.port is not None
+    )
+    return EndpointSlice(
+        namespace=key.namespace,
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        service=service,
+        endpoints=tuple(endpoints),
+        ports=ports,
+    )
+
+
+def _pod(raw: RawPod, key: Key) -> Pod | Unused:
+    status = raw.status or RawPodStatus()
+    if status.phase in ("Succeeded", "Failed"):
+        return Unused(key)
+    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
+    _check_namespace(raw.metadata)
+    if status.pod_ips:
+        addresses = tuple(packed_address(entry.ip, "status.podIPs") for entry in status.pod_ips if entry.ip)
+    else:
+        addresses = (packed_address(status.pod_ip, "status.podIP"),) if status.pod_ip else ()
+    return Pod(
+        namespace=key.namespace,
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        addresses=addresses,
+    )
+
+
+def _node(raw: RawNode) -> Node:
+    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
+    spec, status = raw.spec or RawNodeSpec(), raw.status or RawNodeStatus()
+    cidrs = spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else [])
+    return Node(
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        addresses=tuple(
+            packed_address(entry.address, f"status.addresses[{index}].address")
+            for index, entry in enumerate(status.addresses or ())
+            if entry.type == "InternalIP"
+        ),
+        pod_cidrs=tuple(
+            canonical_prefix(text, "spec.podCIDRs" if spec.pod_cidrs else "spec.podCIDR") for text in cidrs
+        ),
+    )
+
+
+def _service_cidr(raw: RawServiceCIDR) -> ServiceCIDR:
+    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
+    return ServiceCIDR(
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        cidrs=tuple(canonical_prefix(text, "spec.cidrs") for text in raw.spec.cidrs or ()),
+    )
+
+
+def _ip_pool(raw: RawIPPool, key: Key) -> IPPool | Unused:
+    if raw.spec.disabled:
+        return Unused(key)
+    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
+    return IPPool(
+        name=raw.metadata.name,
+        resource_version=raw.metadata.resource_version or "",
+        cidr=canonical_prefix(raw.spec.cidr, "spec.cidr"),
+    )
+
+
+def _check_namespace(metadata: RawMetadata) -> None:
+    check(LABEL, metadata.namespace or DEFAULT_NAMESPACE, "metadata.namespace")
+
+
+def _port(name: str | None, protocol: str | None, number: int, path: str) -> Port:
+    if name:
+        check(LABEL, name, f"{path}.name")
+    if not 1 <= number <= 65535:
+        raise UnfitError(
+            f"{path}.port: expected a number from 1 to 65535, got {number if abs(number) < 10**9 else 'more'}"
+        )
+    return Port(name or "", one_of(protocol or "TCP", _PROTOCOLS, f"{path}.protocol"), number)
+
+
+def _key(kind: str, namespace: object, name: object) -> Key:
+    """The key of an object of which nothing is checked yet; its texts are safe to show."""
+    held_namespace = ""
+    if kind not in _CLUSTER_SCOPED and isinstance(namespace, str):
+        held_namespace = quoted(namespace) if namespace else ""
+    if kind in _NAMESPACED:
+        held_namespace = held_namespace or DEFAULT_NAMESPACE
+    return Key(quoted(kind), held_namespace, quoted(name) if isinstance(name, str) and name else "(unnamed)")

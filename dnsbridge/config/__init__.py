@@ -1,0 +1,32 @@
+"""Settings: what the configuration file and the flags may say, read, checked and explained."""
+
+from dnsbridge.config.check import upstream_is_self
+from dnsbridge.config.flags import Flags
+from dnsbridge.config.load import Loaded, load
+from dnsbridge.config.problem import ConfigError, Problem
+from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Settings, Source, Tcp
+from dnsbridge.config.show import Effective, effective, schema, settings_table
+from dnsbridge.config.values import Address
+
+__all__ = [
+    "Access",
+    "Address",
+    "Cache",
+    "Cluster",
+    "ConfigError",
+    "Effective",
+    "Flags",
+    "Forward",
+    "Gateways",
+    "Loaded",
+    "Problem",
+    "Routes",
+    "Settings",
+    "Source",
+    "Tcp",
+    "effective",
+    "load",
+    "schema",
+    "settings_table",
+    "upstream_is_self",
+]

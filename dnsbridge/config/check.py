@@ -1,0 +1,151 @@
+"""What no single setting can show: settings that contradict each other."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+
+from dnsbridge.config.problem import Problem
+from dnsbridge.config.schema import Cluster, Settings, Source
+from dnsbridge.config.values import Address
+
+
+def contradictions(settings: Settings) -> Iterator[Problem]:
+    """Every contradiction, by its key; where that key was set is for the caller to add."""
+    yield from _listen(settings)
+    yield from _clusters(settings)
+    yield from _zones(settings.clusters)
+    yield from _forward(settings)
+    if not settings.access.allow:
+        yield Problem("", "access.allow", "an empty list lets nobody ask; write [private] or CIDRs such as 10.0.0.0/8")
+
+
+def _listen(settings: Settings) -> Iterator[Problem]:
+    if not settings.listen:
+        yield Problem("", "listen", "an empty list answers nobody; write addresses such as 0.0.0.0:53")
+    seen: dict[Address, str] = {}
+    places = [(f"listen[{index}]", address) for index, address in enumerate(settings.listen)]
+    if settings.http is not None:
+        places.append(("http", settings.http))
+    for key, address in places:
+        if address in seen:
+            yield Problem("", key, f"{address} is taken by {seen[address]}; remove one or change its port")
+        elif address.port:
+            seen[address] = key
+
+
+def _clusters(settings: Settings) -> Iterator[Problem]:
+    clusters = settings.clusters
+    first: dict[str, int] = {}
+    for index, cluster in enumerate(clusters):
+        key = f"clusters[{index}]"
+        if cluster.name in first:
+            text = f"{cluster.name} is also the name of clusters[{first[cluster.name]}]; give each cluster its own name"
+            yield Problem("", f"{key}.name", text)
+        first.setdefault(cluster.name, index)
+        yield from _source(cluster.source, f"{key}.source")
+    if len(clusters) > 1:
+        for name in ("service_cidrs", "pod_cidrs"):
+            if getattr(settings.routes, name) != "auto":
+                names = ", ".join(cluster.name for cluster in clusters[:5])
+                text = f"a list describes the only cluster, and there are {len(clusters)} ({names}); write auto"
+                yield Problem("", f"routes.{name}", text)
+
+
+def _source(source: Source, key: str) -> Iterator[Problem]:
+    chosen = [name for name in ("manifests", "kubeconfig", "in_cluster") if getattr(source, name)]
+    if len(chosen) > 1:
+        yield Problem("", key, f"has {' and '.join(chosen)}; a cluster has one source, keep one of them")
+    elif source.context is not None and chosen in (["manifests"], ["in_cluster"]):
+        yield Problem(
+            "", f"{key}.context", f"belongs to a kubeconfig, and the source is {chosen[0]}; remove one of them"
+        )
+
+
+def _zones(clusters: tuple[Cluster, ...]) -> Iterator[Problem]:
+    claims: dict[tuple[str, int], int] = {}
+    for index, cluster in enumerate(clusters):
+        own: set[str] = set()
+        for setting, zone in _claimed(cluster):
+            key = f"clusters[{index}].{setting}"
+            if zone in own:
+                what = "the cluster's own zone" if zone == cluster.zone else "listed twice"
+                yield Problem("", key, f"{zone} is {what}; remove it")
+                continue
+            own.add(zone)
+            rival = claims.setdefault((zone, cluster.precedence), index)
+            if rival != index:
+                text = (
+                    f"{zone} is claimed by clusters {clusters[rival].name} (clusters[{rival}]) and {cluster.name}"
+                    f" (clusters[{index}]), both of precedence {cluster.precedence}; give one a higher precedence,"
+                    " or different zones"
+                )
+                yield Problem("", key, text)
+
+
+def _claimed(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Each zone that a cluster answers for, after its key."""
+    yield "zone", cluster.zone
+    for index, alias in enumerate(cluster.aliases):
+        yield f"aliases[{index}]", alias
+
+
+def _forward(settings: Settings) -> Iterator[Problem]:
+    owners = {zone: cluster for cluster in settings.clusters for _, zone in _claimed(cluster)}
+    first: dict[str, int] = {}
+    for index, forward in enumerate(settings.forward):
+        key = f"forward[{index}]"
+        if forward.zone in first:
+            text = (
+                f"{forward.zone} is also the zone of forward[{first[forward.zone]}]; put the upstreams into one of them"
+            )
+            yield Problem("", f"{key}.zone", text)
+        first.setdefault(forward.zone, index)
+        labels = forward.zone.split(".")
+        suffixes = (".".join(labels[start:]) for start in range(len(labels)))
+        owned = next((suffix for suffix in suffixes if suffix in owners), None)
+        if owned is not None:
+            text = (
+                f"{forward.zone} would never be asked, because cluster {owners[owned].name} answers all of {owned};"
+                " remove it, or forward a zone outside the cluster"
+            )
+            yield Problem("", f"{key}.zone", text)
+        if not forward.upstreams and forward.zone != ".":
+            yield Problem(
+                "", f"{key}.upstreams", f"no server to ask for {forward.zone}; write addresses such as 10.0.0.53"
+            )
+        for address, times in Counter(forward.upstreams).items():
+            if times > 1:
+                yield Problem("", f"{key}.upstreams", f"{address} is listed {times} times; remove all but one")
+
+
+def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tuple[Problem, ...]:
+    """Servers to ask that are this server itself, which would make every such question a loop.
+
+    `local_addresses` are this host's, as text. To check discovered upstreams, put them into the settings.
+    """
+    return tuple(
+        Problem("", key, f"{address} is this server's own address, a loop; write the address of another DNS server")
+        for key, address in _servers(settings)
+        if any(_reaches(listen, address, local_addresses) for listen in settings.listen)
+    )
+
+
+def _servers(settings: Settings) -> Iterator[tuple[str, Address]]:
+    for index, forward in enumerate(settings.forward):
+        for position, address in enumerate(forward.upstreams):
+            yield f"forward[{index}].upstreams[{position}]", address
+    for index, cluster in enumerate(settings.clusters):
+        if not isinstance(cluster.coredns, str):
+            yield f"clusters[{index}].coredns", cluster.coredns
+
+
+def _reaches(listen: Address, address: Address, local_addresses: frozenset[str]) -> bool:
+    """Whether what is sent to an address arrives at one that is listened on."""
+    if listen.port != address.port:
+        return False
+    if listen.host == address.host:
+        return True
+    own, other = ipaddress.ip_address(listen.host), ipaddress.ip_address(address.host)
+    if not own.is_unspecified or own.version != other.version:
+        return False
+    return other.is_loopback or str(other).partition("%")[0] in {text.partition("%")[0] for text in local_addresses}

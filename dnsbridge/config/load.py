@@ -1,0 +1,79 @@
+"""A configuration file and flags in; the settings, and where each came from, out."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from dnsbridge.config.check import contradictions
+from dnsbridge.config.document import read_document
+from dnsbridge.config.flags import Flags, overrides, replaced
+from dnsbridge.config.problem import ConfigError, Problem
+from dnsbridge.config.read import MAX_PROBLEMS, read_settings
+from dnsbridge.config.schema import Settings, Source
+
+
+class Loaded(Struct, frozen=True):
+    """Settings that can be used."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Of each key path that is no default: `FILE:LINE`, `flag --NAME` or `discovered: SOURCE`."""
+
+    def with_value(self, key: str, value: Any, origin: str) -> "Loaded":
+        """The same with another value at a key path, `forward[0].upstreams`."""
+        kept = {each: where for each, where in self.origins.items() if not each.startswith((f"{key}.", f"{key}["))}
+        return Loaded(replaced(self.settings, key, value), {**kept, key: origin})
+
+    def discovered(self, key: str, value: Any, source: str) -> "Loaded":
+        """The same with a setting that was found on this machine or in the cluster; `source` says where."""
+        return self.with_value(key, value, f"discovered: {source}")
+
+    def located(self, problem: Problem) -> Problem:
+        """A problem with the place where its key, or the nearest section around it, was set."""
+        key = problem.key
+        while key and key not in self.origins:
+            key = re.sub(r"(\.\w+|\[\d+\]|^\w+)$", "", key)
+        where = self.origins.get(key, "").removeprefix("flag ")
+        return Problem(where, problem.key, problem.text)
+
+
+def load(path: Path | None, flags: Flags) -> Loaded | ConfigError:
+    """The settings of a file (None: all defaults) under the flags of the command line.
+
+    Relative paths in the file start at its folder, those of flags at the working directory.
+    """
+    loaded = Loaded(Settings(), {})
+    if path is not None:
+        file = str(path) if str(path).isprintable() else repr(str(path))
+        root = read_document(path, file)
+        if isinstance(root, Problem):
+            return ConfigError((root,))
+        settings, origins, problems = read_settings(root, file)
+        if problems:
+            return ConfigError(tuple(problems))
+        loaded = Loaded(_in_folder(settings, path.parent), {"": file, **origins})
+    wrong: list[Problem] = []
+    for each in overrides(loaded.settings, flags):
+        if isinstance(each, Problem):
+            wrong.append(each)
+        else:
+            loaded = loaded.with_value(each.key, each.value, f"flag --{each.flag}")
+    wrong = wrong or [loaded.located(problem) for problem in contradictions(loaded.settings)]
+    return ConfigError(tuple(wrong[:MAX_PROBLEMS])) if wrong else loaded
+
+
+def _in_folder(settings: Settings, folder: Path) -> Settings:
+    """The settings with relative paths under the folder of the configuration file."""
+
+    def moved(source: Source) -> Source:
+        return structs.replace(
+            source,
+            manifests=source.manifests and folder / source.manifests,
+            kubeconfig=source.kubeconfig and folder / source.kubeconfig,
+        )
+
+    clusters = tuple(structs.replace(each, source=moved(each.source)) for each in settings.clusters)
+    return structs.replace(settings, clusters=clusters)

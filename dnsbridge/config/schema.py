@@ -1,0 +1,214 @@
+"""Every setting: its name, type, default and one sentence about it.
+
+The classes have the shape of the configuration file: a section is a class, a list of sections a tuple of it.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from dnsbridge.config.values import (
+    PRIVATE,
+    Address,
+    CharacterString,
+    Cidr,
+    Client,
+    Duration,
+    File,
+    Flag,
+    ForwardZone,
+    Host,
+    HttpAddress,
+    Label,
+    ListenAddress,
+    LongDuration,
+    Network,
+    ServerAddress,
+    Text,
+    Zone,
+    whole,
+)
+
+Denied = Literal["refuse", "drop"]
+Pods = Literal["disabled", "insecure", "verified"]
+Fallback = Literal["never", "unsynced", "unknown", "miss"]
+Policy = Literal["sequential", "random", "round_robin", "fastest"]
+Via = Literal["auto", "nodes", "gateways"]
+Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
+Auto = Literal["auto"]
+
+Seconds = Annotated[int, whole(0, 86400)]
+Limit = Annotated[int, whole(1, 1_000_000)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the configuration file; every setting in it has a default."""
+
+
+class Access(Section, frozen=True):
+    """Who may ask."""
+
+    allow: Annotated[
+        tuple[Client, ...],
+        Meta(description="Clients that may ask: CIDRs, or private (RFC 1918, unique local, loopback, link-local)."),
+    ] = ("private",)
+    denied: Annotated[
+        Denied, Meta(description="What any other client gets: the RCODE REFUSED, or nothing at all (drop).")
+    ] = "refuse"
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that may ask, `private` written out."""
+        return tuple(network for each in self.allow for network in (PRIVATE if isinstance(each, str) else (each,)))
+
+
+class Tcp(Section, frozen=True):
+    """Bounds of DNS over TCP."""
+
+    connections: Annotated[Limit, Meta(description="Connections open at the same time, in all.")] = 1000
+    connections_per_client: Annotated[
+        Limit, Meta(description="Connections open at the same time from one client address.")
+    ] = 100
+    idle_timeout: Annotated[
+        LongDuration, Meta(description="A connection without a query for this long is closed (RFC 7766 section 6.2.3).")
+    ] = 10.0
+    queries_in_flight: Annotated[
+        Limit, Meta(description="Queries of one connection that may wait for their answer at the same time.")
+    ] = 100
+
+
+class Source(Section, frozen=True):
+    """Where the Kubernetes objects of a cluster come from; empty: in a pod its own API server, else the kubeconfig."""
+
+    manifests: Annotated[
+        File | None, Meta(description="A YAML file or a folder of them to read objects from, instead of an API server.")
+    ] = None
+    kubeconfig: Annotated[
+        File | None, Meta(description="The kubeconfig to use; null is $KUBECONFIG or ~/.kube/config.")
+    ] = None
+    context: Annotated[Text | None, Meta(description="The context of the kubeconfig; null is its current context.")] = (
+        None
+    )
+    in_cluster: Annotated[
+        Flag, Meta(description="Use the API server and the service account of the pod that this runs in.")
+    ] = False
+
+
+class Cluster(Section, frozen=True):
+    """A Kubernetes cluster, whose names are answered."""
+
+    name: Annotated[Label, Meta(description="What the cluster is called in logs, metrics and answers about it.")] = (
+        "default"
+    )
+    zone: Annotated[Zone, Meta(description="The DNS zone of the cluster (the cluster domain of the kubelet).")] = (
+        "cluster.local"
+    )
+    aliases: Annotated[tuple[Zone, ...], Meta(description="Further zones in which the same names are answered.")] = ()
+    source: Annotated[Source, Meta(description="Where the cluster's objects come from.")] = Source()
+    ttl: Annotated[Seconds, Meta(description="The TTL of answers, in seconds.")] = 5
+    negative_ttl: Annotated[Seconds, Meta(description="The TTL of answers without data (RFC 2308), in seconds.")] = 1
+    pods: Annotated[
+        Pods,
+        Meta(description="Names A-B-C-D.NS.pod: none, any address (insecure), or those of existing pods (verified)."),
+    ] = "insecure"
+    endpoint_pod_names: Annotated[
+        Flag, Meta(description="An endpoint without a hostname is called by its pod's name, not by its address.")
+    ] = False
+    coredns: Annotated[
+        Auto | ServerAddress,
+        Meta(description="The cluster's own DNS server; auto is the ClusterIP of kube-system/kube-dns."),
+    ] = "auto"
+    fallback: Annotated[
+        Fallback,
+        Meta(
+            description="When a question goes to the cluster's own DNS server: the cache is not current, or also "
+            "the name is of an unknown shape, or also there is no such name (miss)."
+        ),
+    ] = "unknown"
+    max_staleness: Annotated[Duration, Meta(description="For how long the cache is current without a live watch.")] = (
+        60.0
+    )
+    precedence: Annotated[
+        Annotated[int, whole(-1000, 1000)],
+        Meta(description="Of clusters that claim the same zone, alias or CIDR, the one with the highest has it."),
+    ] = 0
+
+
+class Forward(Section, frozen=True):
+    """A zone whose questions go to other DNS servers."""
+
+    zone: Annotated[
+        ForwardZone, Meta(description='The names that are forwarded: this and all below; "." is all names.')
+    ] = "."
+    upstreams: Annotated[
+        tuple[ServerAddress, ...],
+        Meta(description='The DNS servers to ask; for the zone "." an empty list is those of /etc/resolv.conf.'),
+    ] = ()
+    policy: Annotated[Policy, Meta(description="The order in which the upstreams are asked.")] = "sequential"
+
+
+class Cache(Section, frozen=True):
+    """The cache of forwarded answers."""
+
+    size: Annotated[
+        Annotated[int, whole(0, 10_000_000)], Meta(description="Answers kept at most; 0 switches the cache off.")
+    ] = 100_000
+    serve_stale: Annotated[
+        Duration, Meta(description="For how long an expired answer is used while no upstream answers (RFC 8767).")
+    ] = 3600.0
+    prefetch: Annotated[Flag, Meta(description="Answers that are asked often are fetched anew before they expire.")] = (
+        True
+    )
+
+
+class Gateways(Section, frozen=True):
+    """The nodes that routes lead through."""
+
+    selector: Annotated[Text, Meta(description="The label selector of the nodes that are gateways.")] = (
+        "node-role.kubernetes.io/gateway="
+    )
+
+
+class Routes(Section, frozen=True):
+    """The routes that make the answered addresses reachable."""
+
+    via: Annotated[Via, Meta(description="Next hops: each node for its own pods, the gateways, or what fits.")] = "auto"
+    gateways: Annotated[Gateways, Meta(description="Which nodes are gateways.")] = Gateways()
+    service_cidrs: Annotated[
+        Auto | tuple[Cidr, ...], Meta(description="The prefixes of ClusterIPs; auto asks the cluster.")
+    ] = "auto"
+    pod_cidrs: Annotated[Auto | tuple[Cidr, ...], Meta(description="The prefixes of pods; auto asks the cluster.")] = (
+        "auto"
+    )
+    sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
+
+
+class Settings(Section, frozen=True):
+    """All settings of dnsbridge."""
+
+    listen: Annotated[
+        tuple[ListenAddress, ...], Meta(description="Addresses for DNS, each over UDP and TCP; port 0 is any free one.")
+    ] = (Address("0.0.0.0", 53), Address("::", 53))
+    http: Annotated[
+        HttpAddress,
+        Meta(
+            description='The address of the status page, /metrics, /healthz, /readyz and /routes; null or "" is none.'
+        ),
+    ] = Address("127.0.0.1", 9153)
+    access: Annotated[Access, Meta(description="Who may ask.")] = Access()
+    ns_addresses: Annotated[
+        tuple[Host, ...], Meta(description="The addresses of ns.dns.ZONE; an empty list is where the server listens.")
+    ] = ()
+    version_bind: Annotated[
+        CharacterString | None, Meta(description="The answer to version.bind in class CHAOS; null refuses it.")
+    ] = None
+    tcp: Annotated[Tcp, Meta(description="Bounds of DNS over TCP.")] = Tcp()
+    clusters: Annotated[tuple[Cluster, ...], Meta(description="The clusters whose names are answered.")] = (Cluster(),)
+    forward: Annotated[
+        tuple[Forward, ...], Meta(description="Where all other names are asked; of several zones the longest match.")
+    ] = (Forward(),)
+    cache: Annotated[Cache, Meta(description="The cache of forwarded answers.")] = Cache()
+    routes: Annotated[Routes, Meta(description="Routes to the answered addresses.")] = Routes()
+    workers: Annotated[
+        Annotated[int, whole(1, 256)], Meta(description="Processes that share the listen addresses.")
+    ] = 1

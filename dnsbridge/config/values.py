@@ -1,0 +1,282 @@
+"""The kinds of value that a setting can have: how each is read, what is allowed, how it is shown.
+
+    Duration, LongDuration   "500ms" "60s" "2m" "1h", or a number of seconds
+    ListenAddress            "127.0.0.1:53" "[::1]:53" "127.0.0.1" (port 53); port 0 is any free one
+    HttpAddress              as ListenAddress, with port 9153; null or "" is off
+    ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
+    Host                     "10.0.0.1" "fd00::1"
+    Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
+    Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
+    Label, Text, File        the name of a cluster; printable text; a path
+    whole(low, high), Flag   a number; true or false
+
+A kind is attached to a type with `typing.Annotated`, so that the schema says both what a setting is for the program
+and how it is written in the file.
+"""
+
+import ipaddress
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from dnsbridge.wire import name
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),  # RFC 1918, RFC 4193
+        *("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),  # loopback, link-local
+    )
+)
+"""What `private` stands for in access.allow."""
+
+
+class Scalar(NamedTuple):
+    """A value as it is written, and as YAML understands it."""
+
+    text: str
+    value: bool | int | float | str | None
+
+
+class BadValueError(ValueError):
+    """A value that is not allowed: the problem and what to do, in one line; without text the kind's own says it."""
+
+
+class Address(NamedTuple):
+    """An IP address as canonical text, and a port: what `socket.bind` and `connect` take."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def plainly(value: Any) -> Any:
+    """A value as JSON has it."""
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A kind of value."""
+
+    read: Callable[[Scalar], Any]
+    """The value; raises BadValueError."""
+    expected: str
+    """What is allowed, to follow the word "write"."""
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+    """Its JSON Schema."""
+    write: Callable[[Any], Any] = plainly
+    """A value as the file would have it."""
+
+
+def shown(text: str) -> str:
+    """Text from outside on one line, cut to a length that can be read."""
+    return json.dumps(text if len(text) <= 60 else text[:60] + "...")
+
+
+def _text(scalar: Scalar) -> str:
+    if scalar.value is None or not scalar.text.isprintable() or not scalar.text.strip():
+        raise BadValueError
+    return scalar.text
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
+_LONGEST = 30 * 24 * 3600.0
+
+
+def _duration(least: float) -> Kind:
+    def read(scalar: Scalar) -> float:
+        seconds: float
+        if isinstance(scalar.value, int | float) and not isinstance(scalar.value, bool):
+            seconds = scalar.value
+        elif match := _DURATION.fullmatch(scalar.text):
+            seconds = float(match[1]) * _UNITS[match[2]]
+        else:
+            raise BadValueError
+        if not (math.isfinite(seconds) and least <= seconds <= _LONGEST):
+            raise BadValueError(f"{shown(scalar.text)} is out of range; write {_span(least)} to {_span(_LONGEST)}")
+        return float(seconds)
+
+    schema = {"type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", "minimum": least}
+    return Kind(read, "a duration such as 500ms, 60s, 2m or 1h", {**schema, "maximum": _LONGEST}, _span)
+
+
+def _span(seconds: float) -> str:
+    for unit in ("h", "m", "s"):
+        if seconds >= _UNITS[unit] and not seconds % _UNITS[unit]:
+            return f"{int(seconds / _UNITS[unit])}{unit}"
+    return f"{seconds * 1000:.15g}ms" if seconds else "0s"
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number from `low` to `high`."""
+
+    def read(scalar: Scalar) -> int:
+        if isinstance(scalar.value, bool) or not isinstance(scalar.value, int) or not low <= scalar.value <= high:
+            raise BadValueError
+        return scalar.value
+
+    return Kind(read, f"a whole number from {low} to {high}", {"type": "integer", "minimum": low, "maximum": high})
+
+
+def word(*words: str) -> Kind:
+    """One of some words."""
+
+    def read(scalar: Scalar) -> str:
+        if scalar.text not in words:
+            raise BadValueError
+        return scalar.text
+
+    expected = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+    return Kind(read, expected, {"type": "string", "enum": list(words)})
+
+
+def _flag(scalar: Scalar) -> bool:
+    if not isinstance(scalar.value, bool):
+        raise BadValueError
+    return scalar.value
+
+
+def _ip(text: str) -> IPAddress | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", address.scope_id):
+            return None
+        return address.ipv4_mapped or address
+    return address
+
+
+def _address(scalar: Scalar, default_port: int, lowest_port: int) -> Address:
+    """ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT."""
+    text = _text(scalar)
+    bare = _ip(text)
+    if bare is not None:
+        return Address(str(bare), default_port)
+    match = re.fullmatch(r"(?:\[([^\[\]]*:[^\[\]]*)\]|([^:\[\]]*))(?::([^:]*))?", text)
+    if match is None:
+        raise BadValueError
+    host, port = match[1] or match[2], match[3]
+    if port is not None and not (re.fullmatch("[0-9]{1,5}", port) and lowest_port <= int(port) <= 65535):
+        raise BadValueError(f"{shown(text)} has a bad port; write a port from {lowest_port} to 65535")
+    address = _ip(host)
+    if address is None:
+        if not host:
+            raise BadValueError(f"{shown(text)} has no address; write 0.0.0.0:{port} or [::]:{port}")
+        raise BadValueError(f"{shown(text)} is not an IP address; write an address, not a name")
+    return Address(str(address), default_port if port is None else int(port))
+
+
+def _listen(scalar: Scalar) -> Address:
+    return _address(scalar, 53, 0)
+
+
+def _http(scalar: Scalar) -> Address | None:
+    return None if scalar.value in (None, "") else _address(scalar, 9153, 0)
+
+
+def _server(scalar: Scalar) -> Address:
+    if "://" in scalar.text:
+        scheme = scalar.text.partition("://")[0]
+        advice = "only DNS over UDP and TCP is; write ADDR[:PORT]"
+        raise BadValueError(f"{shown(scalar.text)}: {shown(scheme + '://')} is not supported in this version, {advice}")
+    address = _address(scalar, 53, 1)
+    if ipaddress.ip_address(address.host).is_unspecified:
+        raise BadValueError(f"{shown(scalar.text)} is the address of no server; write the server's own address")
+    return address
+
+
+def _host(scalar: Scalar) -> IPAddress:
+    address = _ip(_text(scalar))
+    if address is None:
+        raise BadValueError
+    return address
+
+
+def _cidr(scalar: Scalar) -> Network:
+    text = _text(scalar)
+    _, slash, length = text.partition("/")
+    if slash and not re.fullmatch("[0-9]{1,3}", length):
+        raise BadValueError
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise BadValueError from None
+    if int(ipaddress.ip_interface(text).ip) != int(network.network_address):
+        raise BadValueError(f"{shown(text)} has host bits set; write {network}")
+    return network
+
+
+def _client(scalar: Scalar) -> Network | str:
+    return "private" if scalar.text == "private" else _cidr(scalar)
+
+
+def _forward_zone(scalar: Scalar) -> str:
+    text = _text(scalar)
+    if text == ".":
+        return text
+    try:
+        name.from_text(text)
+    except name.BadNameError as error:
+        raise BadValueError(f"not a DNS name: {error}; write one such as cluster.local") from None
+    if not re.fullmatch(r"[A-Za-z0-9_/-]+(?:\.[A-Za-z0-9_/-]+)*\.?", text):
+        raise BadValueError
+    return text.lower().removesuffix(".")
+
+
+def _zone(scalar: Scalar) -> str:
+    zone = _forward_zone(scalar)
+    if zone == ".":
+        raise BadValueError('"." is every name; write a DNS name such as cluster.local')
+    return zone
+
+
+def _label(scalar: Scalar) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", _text(scalar)):
+        raise BadValueError
+    return scalar.text
+
+
+def _character_string(scalar: Scalar) -> str:
+    """Text that fits into one character-string of a TXT record (RFC 1035 section 3.3)."""
+    if len(_text(scalar).encode()) > 255:
+        raise BadValueError
+    return scalar.text
+
+
+def _file(scalar: Scalar) -> Path:
+    return Path(os.path.expanduser(_text(scalar)))
+
+
+_EXAMPLE_CIDRS = "a CIDR such as 10.96.0.0/12 or fd00::/108"
+
+Duration = Annotated[float, _duration(0.0)]
+LongDuration = Annotated[float, _duration(0.1)]
+Flag = Annotated[bool, Kind(_flag, "true or false", {"type": "boolean"})]
+ListenAddress = Annotated[Address, Kind(_listen, "ADDR:PORT, such as 0.0.0.0:53 or [::]:53")]
+HttpAddress = Annotated[
+    Address | None, Kind(_http, 'ADDR:PORT, such as 127.0.0.1:9153, or "" for none', {"type": ["string", "null"]})
+]
+ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
+Host = Annotated[IPAddress, Kind(_host, "an IP address such as 10.0.0.1 or fd00::1, without a port")]
+Cidr = Annotated[Network, Kind(_cidr, _EXAMPLE_CIDRS)]
+Client = Annotated[Network | Literal["private"], Kind(_client, f"private, or {_EXAMPLE_CIDRS}")]
+Zone = Annotated[str, Kind(_zone, "a DNS name such as cluster.local")]
+ForwardZone = Annotated[str, Kind(_forward_zone, 'a DNS name such as corp.example, or "."')]
+Label = Annotated[str, Kind(_label, "a name of up to 63 letters, digits, '-', '_' and '.'")]
+Text = Annotated[str, Kind(_text, "printable text")]
+CharacterString = Annotated[str, Kind(_character_string, "printable text of up to 255 octets")]
+File = Annotated[Path, Kind(_file, "a path")]

@@ -1,0 +1,52 @@
+"""What the datapath counts, as plain integers: adding one is all that it costs; a scrape reads them (see metrics)."""
+
+
+class Counters:
+    """Counted since the start, by the listeners and the part that answers for them."""
+
+    __slots__ = (
+        "client_denied",
+        "failures",
+        "ignored",
+        "internal_errors",
+        "prepared_hits",
+        "rcodes",
+        "tcp_accepted",
+        "tcp_aborted",
+        "tcp_connections",
+        "tcp_idle_closed",
+        "tcp_queries",
+        "tcp_rejected",
+        "udp_overloads",
+        "udp_port_zero",
+        "udp_queries",
+        "udp_receive_errors",
+        "udp_send_errors",
+    )
+
+    def __init__(self) -> None:
+        self.client_denied = 0
+        """Questions of clients outside `access.allow`."""
+        self.failures: dict[str, int] = {}
+        """By the name of the wire.failure.Failure."""
+        self.ignored: dict[str, int] = {}
+        """Messages that got no answer, by reason."""
+        self.internal_errors = 0
+        self.prepared_hits = 0
+        self.rcodes = [0] * 16
+        """Answers by the four RCODE bits of their header."""
+        self.tcp_accepted = 0
+        self.tcp_aborted = 0
+        """Connections ended by us because of what came over them."""
+        self.tcp_connections = 0
+        """Open now."""
+        self.tcp_idle_closed = 0
+        self.tcp_queries = 0
+        self.tcp_rejected = 0
+        """Connections over a limit."""
+        self.udp_overloads = 0
+        """Questions not taken because too many are waiting."""
+        self.udp_port_zero = 0
+        self.udp_queries = 0
+        self.udp_receive_errors = 0
+        self.udp_send_errors = 0

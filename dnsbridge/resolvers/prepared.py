@@ -1,0 +1,76 @@
+"""Prepared answers: the octets of a question after its ID -> the body that answers it.
+
+The hot path is one look into `answers`. The key covers flags, name, case, type and EDNS, so nothing is parsed.
+
+* What a change touches is dropped by the zone's own keys (see zone.index), positive and negative answers alike.
+* A question gets a prepared answer when it comes a second time: one that never comes back (random names, a DNS cookie
+  made anew each time) cannot push the popular ones out.
+* Both tables are bounded; the oldest prepared answer makes room for the newest.
+"""
+
+from collections.abc import Iterable
+
+from dnsbridge.resolvers.resolver import Answer
+from dnsbridge.wire.compose import Body
+from dnsbridge.zone.index import EVERYTHING
+
+MAX_ANSWERS = 100_000
+MAX_SEEN = 100_000
+
+Key = tuple[str, bytes]
+"""A cluster's name, and a key of its zone."""
+
+
+class Prepared:
+    """The table of prepared answers, for questions over UDP."""
+
+    def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN) -> None:
+        self.answers: dict[bytes, Body] = {}
+        self.evicted = 0
+        self.dropped = 0
+        self._max_answers = max_answers
+        self._max_seen = max_seen
+        self._depends: dict[bytes, tuple[Key, ...]] = {}
+        self._questions: dict[Key, set[bytes]] = {}
+        self._seen: set[int] = set()
+
+    def offer(self, question: bytes, answer: Answer) -> None:
+        """Keep an answer for the next time, if its question has come before."""
+        if not answer.depends:
+            return
+        mark = hash(question)
+        if mark not in self._seen:
+            if len(self._seen) >= self._max_seen:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(self.answers) >= self._max_answers:
+            self._remove(next(iter(self.answers)))
+            self.evicted += 1
+        keys = tuple([(answer.cluster, key) for key in answer.depends])
+        self.answers[question] = answer.body
+        self._depends[question] = keys
+        for key in keys:
+            self._questions.setdefault(key, set()).add(question)
+
+    def drop(self, cluster: str, keys: Iterable[bytes]) -> None:
+        """Forget every answer that depends on one of these keys."""
+        for key in keys:
+            if key == EVERYTHING:
+                self.drop_cluster(cluster)
+                return
+            for question in tuple(self._questions.get((cluster, key), ())):
+                self._remove(question)
+                self.dropped += 1
+
+    def drop_cluster(self, cluster: str) -> None:
+        """Forget every answer of a cluster."""
+        self.drop(cluster, [key for name, key in tuple(self._questions) if name == cluster])
+
+    def _remove(self, question: bytes) -> None:
+        del self.answers[question]
+        for key in self._depends.pop(question):
+            questions = self._questions[key]
+            questions.discard(question)
+            if not questions:
+                del self._questions[key]

@@ -1,0 +1,107 @@
+"""Whose question is it: the clusters' zones, their reverse zones, the forward zones, in this order, the longest first.
+
+A cluster's names never go to the corporate DNS, so a forward zone below a cluster's zone is never asked.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dnsbridge.resolvers.cluster import Place
+from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
+from dnsbridge.wire import name as names
+from dnsbridge.wire import rdata
+from dnsbridge.wire.compose import RRset, Sections, compose
+from dnsbridge.wire.constants import Class, Type
+from dnsbridge.wire.failure import Failure
+from dnsbridge.wire.query import Query
+from dnsbridge.zone.addresses import reverse_prefix
+
+_ARPA = b"\x04arpa\x00"
+_VERSION = frozenset({names.from_text("version.bind"), names.from_text("version.server")})
+
+
+class Router:
+    """All that this server can answer."""
+
+    def __init__(
+        self,
+        clusters: Sequence[Fallback],
+        forwards: Mapping[bytes, Resolver],
+        own_questions: OwnQuestions,
+        version: str | None = None,
+    ) -> None:
+        """`clusters` in order of precedence: of two that claim a suffix or a prefix the first has it.
+
+        `forwards` by folded zone; `version` is the answer to CHAOS `version.bind`, None to refuse it.
+        """
+        self.clusters = clusters
+        self.forwards = forwards
+        self.loops = 0
+        self._own_questions = own_questions
+        self._version = version
+        self._suffixes: dict[bytes, Fallback] = {}
+        for fallback in clusters:
+            for suffix in fallback.cluster.suffixes:
+                self._suffixes.setdefault(suffix, fallback)
+        # Targets of PTR records are named below the first suffix that leads back to the same cluster.
+        self._primary = {
+            fallback.cluster.name: next(
+                (suffix for suffix in fallback.cluster.suffixes if self._suffixes[suffix] is fallback),
+                fallback.cluster.zone,
+            )
+            for fallback in clusters
+        }
+        for fallback in clusters:
+            fallback.cluster.outside = self
+
+    def resolve(self, query: Query) -> Outcome | Pending:
+        """The answer of whoever owns the question."""
+        if query.name in self._own_questions:
+            self.loops += 1
+            return Failure.LOOP
+        if query.qtype in (Type.AXFR, Type.IXFR):
+            return Failure.TRANSFER
+        if query.qclass == Class.CH:
+            return self._chaos(query)
+        found = self.cluster_of(query.folded)
+        if found:
+            fallback, place = found
+            return fallback.resolve(query, place) if query.qclass == Class.IN else Failure.CLASS
+        forward = self.forward_of(query.folded)
+        return forward[1].resolve(query) if forward else Failure.NO_ROUTE
+
+    def cluster_of(self, folded: bytes) -> tuple[Fallback, Place] | None:
+        """The cluster that owns a name, and where in it the name is."""
+        suffixes = self._suffixes
+        position = 0
+        while folded[position]:
+            suffix = folded[position:]
+            fallback = suffixes.get(suffix)
+            if fallback is not None:
+                return fallback, Place(suffix)
+            position += folded[position] + 1
+        if folded.endswith(_ARPA) and (prefix := reverse_prefix(folded)):
+            for fallback in self.clusters:
+                bits = fallback.cluster.owned_bits(prefix)
+                if bits is not None:
+                    return fallback, Place(self._primary[fallback.cluster.name], prefix, bits)
+        return None
+
+    def forward_of(self, folded: bytes) -> tuple[bytes, Resolver] | None:
+        """The longest forward zone that a name is in."""
+        position = 0
+        while True:
+            zone = folded[position:]
+            forward = self.forwards.get(zone)
+            if forward is not None:
+                return zone, forward
+            if len(zone) == 1:
+                return None
+            position += folded[position] + 1
+
+    def _chaos(self, query: Query) -> Outcome:
+        """`version.bind` in the class CHAOS, if its answer is configured."""
+        if self._version is None or query.folded not in _VERSION or query.qtype not in (Type.TXT, Type.ANY):
+            return Failure.CLASS
+        version = RRset(query.name, Type.TXT, 0, (rdata.txt(self._version.encode()),))
+        return Answer(compose(query, Sections(answer=(version,), authoritative=False)))

@@ -1,0 +1,137 @@
+"""Patching the messages of a forwarded question, as bytes: nothing is composed anew (RFC 5625 section 4).
+
+    outgoing(query)          what goes to an upstream, without the ID: as the client sent it, but for hop-by-hop options
+    matches(reply, asked)    whether a datagram answers the question that was asked
+    incoming(query, reply)   what goes to the client, without the ID:
+
+        flags       AA and Z cleared, RA set; RD and CD as in the query; TC, AD and RCODE as they came
+        question    the client's own octets, case as asked
+        records     as they came; hop-by-hop options cut out of OPT; no OPT for a client that sent none
+        size        over the client's limit: whole record sets of the answer while they fit, and TC
+
+An OPT record that must be changed ends the message: what follows it may hold compression pointers that would no
+longer be right. OPT is the last record in practice, and only additional records can follow it.
+"""
+
+from struct import Struct as Layout
+
+from dnsbridge.wire import edns, walk
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, TC, Type
+from dnsbridge.wire.query import Query
+
+_AFTER_ID = Layout("!HHHHH")
+_RECORD = Layout("!H6xH")
+_KEPT_FLAGS = TC | AD | 0x000F
+_QR_AND_OPCODE = 0xF8
+_ONE_QUESTION = b"\x00\x01"
+_NO_ID = b"\x00\x00"
+_NO_OPTIONS = b"\x00\x00"
+
+
+def outgoing(query: Query) -> bytes:
+    """The client's message after its ID octets, without hop-by-hop options; all else as it came."""
+    found = query.edns
+    if found is None or not found.options:
+        return query.message[2:]
+    end_to_end = _end_to_end(found.options)
+    if end_to_end == found.options:
+        return query.message[2:]
+    message = query.message
+    return message[2 : found.start] + _with_options(message[found.start : found.end], end_to_end) + message[found.end :]
+
+
+def matches(reply: bytes, question: bytes) -> bool:
+    """Whether a message is a response to `question` (a question section), case aside; not its ID."""
+    end = HEADER_SIZE + len(question)
+    if len(reply) < end or reply[2] & _QR_AND_OPCODE != 0x80 or reply[4:6] != _ONE_QUESTION:
+        return False
+    echoed = reply[HEADER_SIZE:end]
+    # Type and class are compared as they are: in lower case, type 65 (HTTPS) would be type 97.
+    return echoed == question or (echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower())
+
+
+def incoming(query: Query, reply: bytes) -> bytes | None:
+    """The client's answer after its ID octets, from a reply that matches; None if the reply's records do not parse.
+
+    A truncated reply may end anywhere (RFC 2181 section 9): if it does not parse, its question alone is passed on.
+    """
+    end = query.question_end
+    flags, _, answers, authorities, additionals = _AFTER_ID.unpack_from(reply, 2)
+    flags = QR | RA | query.flags | (flags & _KEPT_FLAGS)
+    found = _scan(reply, end, answers + authorities, additionals)
+    if found is None:
+        return _question_alone(query, flags) if flags & TC else None
+    stop, opt, opt_index = found
+    tail = b""
+    if opt and query.edns is None:
+        stop, additionals = opt, opt_index
+    elif opt and reply[opt + edns.OPT_SIZE - 2 : opt + edns.OPT_SIZE] != _NO_OPTIONS:
+        read = edns.read(reply, opt, _opt_end(reply, opt))
+        if read is None:
+            return None
+        end_to_end = _end_to_end(read.options)
+        if end_to_end != read.options:
+            stop, additionals = opt, opt_index + 1
+            tail = _with_options(reply[opt : read.end], end_to_end)
+    records = reply[end:stop] + tail
+    body = _AFTER_ID.pack(flags, 1, answers, authorities, additionals) + query.question + records
+    return body if len(body) + 2 <= query.limit else _truncated(query, flags, body)
+
+
+def _scan(reply: bytes, position: int, before: int, additionals: int) -> tuple[int, int, int] | None:
+    """Where the records end, where OPT starts (0: nowhere) and its place among the additional ones; None if broken.
+
+    Octets after the last record are left out.
+    """
+    end = len(reply)
+    opt = opt_index = 0
+    for index in range(before + additionals):
+        owner = position
+        while position < end and 0 < reply[position] < 64:
+            position += reply[position] + 1
+        if position >= end:
+            return None
+        octet = reply[position]
+        position += 2 if octet >= 0xC0 else 1
+        if position + 10 > end or 64 <= octet < 0xC0:
+            return None
+        rtype, length = _RECORD.unpack_from(reply, position)
+        position += 10 + length
+        if position > end:
+            return None
+        if rtype == Type.OPT:
+            # One only, in the additional section, owned by the root (RFC 6891 section 6.1.1).
+            if opt or index < before or reply[owner]:
+                return None
+            opt, opt_index = owner, index - before
+    return position, opt, opt_index
+
+
+def _opt_end(message: bytes, opt: int) -> int:
+    return opt + edns.OPT_SIZE + int.from_bytes(message[opt + 9 : opt + 11], "big")
+
+
+def _end_to_end(options: bytes) -> bytes:
+    """Options without the hop-by-hop ones."""
+    return b"".join(
+        edns.option(code, data) for code, data in edns.split_options(options) if code not in edns.HOP_BY_HOP
+    )
+
+
+def _with_options(opt: bytes, options: bytes) -> bytes:
+    """An OPT record with other options."""
+    return opt[: edns.OPT_SIZE - 2] + len(options).to_bytes(2, "big") + options
+
+
+def _truncated(query: Query, flags: int, body: bytes) -> bytes:
+    """A body that fits the client's limit, with TC."""
+    cut = walk.truncate(_NO_ID + body, query.limit)
+    if isinstance(cut, walk.Broken) or len(cut) > query.limit:
+        return _question_alone(query, flags)
+    return cut[2:]
+
+
+def _question_alone(query: Query, flags: int) -> bytes:
+    """A truncated answer without records, but for an OPT to a client that sent one."""
+    opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
+    return _AFTER_ID.pack(flags | TC, 1, 0, 0, 1 if opt else 0) + query.question + opt

@@ -1,0 +1,261 @@
+"""One upstream DNS server over UDP: its sockets, the questions in flight on them, and whether it is up.
+
+    Asker              a question that can be asked here: its octets, and whom to tell how it went
+    UpstreamSocket     a connected socket and its questions in flight, by ID
+    Upstream           a pool of such sockets, and the server's health
+
+Against forged replies (RFC 5452 section 4): the kernel takes datagrams from the upstream's address and port only, each
+socket has a source port that the kernel drew at random, the ID is random, and the question must come back as it went.
+
+Health: three timeouts in a row without a reply in between, or a port that is closed (ICMP), put an upstream down for
+five seconds. After that one question at a time, one per five seconds, tries it, until it replies.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from typing import Protocol
+
+from dnsbridge.resolvers import transparent
+from dnsbridge.wire.constants import MAX_MESSAGE
+
+POOL_SIZE = 32
+QUESTIONS_PER_SOCKET = 10_000
+"""After that many a socket gives way to one with another source port."""
+REPLIES_PER_TURN = 64
+"""Replies read from one socket before the event loop sees to others."""
+TIMEOUTS_TO_DOWN = 3
+DOWN_SECONDS = 5.0
+_DRAW = 3
+_BLOCK = 4096 * _DRAW
+
+
+class Asker(Protocol):
+    """A question that an upstream can be asked."""
+
+    wire: bytes
+    """The message after its ID octets."""
+    question: bytes
+    """Its question section."""
+    socket: "UpstreamSocket"
+    """Where it is in flight; set by `Upstream.ask`."""
+    identity: bytes
+    """The ID under which it is in flight there; set by `Upstream.ask`."""
+
+    def replied(self, reply: bytes) -> None:
+        """A reply that matches came; the question is no longer in flight."""
+        ...
+
+    def refused(self, failed: "UpstreamSocket") -> None:
+        """The socket failed on which it was in flight. Called in a later turn of the event loop."""
+        ...
+
+
+class UpstreamSocket:
+    """A connected, non-blocking UDP socket and its questions in flight."""
+
+    __slots__ = ("upstream", "waiting", "asked", "retired", "send", "_socket", "_loop")
+
+    def __init__(self, upstream: "Upstream", connected: socket.socket) -> None:
+        self.upstream = upstream
+        self.waiting: dict[bytes, Asker] = {}
+        self.asked = 0
+        self.retired = False
+        self.send = connected.send
+        self._socket = connected
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(connected.fileno(), self._readable)
+
+    def forget(self, identity: bytes) -> None:
+        """A question is no longer waited for."""
+        self.waiting.pop(identity, None)
+        if self.retired and not self.waiting:
+            self.close()
+
+    def close(self) -> None:
+        """Give up the socket; may be repeated."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+        self.upstream.forget_socket(self)
+
+    def _readable(self) -> None:
+        receive = self._socket.recv
+        waiting = self.waiting
+        upstream = self.upstream
+        for _ in range(REPLIES_PER_TURN):
+            try:
+                reply = receive(MAX_MESSAGE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                upstream.socket_failed(self, error)
+                return
+            identity = reply[:2]
+            asker = waiting.get(identity)
+            if asker is None or not transparent.matches(reply, asker.question):
+                upstream.mismatched += 1
+                continue
+            del waiting[identity]
+            upstream.received += 1
+            upstream.timeouts_in_row = 0
+            upstream.down_until = 0.0
+            asker.replied(reply)
+            if not waiting:
+                # Nothing more is expected: one more read would only say so.
+                if self.retired:
+                    self.close()
+                return
+
+
+class Upstream:
+    """One upstream server. Counters are for reading at any time; all but `in_flight` only grow."""
+
+    def __init__(self, address: str, port: int = 53) -> None:
+        """`address` is numeric, IPv4 or IPv6 (with %SCOPE if it is link-local); raises OSError for any other."""
+        self.address = address
+        self.port = port
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+        self._family = found[0]
+        self._destination = found[4]
+        self._pool: list[UpstreamSocket | None] = [None] * POOL_SIZE
+        self._sockets: set[UpstreamSocket] = set()
+        """Those of the pool, and the retired ones that still wait for replies."""
+        self._random = b""
+        self._position = 0
+        self._closed = False
+        self.timeouts_in_row = 0
+        self.down_until = 0.0
+        """Monotonic seconds; 0 while up."""
+        self.sent = 0
+        self.received = 0
+        """Replies that matched."""
+        self.timeouts = 0
+        self.mismatched = 0
+        """Datagrams that answered nothing in flight: late, forged, or garbage."""
+        self.malformed = 0
+        """Replies that matched, but whose records do not parse."""
+        self.refused_by_icmp = 0
+        self.send_failures = 0
+        self.truncated = 0
+        self.tcp_fetches = 0
+        self.tcp_failures = 0
+        self.tcp_overloads = 0
+        """Fetches not begun because too many were on their way."""
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def up(self) -> bool:
+        """Whether it is asked without reserve."""
+        return not self.down_until
+
+    @property
+    def in_flight(self) -> int:
+        """Questions that wait for a reply over UDP."""
+        return sum(len(each.waiting) for each in self._sockets)
+
+    def usable(self, now: float) -> bool:
+        """Whether a question may be asked here: it is up, or this question becomes the one that tries whether it is."""
+        if not self.down_until:
+            return True
+        if now < self.down_until:
+            return False
+        self.down_until = now + DOWN_SECONDS
+        return True
+
+    def ask(self, asker: Asker) -> bool:
+        """Send a question; False if that failed at once."""
+        position = self._position
+        if position >= len(self._random):
+            self._random = os.urandom(_BLOCK)
+            position = 0
+        self._position = position + _DRAW
+        drawn = self._random[position : position + 2]
+        slot = self._random[position + 2] % POOL_SIZE
+        chosen = self._pool[slot] or self._open(slot)
+        if chosen is None:
+            self.send_failures += 1
+            return False
+        waiting = chosen.waiting
+        while drawn in waiting:
+            drawn = os.urandom(2)
+        try:
+            chosen.send(drawn + asker.wire)
+        except ConnectionRefusedError as error:
+            # It speaks of an earlier datagram of this socket; this one was not sent.
+            self.socket_failed(chosen, error)
+            return False
+        except OSError:
+            self.send_failures += 1
+            return False
+        waiting[drawn] = asker
+        asker.socket = chosen
+        asker.identity = drawn
+        self.sent += 1
+        chosen.asked += 1
+        if chosen.asked >= QUESTIONS_PER_SOCKET:
+            chosen.retired = True
+            self._pool[slot] = None
+        return True
+
+    def timed_out(self, now: float) -> None:
+        """A question that was asked here got no reply in time."""
+        self.timeouts += 1
+        self.timeouts_in_row += 1
+        if self.timeouts_in_row >= TIMEOUTS_TO_DOWN:
+            self.down_until = now + DOWN_SECONDS
+
+    def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
+        """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""
+        if isinstance(error, ConnectionRefusedError):
+            self.refused_by_icmp += 1
+            self.down_until = time.monotonic() + DOWN_SECONDS
+        askers = list(failed.waiting.values())
+        failed.waiting.clear()
+        failed.close()
+        if askers:
+            # Not from here: each may be sent on a socket that fails too, and so on, deeper than the stack.
+            asyncio.get_running_loop().call_soon(_refuse, failed, askers)
+
+    def forget_socket(self, closed: UpstreamSocket) -> None:
+        """A socket was closed."""
+        self._sockets.discard(closed)
+        if closed in self._pool:
+            self._pool[self._pool.index(closed)] = None
+
+    def close(self) -> None:
+        """Close all sockets; questions in flight get no reply, and later ones are not sent."""
+        self._closed = True
+        for each in list(self._sockets):
+            each.waiting.clear()
+            each.close()
+
+    def _open(self, slot: int) -> UpstreamSocket | None:
+        """A new socket for a slot of the pool; when there is none to be had, any other of the pool."""
+        if self._closed:
+            return None
+        try:
+            opened = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError:
+            return next((each for each in self._pool if each), None)
+        try:
+            opened.connect(self._destination)
+            # Where the upstream is on this host and its port is closed, the kernel may draw that very port.
+            to_itself = opened.getsockname() == opened.getpeername()
+        except OSError:
+            opened.close()
+            return None
+        if to_itself:
+            opened.close()
+            return None
+        made = self._pool[slot] = UpstreamSocket(self, opened)
+        self._sockets.add(made)
+        return made
+
+
+def _refuse(failed: UpstreamSocket, askers: list[Asker]) -> None:
+    for asker in askers:
+        asker.refused(failed)

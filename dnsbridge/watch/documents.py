@@ -1,0 +1,179 @@
+"""The documents of one manifest file, YAML or JSON: octets in, plain data with its lines out.
+
+    yaml_documents(text)   documents between `---` lines
+    json_documents(text)   JSON values, one after the other
+
+The text is hostile: whatever it holds, a document comes out or MalformedError is raised, in time and memory that are
+bounded by the text's length. What YAML 1.1 makes of plain words (`on` is true) is left so: Kubernetes does the same.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from dnsbridge.cluster.decode import is_list
+
+try:
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # PyYAML without libyaml: ten times slower, the same results
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
+MAX_DEPTH = 100
+"""How deep mappings and lists may be nested; Kubernetes' own objects stay below 30."""
+MAX_ALIASED = 100_000
+"""How many values the aliases of one YAML document may stand for together."""
+MAX_DIGITS = 40
+"""How long a YAML number may be: reading one takes time that grows with its length squared."""
+
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class MalformedError(Exception):
+    """A text that is no YAML or JSON, or more of it than a manifest needs."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line = line
+        self.problem = problem
+
+
+class Document(Struct, frozen=True):
+    """One document."""
+
+    data: object
+    line: int
+    """Where it starts."""
+    object_lines: Callable[[], list[int]]
+    """Where its objects start, in the order of `objects_of`; another number of lines than of objects when not known."""
+
+
+class _Loader(_SafeLoader):
+    """Plain data only; dates stay text, and depth is bounded before libyaml's recursion meets the end of its stack."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  PyYAML's own attribute
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("timestamp", "value")]
+        for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
+    }
+    depth = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise MalformedError(current_node.start_mark.line + 1, f"nested over {MAX_DEPTH} deep")
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
+
+
+def yaml_documents(text: str) -> Iterator[Document]:
+    """The documents of a YAML text. Raises MalformedError."""
+    line = 1
+    try:
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                if node is None:
+                    continue
+                line = _line(node)
+                _check_tree(node)
+                data = loader.construct_document(node)
+                yield Document(data, line, lambda node=node, data=data: _object_lines(node, data))  # type: ignore[misc]
+        finally:
+            loader.dispose()
+    except MalformedError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = error.problem or error.context or "is no YAML"
+        # libyaml puts what is missing at the end on the line after the last
+        last = text.count("\n") + (not text.endswith("\n"))
+        raise MalformedError(min(mark.line + 1, last) if mark else line, problem) from None
+    except Exception as error:  # PyYAML's constructors raise nearly anything for values that do not fit their tags
+        raise MalformedError(line, f"is no YAML: {error}") from None
+
+
+def json_documents(text: str) -> Iterator[Document]:
+    """The documents of a JSON text. Raises MalformedError."""
+    decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    line, end = 1, 0
+    while (position := _skip_space(text, end)) < len(text):
+        line += text.count("\n", end, position)
+        try:
+            data, after = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            raise MalformedError(error.lineno, f"is no JSON: {error.msg}") from None
+        except RecursionError:
+            raise MalformedError(line, "nested too deep") from None
+        except ValueError as error:
+            raise MalformedError(line, str(error)) from None
+        yield Document(data, line, list)
+        line += text.count("\n", position, after)
+        end = after
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key!r} comes twice in one mapping")
+            seen.add(key)
+    return mapping
+
+
+def _skip_space(text: str, position: int) -> int:
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _check_tree(root: yaml.Node) -> None:
+    """Refuses what PyYAML would read: duplicate keys, alias bombs, circles, huge numbers."""
+    seen: set[int] = set()
+    aliased = 0
+    waiting = [(root, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        if id(node) in seen:
+            aliased += 1
+            if aliased > MAX_ALIASED:
+                raise MalformedError(_line(node), f"aliases stand for over {MAX_ALIASED} values")
+        seen.add(id(node))
+        if depth > MAX_DEPTH:
+            raise MalformedError(_line(node), f"nested over {MAX_DEPTH} deep, or within itself")
+        if isinstance(node, yaml.MappingNode):
+            keys = set()
+            for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise MalformedError(_line(key), "a key of a mapping is no text")
+                if key.value in keys:
+                    raise MalformedError(_line(key), f"the key {key.value!r} comes twice in one mapping")
+                keys.add(key.value)
+                waiting.append((value, depth + 1))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend([(value, depth + 1) for value in node.value])
+        elif len(node.value) > MAX_DIGITS and node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+            raise MalformedError(_line(node), f"a number of over {MAX_DIGITS} digits")
+
+
+def _object_lines(node: yaml.Node, data: object) -> list[int]:
+    """The lines of the objects of a document, in the order of `objects_of`."""
+    if data is None:
+        return []
+    if is_list(data) and isinstance(node, yaml.MappingNode) and isinstance(data, dict):
+        for key, value in reversed(node.value):  # merged keys come first, and count last
+            if key.value == "items" and isinstance(value, yaml.SequenceNode):
+                pairs = zip(value.value, data["items"], strict=False)
+                return [line for item, item_data in pairs for line in _object_lines(item, item_data)]
+        return []
+    return [_line(node)]

@@ -1,0 +1,237 @@
+"""Composing answers: record sets in, a message out, compressed against its own question.
+
+A message without its two ID octets is a `Body`; what is sent is the query's ID and a body:
+
+    bytes       always the same
+    Rotating    addresses in rotating order: head | n records of one size | tail
+    Stamped     holds an SOA record: head | serial | tail, with the zone's serial of that moment
+
+so a prepared answer needs no composing to rotate, and no dropping when only the serial moved on.
+"""
+
+from collections.abc import Sequence
+from struct import Struct as Layout
+
+import msgspec
+
+from dnsbridge.wire import edns, rdata
+from dnsbridge.wire.constants import AA, HEADER_SIZE, QR, RA, RD, TC, Rcode, Type
+from dnsbridge.wire.failure import Failure
+from dnsbridge.wire.query import Query, name_end
+
+_HEADER = Layout("!HHHHHH")
+_RECORD = Layout("!HHIH")
+_POINTER_TO_QUESTION = b"\xc0\x0c"
+_POINTER_LIMIT = 0x4000
+_SMALLEST_RECORD = 13
+"""Octets of a record with a compressed owner and one octet of data."""
+
+
+class RRset(msgspec.Struct, frozen=True):
+    """All records of one owner and type (RFC 2181 section 5); their class is the question's."""
+
+    owner: bytes
+    rtype: int
+    ttl: int
+    """Seconds."""
+    data: tuple[bytes, ...]
+    """Record data, names uncompressed (see rdata)."""
+
+
+class Serial:
+    """A zone's serial, shared by all answers that quote it."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self, value: int = 0) -> None:
+        self.octets = value.to_bytes(4, "big")
+
+    @property
+    def value(self) -> int:
+        """The serial as a number (RFC 1982)."""
+        return int.from_bytes(self.octets, "big")
+
+    def advance(self, now: int) -> None:
+        """Move on to `now`, in Unix seconds; never back."""
+        self.octets = max(self.value, now & 0xFFFFFFFF).to_bytes(4, "big")
+
+
+class Rotating:
+    """An answer whose last record set starts with another of its records each time."""
+
+    __slots__ = ("head", "records", "tail", "size", "length", "_start")
+
+    def __init__(self, head: bytes, records: bytes, tail: bytes, size: int) -> None:
+        self.head = head
+        self.records = records + records
+        self.tail = tail
+        self.size = size
+        self.length = len(records)
+        self._start = 0
+
+    def octets(self) -> bytes:
+        """The body, one step further than last time."""
+        start = self._start
+        following = start + self.size
+        self._start = following if following < self.length else 0
+        return self.head + self.records[start : start + self.length] + self.tail
+
+
+class Stamped:
+    """An answer with the zone's serial in it."""
+
+    __slots__ = ("head", "serial", "tail")
+
+    def __init__(self, head: bytes, serial: Serial, tail: bytes) -> None:
+        self.head = head
+        self.serial = serial
+        self.tail = tail
+
+    def octets(self) -> bytes:
+        """The body with the serial of now."""
+        return self.head + self.serial.octets + self.tail
+
+
+Body = bytes | Rotating | Stamped
+
+
+def octets(body: Body) -> bytes:
+    """A body as it is sent now."""
+    return body if isinstance(body, bytes) else body.octets()
+
+
+class Sections(msgspec.Struct, frozen=True):
+    """What an answer says."""
+
+    rcode: Rcode = Rcode.NOERROR
+    answer: Sequence[RRset] = ()
+    authority: Sequence[RRset] = ()
+    additional: Sequence[RRset] = ()
+    authoritative: bool = True
+
+
+class _Writer:
+    """The message so far, and where each name in it stands."""
+
+    __slots__ = ("buffer", "offsets", "question", "rclass", "serial_at")
+
+    def __init__(self, query: Query) -> None:
+        self.buffer = bytearray(HEADER_SIZE)
+        self.buffer += query.question
+        self.question = query.name
+        self.rclass = query.qclass
+        self.serial_at = 0
+        self.offsets: dict[bytes, int] = {}
+        name = query.name
+        position = 0
+        while name[position]:
+            self.offsets[name[position:]] = HEADER_SIZE + position
+            position += name[position] + 1
+
+    def name(self, name: bytes) -> None:
+        """Append a name, its longest known suffix as a pointer (RFC 1035 section 4.1.4)."""
+        buffer = self.buffer
+        offsets = self.offsets
+        start = len(buffer)
+        position = 0
+        while name[position]:
+            suffix = name[position:]
+            known = offsets.get(suffix)
+            if known is not None:
+                buffer += name[:position]
+                buffer += (0xC000 | known).to_bytes(2, "big")
+                return
+            if start + position < _POINTER_LIMIT:
+                offsets[suffix] = start + position
+            position += name[position] + 1
+        buffer += name
+
+    def rrset(self, rrset: RRset) -> None:
+        """Append all records of a set."""
+        buffer = self.buffer
+        rtype = rrset.rtype
+        rclass = self.rclass
+        own = rrset.owner == self.question
+        for data in rrset.data:
+            if own:
+                buffer += _POINTER_TO_QUESTION
+            else:
+                self.name(rrset.owner)
+            buffer += _RECORD.pack(rtype, rclass, rrset.ttl, len(data))
+            if rtype in rdata.COMPRESSIBLE:
+                self._names(rtype, data)
+            else:
+                buffer += data
+
+    def _names(self, rtype: int, data: bytes) -> None:
+        buffer = self.buffer
+        start = len(buffer)
+        if rtype == Type.SOA:
+            numbers = len(data) - rdata.SOA_NUMBERS_SIZE
+            primary_end = name_end(data, 0)
+            self.name(data[:primary_end])
+            self.name(data[primary_end:numbers])
+            self.serial_at = len(buffer)
+            buffer += data[numbers:]
+        else:
+            self.name(data)
+        buffer[start - 2 : start] = (len(buffer) - start).to_bytes(2, "big")
+
+
+def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial | None = None) -> Body:
+    """The answer to a question, at most `query.limit` octets.
+
+    A record set of the answer or authority section that does not fit sets TC and ends the message there; one of the
+    additional section is just left out (RFC 2181 section 9). An OPT in the query gives an OPT, the last record.
+    """
+    writer = _Writer(query)
+    buffer = writer.buffer
+    rcode = int(said.rcode)
+    opt = edns.record(query.edns.dnssec_ok, options, rcode >> 4) if query.edns else b""
+    room = query.limit - len(opt)
+    flags = QR | RA | query.flags | (AA if said.authoritative else 0) | (rcode & 15)
+    counts = [0, 0, 0]
+    last_start = last_end = 0
+    for section, rrsets in enumerate((said.answer, said.authority, said.additional)):
+        for rrset in rrsets:
+            start = len(buffer)
+            # A set of thousands is not even written when its number alone shows that it cannot fit.
+            fits = start + len(rrset.data) * _SMALLEST_RECORD <= room
+            if fits:
+                writer.rrset(rrset)
+            if not fits or len(buffer) > room:
+                del buffer[start:]
+                if section < 2:
+                    flags |= TC
+                break
+            counts[section] += len(rrset.data)
+            if section == 0:
+                last_start, last_end = start, len(buffer)
+        else:
+            continue
+        break
+    _HEADER.pack_into(buffer, 0, 0, flags, 1, counts[0], counts[1], counts[2] + (1 if opt else 0))
+    if serial and writer.serial_at and writer.serial_at < len(buffer):
+        at = writer.serial_at
+        return Stamped(bytes(buffer[2:at]), serial, bytes(buffer[at + 4 :]) + opt)
+    if last_end and not flags & TC:
+        rrset = said.answer[-1]
+        count = len(rrset.data)
+        size = 12 + len(rrset.data[0])
+        if count > 1 and rrset.rtype in (Type.A, Type.AAAA) and last_end - last_start == count * size:
+            head, tail = bytes(buffer[2:last_start]), bytes(buffer[last_end:]) + opt
+            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size)
+    return bytes(buffer[2:]) + opt
+
+
+def failure(query: Query, why: Failure) -> bytes:
+    """The body of an error: the question, the RCODE, and to those who sent EDNS the reason (RFC 8914)."""
+    options = b"" if why.extended_error is None else edns.extended_error(why.extended_error, why.text)
+    body = compose(query, Sections(rcode=why.rcode, authoritative=False), options)
+    return octets(body)
+
+
+def rejection(message: bytes, why: Failure) -> bytes:
+    """The body of an error for a message whose question is not known: a bare header, the opcode and RD as they came."""
+    flags = int.from_bytes(message[2:4], "big") & (0x7800 | RD)
+    return _HEADER.pack(0, QR | flags | (int(why.rcode) & 15), 0, 0, 0, 0)[2:]

@@ -1,0 +1,108 @@
+"""Names as bytes: text to wire and back, labels, suffixes, case.
+
+A name here is its uncompressed wire form: length-prefixed labels and the root's zero octet,
+`b"\\x03web\\x04shop\\x00"` (RFC 1035 section 3.1). Comparing without regard to case (RFC 4343) is
+`name.lower()`: a length octet is at most 63, below `A`, so lowering the whole of it is safe.
+"""
+
+from dnsbridge.wire.constants import MAX_LABEL, MAX_NAME
+
+ROOT = b"\x00"
+
+_PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\;()@$')
+"""Octets that a master file shows as they are (RFC 1035 section 5.1)."""
+
+
+class BadNameError(ValueError):
+    """A text that is no name, with the reason in one sentence."""
+
+
+def from_text(text: str) -> bytes:
+    """The wire form of a name in presentation form, `\\.` and `\\DDD` escapes understood; always absolute.
+
+    Raises BadNameError for an empty label, one over 63 octets, or more than 255 octets in all.
+    """
+    if text in ("", "."):
+        return ROOT
+    wire = bytearray()
+    label = bytearray()
+    position = 0
+    while position < len(text):
+        character = text[position]
+        position += 1
+        if character == ".":
+            _append(wire, label, text)
+            label.clear()
+            continue
+        if character == "\\":
+            digits = text[position : position + 3]
+            if len(digits) == 3 and digits.isascii() and digits.isdigit() and int(digits) < 256:
+                label.append(int(digits))
+                position += 3
+                continue
+            character = text[position : position + 1]
+            position += 1
+        octets = character.encode()
+        if len(octets) != 1 or octets > b"\x7e":
+            raise BadNameError(f"{text!r}: {character!r} is outside ASCII; write it as punycode or \\DDD")
+        label += octets
+    if label:
+        _append(wire, label, text)
+    wire.append(0)
+    if len(wire) > MAX_NAME:
+        raise BadNameError(f"{text[:40]!r}...: a name has at most {MAX_NAME} octets")
+    return bytes(wire)
+
+
+def _append(wire: bytearray, label: bytearray, text: str) -> None:
+    if not label:
+        raise BadNameError(f"{text!r}: a label is empty")
+    if len(label) > MAX_LABEL:
+        raise BadNameError(f"{text!r}: a label has over {MAX_LABEL} octets")
+    wire.append(len(label))
+    wire += label
+
+
+def to_text(name: bytes) -> str:
+    """The presentation form of a name, with its final dot."""
+    parts = [label_to_text(label) for label in labels(name)]
+    return ".".join(parts) + "."
+
+
+def label_to_text(label: bytes) -> str:
+    """One label in presentation form."""
+    return "".join(
+        chr(octet) if octet in _PLAIN else (f"\\{chr(octet)}" if 0x20 < octet < 0x7F else f"\\{octet:03d}")
+        for octet in label
+    )
+
+
+def labels(name: bytes) -> list[bytes]:
+    """The labels of a name (or of the front part of one), leftmost first, without the root."""
+    found = []
+    position = 0
+    end = len(name)
+    while position < end:
+        length = name[position]
+        if not length:
+            break
+        position += 1
+        found.append(name[position : position + length])
+        position += length
+    return found
+
+
+def from_labels(*parts: bytes) -> bytes:
+    """The length-prefixed labels of a name's front part, without the root: append a suffix to make a name."""
+    return b"".join([b"%c%b" % (len(part), part) for part in parts])
+
+
+def is_below(name: bytes, zone: bytes) -> bool:
+    """Whether a folded name is the zone's (folded) apex or below it, at a label's boundary."""
+    if not name.endswith(zone):
+        return False
+    front = len(name) - len(zone)
+    position = 0
+    while position < front:
+        position += name[position] + 1
+    return position == front

@@ -1,0 +1,32 @@
+"""Moving record sets from one zone's suffix to another's: the same names under an alias."""
+
+from dnsbridge.wire import rdata
+from dnsbridge.wire.compose import RRset
+from dnsbridge.wire.name import is_below
+from dnsbridge.wire.query import name_end
+
+
+def rename(name: bytes, zone: bytes, suffix: bytes) -> bytes:
+    """A name below `zone` (folded) as a name below `suffix`, its own labels in lower case; any other name as it is."""
+    folded = name.lower()
+    return folded[: -len(zone)] + suffix if is_below(folded, zone) else name
+
+
+def rename_set(rrset: RRset, zone: bytes, suffix: bytes, asked: bytes) -> RRset:
+    """A record set with its owner and the names in its data renamed; the question's own name comes back as asked."""
+    owner = rename(rrset.owner, zone, suffix)
+    if owner.lower() == asked.lower():
+        owner = asked
+    data = tuple([_rename_data(rrset.rtype, one, zone, suffix) for one in rrset.data])
+    return RRset(owner, rrset.rtype, rrset.ttl, data)
+
+
+def _rename_data(rtype: int, data: bytes, zone: bytes, suffix: bytes) -> bytes:
+    before, count = rdata.NAMES_AT.get(rtype, (0, 0))
+    parts = [data[:before]]
+    position = before
+    for _ in range(count):
+        end = name_end(data, position)
+        parts.append(rename(data[position:end], zone, suffix))
+        position = end
+    return b"".join([*parts, data[position:]])

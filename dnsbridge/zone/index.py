@@ -1,0 +1,224 @@
+"""The cluster's objects, indexed by the names that they give; one changed object at a time, or many at once.
+
+    namespaces[NS].services[SVC]    ServiceNames (see service)
+    namespaces[NS].pods[address]    Pod, for `pods: verified`
+    pointers[address]               relative names that a PTR of this address gives
+
+`apply` returns the keys of what it touched, so that exactly their prepared answers are dropped:
+
+    relative name    `b"\\x03web\\x04shop\\x03svc"`: that name, under every suffix (see `lookup`)
+    reverse name     absolute, folded
+    REVERSE_TREE     which part-way reverse names exist
+    EVERYTHING       the cluster's own prefixes moved, and with them which reverse names it owns
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+import msgspec
+
+from dnsbridge.cluster.changes import Change, Gone, Put
+from dnsbridge.cluster.objects import (
+    EndpointSlice,
+    IPPool,
+    Key,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Service,
+    ServiceCIDR,
+)
+from dnsbridge.wire import name as names
+from dnsbridge.wire.compose import Serial
+from dnsbridge.zone import addresses
+from dnsbridge.zone.service import ServiceNames, touched, work_out
+
+REVERSE_TREE = b"\x04arpa"
+EVERYTHING = b"\x00"
+
+
+class NamespaceNames(msgspec.Struct):
+    """What exists in one namespace."""
+
+    object: Namespace | None = None
+    services: dict[bytes, ServiceNames] = {}
+    pods: dict[bytes, Pod] = {}
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a namespace: it was seen itself, or something in it."""
+        return bool(self.object or self.services or self.pods)
+
+
+class Index:
+    """All names of one cluster, without any suffix."""
+
+    def __init__(self, pod_names: bool = False) -> None:
+        self.serial = Serial()
+        self.objects: dict[Key, Object] = {}
+        self.namespaces: dict[bytes, NamespaceNames] = {}
+        self.pointers: dict[bytes, tuple[bytes, ...]] = {}
+        self.service_networks: tuple[addresses.Network, ...] = ()
+        self.pod_networks: tuple[addresses.Network, ...] = ()
+        """Prefixes of services and of pods that the cluster's own objects declare."""
+        self._pod_names = pod_names
+        self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
+        self._ordered: dict[int, list[bytes]] | None = None
+        """Addresses of `pointers` by family, in order; made when a part-way reverse name is first asked for."""
+
+    def apply(self, changes: Iterable[Change], now: int) -> set[bytes]:
+        """Take changes over; `now` in Unix seconds becomes the serial. Returns the keys of what changed."""
+        found: set[bytes] = set()
+        services: dict[tuple[str, str], None] = {}
+        prefixes = False
+        for change in changes:
+            key = change.object.key if isinstance(change, Put) else change.key
+            old = self.objects.get(key)
+            new = change.object if isinstance(change, Put) else None
+            if old == new:
+                continue
+            if isinstance(change, Gone):
+                del self.objects[key]
+            else:
+                self.objects[key] = change.object
+            if isinstance(old or new, Pod):
+                self._replace_pod(key, old, new, found)
+                continue
+            for obj, present in ((old, False), (new, True)):
+                if isinstance(obj, Service):
+                    services[obj.namespace, obj.name] = None
+                elif isinstance(obj, EndpointSlice):
+                    services[obj.namespace, obj.service] = None
+                    self._place_slice(obj, present)
+                elif isinstance(obj, Namespace):
+                    self._place_namespace(obj, present, found)
+                elif isinstance(obj, ServiceCIDR | IPPool | Node):
+                    prefixes = True
+        for namespace, service in services:
+            self._work_out(namespace, service, found)
+        if prefixes and self._gather_networks():
+            found.add(EVERYTHING)
+        if found or not self.serial.value:
+            self.serial.advance(now)
+        return found
+
+    def has_below(self, prefix: addresses.ReversePrefix) -> bool:
+        """Whether any address with a PTR has this prefix."""
+        size = len(prefix.packed)
+        if self._ordered is None:
+            self._ordered = {4: [], 16: []}
+            for address in sorted(self.pointers):
+                self._ordered[len(address)].append(address)
+        ordered = self._ordered[size]
+        at = bisect_left(ordered, prefix.packed)
+        shift = size * 8 - prefix.bits
+        return at < len(ordered) and (
+            int.from_bytes(ordered[at], "big") >> shift == int.from_bytes(prefix.packed, "big") >> shift
+        )
+
+    def _namespace(self, name: str) -> NamespaceNames:
+        label = name.encode()
+        held = self.namespaces.get(label)
+        if held is None:
+            held = self.namespaces[label] = NamespaceNames()
+        return held
+
+    def _settle_namespace(self, name: str, existed: bool, found: set[bytes]) -> None:
+        """Note a namespace that came or went, and forget an empty one."""
+        label = name.encode()
+        exists = self.namespaces[label].exists
+        if not exists:
+            del self.namespaces[label]
+        if exists != existed:
+            found.add(names.from_labels(label, b"svc"))
+            found.add(names.from_labels(label, b"pod"))
+
+    def _place_namespace(self, obj: Namespace, present: bool, found: set[bytes]) -> None:
+        held = self._namespace(obj.name)
+        existed = held.exists
+        held.object = obj if present else None
+        self._settle_namespace(obj.name, existed, found)
+
+    def _replace_pod(self, key: Key, old: Object | None, new: Object | None, found: set[bytes]) -> None:
+        held = self._namespace(key.namespace)
+        existed = held.exists
+        before = old.addresses if isinstance(old, Pod) else ()
+        after = new.addresses if isinstance(new, Pod) else ()
+        for address in before:
+            # An address that another pod has taken meanwhile stays that pod's.
+            if address not in after and address in held.pods and held.pods[address].name == key.name:
+                del held.pods[address]
+        if isinstance(new, Pod):
+            held.pods.update(dict.fromkeys(after, new))
+        for address in {*before} ^ {*after}:
+            found.add(names.from_labels(addresses.to_label(address), key.namespace.encode(), b"pod"))
+        self._settle_namespace(key.namespace, existed, found)
+
+    def _place_slice(self, obj: EndpointSlice, present: bool) -> None:
+        held = self._slices.setdefault((obj.namespace, obj.service), {})
+        if present:
+            held[obj.name] = obj
+        else:
+            held.pop(obj.name, None)
+            if not held:
+                del self._slices[obj.namespace, obj.service]
+
+    def _work_out(self, namespace: str, name: str, found: set[bytes]) -> None:
+        held = self._namespace(namespace)
+        existed = held.exists
+        label = name.encode()
+        old = held.services.get(label)
+        service = self.objects.get(Key("Service", namespace, name))
+        new = None
+        if isinstance(service, Service):
+            slices = self._slices.get((namespace, name), {})
+            new = work_out(service, tuple(slices[key] for key in sorted(slices)), self._pod_names)
+            held.services[label] = new
+        elif old:
+            del held.services[label]
+        found |= touched(old, new)
+        before = dict.fromkeys(old.pointers()) if old else {}
+        after = dict.fromkeys(new.pointers()) if new else {}
+        for address, owner in before.keys() - after.keys():
+            self._drop_pointer(address, owner, found)
+        for address, owner in after.keys() - before.keys():
+            self._add_pointer(address, owner, found)
+        self._settle_namespace(namespace, existed, found)
+
+    def _add_pointer(self, address: bytes, owner: bytes, found: set[bytes]) -> None:
+        held = self.pointers.get(address)
+        if held is None:
+            found.add(REVERSE_TREE)
+            if self._ordered is not None:
+                insort(self._ordered[len(address)], address)
+        self.pointers[address] = tuple(sorted((*(held or ()), owner)))
+        found.add(addresses.reverse_name(address))
+
+    def _drop_pointer(self, address: bytes, owner: bytes, found: set[bytes]) -> None:
+        left = tuple(held for held in self.pointers[address] if held != owner)
+        if left:
+            self.pointers[address] = left
+        else:
+            del self.pointers[address]
+            found.add(REVERSE_TREE)
+            if self._ordered is not None:
+                ordered = self._ordered[len(address)]
+                del ordered[bisect_left(ordered, address)]
+        found.add(addresses.reverse_name(address))
+
+    def _gather_networks(self) -> bool:
+        """Read the cluster's prefixes from its objects; whether they moved."""
+        service: set[str] = set()
+        pod: set[str] = set()
+        for obj in self.objects.values():
+            if isinstance(obj, ServiceCIDR):
+                service.update(obj.cidrs)
+            elif isinstance(obj, IPPool):
+                pod.add(obj.cidr)
+            elif isinstance(obj, Node):
+                pod.update(obj.pod_cidrs)
+        before = self.service_networks, self.pod_networks
+        self.service_networks = addresses.networks_of(service)
+        self.pod_networks = addresses.networks_of(pod)
+        return before != (self.service_networks, self.pod_networks)

@@ -1,0 +1,95 @@
+"""The whole forward zone, as record sets and as a master file (RFC 1035 section 5).
+
+Names of pods with `pods: insecure` exist for every address there is, and are left out.
+"""
+
+from collections.abc import Iterator
+
+from dnsbridge.cluster.objects import Pod
+from dnsbridge.wire import name as names
+from dnsbridge.wire import rdata
+from dnsbridge.wire.compose import RRset
+from dnsbridge.wire.constants import Type
+from dnsbridge.wire.query import name_end
+from dnsbridge.zone import addresses
+from dnsbridge.zone.index import Index
+from dnsbridge.zone.lookup import NS_LABELS, Asked, ZoneSettings, lookup
+from dnsbridge.zone.outcome import Found
+
+_TYPES = (Type.SOA, Type.NS, Type.TXT, Type.CNAME, Type.A, Type.AAAA, Type.SRV)
+
+
+def owners(index: Index, settings: ZoneSettings) -> Iterator[bytes]:
+    """The relative names that have records, parents before children."""
+    yield b""
+    yield names.from_labels(b"dns-version")
+    if settings.ns_addresses:
+        yield NS_LABELS
+    for namespace in sorted(index.namespaces):
+        held = index.namespaces[namespace]
+        for label in sorted(held.services):
+            service = held.services[label]
+            if not service.exists:
+                continue
+            yield service.relative
+            for host in sorted(service.hosts):
+                yield names.from_labels(host) + service.relative
+            for port in sorted(service.ports):
+                yield names.from_labels(*port) + service.relative
+        if settings.pods == "verified":
+            yield from _pods(namespace, held.pods)
+
+
+def _pods(namespace: bytes, pods: dict[bytes, Pod]) -> Iterator[bytes]:
+    for address in sorted(pods):
+        yield names.from_labels(addresses.to_label(address), namespace, b"pod")
+
+
+def rrsets(index: Index, settings: ZoneSettings, zone: bytes) -> Iterator[RRset]:
+    """Every record set of the zone, its SOA first."""
+    for relative in owners(index, settings):
+        for rtype in _TYPES:
+            found = lookup(index, settings, Asked(relative + zone, relative, zone, rtype))
+            if isinstance(found, Found):
+                yield from found.answer
+
+
+def to_lines(index: Index, settings: ZoneSettings, zone: bytes) -> Iterator[str]:
+    """The zone as lines of a master file with absolute names."""
+    yield f"$ORIGIN {names.to_text(zone)}"
+    for rrset in rrsets(index, settings, zone):
+        for data in rrset.data:
+            shown = data_to_text(rrset.rtype, data)
+            yield f"{names.to_text(rrset.owner)}\t{rrset.ttl}\tIN\t{type_to_text(rrset.rtype)}\t{shown}"
+
+
+def data_to_text(rtype: int, data: bytes) -> str:
+    """Record data (names uncompressed) in presentation form; what has no form here as in RFC 3597 section 5."""
+    if rtype in (Type.A, Type.AAAA):
+        return addresses.text(data)
+    if rtype in (Type.TXT, Type.HINFO):
+        return " ".join(_quoted(string) for string in rdata.character_strings(data))
+    if rtype not in rdata.NAMES_AT:
+        return f"\\# {len(data)} {data.hex()}".rstrip()
+    before, count = rdata.NAMES_AT[rtype]
+    words = [str(int.from_bytes(data[at : at + 2], "big")) for at in range(0, before, 2)]
+    position = before
+    for _ in range(count):
+        end = name_end(data, position)
+        words.append(names.to_text(data[position:end]))
+        position = end
+    words += [str(int.from_bytes(data[at : at + 4], "big")) for at in range(position, len(data), 4)]
+    return " ".join(words)
+
+
+def type_to_text(rtype: int) -> str:
+    """The type's mnemonic, or the form of RFC 3597."""
+    return Type(rtype).name if rtype in set(Type) else f"TYPE{rtype}"
+
+
+def _quoted(string: bytes) -> str:
+    shown = "".join(
+        f"\\{chr(octet)}" if octet in b'"\\' else (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}")
+        for octet in string
+    )
+    return f'"{shown}"'

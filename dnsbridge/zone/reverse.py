@@ -1,0 +1,92 @@
+"""Looking a reverse name up, and which reverse names a cluster owns at all.
+
+    name of a whole address       PTR: one per service that has the address
+    part-way name                 empty non-terminal while an address below it has a PTR
+    apex of a reverse zone        SOA, NS as well
+
+The cluster owns exactly its own prefixes. Those of services and of pods are what the settings say, else what its
+objects declare, else, with nothing declared in a family, each address that is known to be one, alone.
+"""
+
+import msgspec
+
+from dnsbridge.wire import name as names
+from dnsbridge.wire.compose import RRset
+from dnsbridge.wire.constants import Type
+from dnsbridge.zone import addresses
+from dnsbridge.zone.addresses import Network, ReversePrefix
+from dnsbridge.zone.index import REVERSE_TREE, Index
+from dnsbridge.zone.lookup import Asked, ZoneSettings, authority_records, minimal_any
+from dnsbridge.zone.outcome import Found, NoData, NoSuchName, Outcome
+from dnsbridge.zone.service import ServiceNames
+
+
+class Prefixes(msgspec.Struct, frozen=True):
+    """What the settings say of the cluster's prefixes; None where they leave it to the objects (`auto`)."""
+
+    services: tuple[Network, ...] | None = None
+    pods: tuple[Network, ...] | None = None
+
+
+def networks(index: Index, prefixes: Prefixes) -> tuple[Network, ...]:
+    """The prefixes that the cluster owns as a whole."""
+    services = index.service_networks if prefixes.services is None else prefixes.services
+    return services + (index.pod_networks if prefixes.pods is None else prefixes.pods)
+
+
+def owned_bits(index: Index, prefixes: Prefixes, prefix: ReversePrefix) -> int | None:
+    """Length of the reverse zone of the cluster that holds this prefix; None if none does."""
+    bits = addresses.owning_prefix(prefix, networks(index, prefixes))
+    if bits is None and prefix.bits == len(prefix.packed) * 8:
+        version = 4 if len(prefix.packed) == 4 else 6
+        observe_services = prefixes.services is None and not _declared(index.service_networks, version)
+        observe_pods = prefixes.pods is None and not _declared(index.pod_networks, version)
+        for service in _services(index, index.pointers.get(prefix.packed, ())):
+            if observe_services and prefix.packed in service.service.cluster_ips:
+                return prefix.bits
+            if observe_pods and any(
+                endpoint.pod and prefix.packed in endpoint.addresses
+                for held in service.slices
+                for endpoint in held.endpoints
+            ):
+                return prefix.bits
+    return bits
+
+
+def _declared(declared: tuple[Network, ...], version: int) -> bool:
+    return any(network.version == version for network in declared)
+
+
+def _services(index: Index, owners: tuple[bytes, ...]) -> list[ServiceNames]:
+    """The services that these PTR targets (SVC.NS.svc, EP.SVC.NS.svc) belong to."""
+    found = []
+    for owner in owners:
+        service, namespace = names.labels(owner)[-3:-1]
+        found.append(index.namespaces[namespace].services[service])
+    return found
+
+
+def lookup(
+    index: Index, settings: ZoneSettings, asked: Asked, prefix: ReversePrefix, bits: int, suffix: bytes
+) -> Outcome:
+    """What the cluster says of a reverse name in its zone of `bits` bits; targets end with `suffix`."""
+    whole = prefix.bits == len(prefix.packed) * 8
+    apex = prefix.whole and prefix.bits == bits
+    depends = (asked.relative,) if whole else (asked.relative, REVERSE_TREE)
+    if not prefix.whole:
+        return NoSuchName(depends, "not the reverse name of an address")
+    owners = index.pointers.get(prefix.packed, ()) if whole else ()
+    if asked.qtype == Type.PTR and owners:
+        data = tuple([owner + suffix for owner in owners])
+        origin = tuple([obj for service in _services(index, owners) for obj in service.objects])
+        return Found((RRset(asked.name, Type.PTR, settings.ttl, data),), depends, "who has the address", origin=origin)
+    if apex:
+        records, additional = authority_records(index, settings, asked, suffix)
+        if asked.qtype in records:
+            is_ns = asked.qtype == Type.NS
+            return Found(records[asked.qtype], depends, "a reverse zone's apex", additional if is_ns else ())
+    if not (apex or owners or (not whole and index.has_below(prefix))):
+        return NoSuchName(depends, "no service and no ready endpoint has the address")
+    if asked.qtype == Type.ANY and (apex or owners):
+        return minimal_any(settings, asked, depends)
+    return NoData(depends, "the name exists, without this type")

@@ -1,0 +1,151 @@
+"""The names of one service, worked out from its Service object and its EndpointSlices.
+
+Owners are relative to `NS.svc.Z`, as labels:
+
+    SVC                 ipv4, ipv6 (ClusterIPs, or the ready endpoints of a headless service), targets, or alias
+    EP.SVC              hosts[EP]: every endpoint with that label
+    _PORT._PROTO.SVC    ports[_PORT, _PROTO]: targets
+    _PROTO.SVC          exists while a port of that protocol has a name
+
+A target is (port number, label): the label of an endpoint, or b"" for the service itself.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Port, Service
+from dnsbridge.wire import name as names
+from dnsbridge.wire.constants import MAX_LABEL
+from dnsbridge.zone import addresses
+
+Target = tuple[int, bytes]
+
+
+class Host(msgspec.Struct, frozen=True, gc=False):
+    """The addresses of an endpoint label, by family."""
+
+    ipv4: tuple[bytes, ...] = ()
+    ipv6: tuple[bytes, ...] = ()
+
+
+class ServiceNames(msgspec.Struct, frozen=True):
+    """All names of one service; see the module for their shapes."""
+
+    service: Service
+    slices: tuple[EndpointSlice, ...]
+    ipv4: tuple[bytes, ...] = ()
+    ipv6: tuple[bytes, ...] = ()
+    targets: tuple[Target, ...] = ()
+    hosts: dict[bytes, Host] = {}
+    ports: dict[tuple[bytes, bytes], tuple[Target, ...]] = {}
+    alias: bytes = b""
+    """ExternalName: the name it stands for (wire form); otherwise empty."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether SVC exists: a headless service without ready endpoints has no names at all."""
+        return bool(self.alias or self.ipv4 or self.ipv6)
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """What this was worked out from."""
+        return (self.service, *self.slices)
+
+    @property
+    def relative(self) -> bytes:
+        """SVC.NS.svc, as the front part of a name."""
+        return names.from_labels(self.service.name.encode(), self.service.namespace.encode(), b"svc")
+
+    def protocols(self) -> set[bytes]:
+        """The `_PROTO` labels that exist."""
+        return {protocol for _, protocol in self.ports}
+
+    def pointers(self) -> Iterable[tuple[bytes, bytes]]:
+        """(address, relative name) of every PTR record."""
+        relative = self.relative
+        for address in self.service.cluster_ips:
+            yield address, relative
+        for label, host in self.hosts.items():
+            owner = names.from_labels(label) + relative
+            for address in host.ipv4 + host.ipv6:
+                yield address, owner
+
+
+def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: bool) -> ServiceNames:
+    """The names of a service; with `pod_names` an endpoint without a hostname is called by its pod's name."""
+    if service.type == "ExternalName":
+        return ServiceNames(service, slices, alias=names.from_text(service.external_name.lower()))
+    hosts: dict[bytes, list[bytes]] = {}
+    endpoint_targets: dict[Target, None] = {}
+    endpoint_ports: dict[tuple[bytes, bytes], dict[Target, None]] = {}
+    for held in slices:
+        for endpoint in held.endpoints:
+            if not (endpoint.ready or service.publish_not_ready):
+                continue
+            for address in endpoint.addresses:
+                label = _label(endpoint, address, pod_names)
+                known = hosts.setdefault(label, [])
+                if address not in known:
+                    known.append(address)
+                if service.headless:
+                    for port in held.ports:
+                        endpoint_targets[port.number, label] = None
+                        if port.name:
+                            endpoint_ports.setdefault(_port_labels(port), {})[port.number, label] = None
+    by_label = {label: _host(known) for label, known in hosts.items()}
+    if service.headless:
+        everyone = dict.fromkeys(address for known in hosts.values() for address in known)
+        host = _host(list(everyone))
+        targets = tuple(endpoint_targets)
+        ports = {labels: tuple(found) for labels, found in endpoint_ports.items()}
+    else:
+        host = _host(list(service.cluster_ips))
+        targets = tuple((port.number, b"") for port in service.ports)
+        ports = {_port_labels(port): ((port.number, b""),) for port in service.ports if port.name}
+    return ServiceNames(service, slices, host.ipv4, host.ipv6, targets, by_label, ports)
+
+
+def _host(found: list[bytes]) -> Host:
+    return Host(
+        tuple([address for address in found if len(address) == 4]),
+        tuple([address for address in found if len(address) == 16]),
+    )
+
+
+def _label(endpoint: Endpoint, address: bytes, pod_names: bool) -> bytes:
+    if endpoint.hostname:
+        return endpoint.hostname.encode()
+    if pod_names and endpoint.pod and len(endpoint.pod) <= MAX_LABEL and "." not in endpoint.pod:
+        return endpoint.pod.encode()
+    return addresses.to_label(address)
+
+
+def _port_labels(port: Port) -> tuple[bytes, bytes]:
+    return f"_{port.name}".encode(), f"_{port.protocol.lower()}".encode()
+
+
+def touched(old: ServiceNames | None, new: ServiceNames | None) -> set[bytes]:
+    """The relative names whose records differ between two states of one service."""
+    some = new or old
+    if some is None:
+        return set()
+    relative = some.relative
+    nothing = ServiceNames(some.service, ())
+    before, after = old or nothing, new or nothing
+    found: set[bytes] = set()
+    hosts_moved = before.hosts != after.hosts
+    own_moved = (before.ipv4, before.ipv6, before.alias) != (after.ipv4, after.ipv6, after.alias)
+    if hosts_moved:
+        for label in before.hosts.keys() | after.hosts.keys():
+            if before.hosts.get(label) != after.hosts.get(label):
+                found.add(names.from_labels(label) + relative)
+    if own_moved or before.targets != after.targets or (hosts_moved and some.service.headless):
+        found.add(relative)
+    for labels in before.ports.keys() | after.ports.keys():
+        # The additional records of an SRV answer are its targets' addresses, so it moves with them.
+        if own_moved or hosts_moved or before.ports.get(labels) != after.ports.get(labels):
+            found.add(names.from_labels(*labels) + relative)
+    for protocol in before.protocols() ^ after.protocols():
+        found.add(names.from_labels(protocol) + relative)
+    return found

@@ -1,0 +1,164 @@
+"""An upstream DNS server on loopback, UDP and TCP, that behaves as told for each question.
+
+    Behaviour        a question's octets in, the replies to send out (none: silence; over TCP: the connection is closed)
+    ScriptedUpstream a server whose behaviours are used up one per question, the last one for all that follow
+
+Replies are made with dnspython, so that they are not our own idea of a message.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import msgspec
+
+ADDRESS = "127.0.0.1"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Octets to send."""
+
+    octets: bytes
+    delay: float = 0.0
+    """Seconds to wait before."""
+    elsewhere: bool = False
+    """Sent from another port than the one that was asked (UDP)."""
+    unframed: bool = False
+    """Sent without its length (TCP)."""
+
+
+Behaviour = Callable[[bytes], Sequence[Reply]]
+
+
+def answer(
+    *records: str,
+    rcode: int = 0,
+    flags: int = 0,
+    options: Sequence[dns.edns.Option] = (),
+    change: Callable[[bytes], bytes] = bytes,
+    delay: float = 0.0,
+) -> Behaviour:
+    """A proper reply with these records: `"NAME TTL CLASS TYPE DATA"`, NAME `@` for the question's.
+
+    `change` edits the reply's octets; `delay` is in seconds.
+    """
+
+    def behave(message: bytes) -> Sequence[Reply]:
+        query = dns.message.from_wire(message)
+        response = dns.message.make_response(query, recursion_available=True)
+        response.set_rcode(dns.rcode.Rcode(rcode))
+        response.flags |= flags
+        if options:
+            response.use_edns(0, 0, 1232, options=list(options))
+        for record in records:
+            owner, ttl, rclass, rtype, data = record.split(None, 4)
+            name = query.question[0].name.to_text() if owner == "@" else owner
+            response.answer.append(dns.rrset.from_text(name, int(ttl), rclass, rtype, data))
+        return [Reply(change(response.to_wire(max_size=65535)), delay)]
+
+    return behave
+
+
+def silence(message: bytes) -> Sequence[Reply]:
+    """Nothing, ever; over TCP the connection is closed."""
+    return []
+
+
+def raw(make: Callable[[bytes], bytes], unframed: bool = False) -> Behaviour:
+    """Octets made from the question's octets."""
+    return lambda message: [Reply(make(message), unframed=unframed)]
+
+
+def first(reply: Callable[[bytes], Reply], then: Behaviour) -> Behaviour:
+    """One more reply before those of another behaviour; `reply` gets the true one's octets."""
+
+    def behave(message: bytes) -> Sequence[Reply]:
+        true = then(message)
+        return [reply(true[0].octets), *true]
+
+    return behave
+
+
+class ScriptedUpstream:
+    """The server; `async with` runs it."""
+
+    def __init__(self, *udp: Behaviour, tcp: Sequence[Behaviour] = (silence,)) -> None:
+        self._udp = list(udp) or [silence]
+        self._tcp = list(tcp)
+        self.port = 0
+        self.asked: list[bytes] = []
+        """Questions that came over UDP."""
+        self.ports: list[int] = []
+        """Their source ports."""
+        self.asked_tcp: list[bytes] = []
+        self._handles: list[asyncio.TimerHandle] = []
+
+    async def __aenter__(self) -> "ScriptedUpstream":
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._connected, ADDRESS, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._socket = _datagrams(self.port)
+        self._other = _datagrams(0)
+        self._loop.add_reader(self._socket, self._readable)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.cancel()
+        self.close_udp()
+        self._other.close()
+        self._server.close()
+        await self._server.wait_closed()
+
+    def close_udp(self) -> None:
+        """Close the UDP port: questions meet an ICMP error from now on. May be repeated."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+
+    def _readable(self) -> None:
+        message, client = self._socket.recvfrom(65535)
+        self.asked.append(message)
+        self.ports.append(client[1])
+        for reply in _next(self._udp)(message):
+            sender = self._other if reply.elsewhere else self._socket
+            if reply.delay:
+                self._handles.append(self._loop.call_later(reply.delay, self._send, sender, reply.octets, client))
+            else:
+                sender.sendto(reply.octets, client)
+
+    def _send(self, sender: socket.socket, octets: bytes, client: tuple[str, int]) -> None:
+        if sender.fileno() >= 0:
+            sender.sendto(octets, client)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            self.asked_tcp.append(message)
+            for reply in _next(self._tcp)(message):
+                if reply.delay:
+                    await asyncio.sleep(reply.delay)
+                writer.write((b"" if reply.unframed else len(reply.octets).to_bytes(2, "big")) + reply.octets)
+            await writer.drain()
+        except (EOFError, ConnectionError):
+            pass  # the forwarder may go away at any time
+        finally:
+            writer.close()
+
+
+def _next(script: list[Behaviour]) -> Behaviour:
+    return script.pop(0) if len(script) > 1 else script[0]
+
+
+def _datagrams(port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    made.bind((ADDRESS, port))
+    return made

@@ -1,0 +1,202 @@
+"""One upstream's sockets and health, over loopback: down and up again, closed ports, failing sockets, IDs and ports."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from dnsbridge.resolvers import upstream as upstream_module
+from dnsbridge.resolvers.forward import Forwarded
+from dnsbridge.resolvers.resolver import Pending
+from dnsbridge.resolvers.upstream import POOL_SIZE, Upstream
+from dnsbridge.wire.failure import Failure
+from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
+from tests.support.scripted_upstream import ScriptedUpstream, silence
+
+
+def test_a_silent_upstream_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three timeouts in a row it is passed over; later one question tries it, and its reply brings it back."""
+    monkeypatch.setattr(upstream_module, "DOWN_SECONDS", 0.3)
+
+    async def test() -> None:
+        servers = [ScriptedUpstream(silence, silence, silence, ONE), ScriptedUpstream(TWO)]
+        async with forwarding(*servers) as forward:
+
+            async def one(number: int) -> str:
+                query = ask(f"n{number}.example")
+                return said(query, await outcome(forward, query))
+
+            assert [await one(number) for number in range(5)] == ["2"] * 5
+            assert len(servers[0].asked) == 3
+            assert [upstream.up for upstream in forward.upstreams] == [False, True]
+            await until(lambda: forward.upstreams[0].down_until <= time.monotonic())
+            # All in one turn of the loop: one is the probe, the others pass by.
+            assert await asyncio.gather(*(one(number) for number in range(10, 15))) == ["1", "2", "2", "2", "2"]
+            assert [upstream.up for upstream in forward.upstreams] == [True, True]
+            assert await one(20) == "1"
+
+    run(test())
+
+
+def test_a_reply_between_timeouts_keeps_an_upstream_up() -> None:
+    """Timeouts count only in a row."""
+
+    async def test() -> None:
+        script = [silence, silence, ONE, silence, silence, ONE]
+        servers = [ScriptedUpstream(*script), ScriptedUpstream(TWO)]
+        async with forwarding(*servers) as forward:
+            for number in range(6):
+                await outcome(forward, ask(f"n{number}.example"))
+            assert forward.upstreams[0].up
+            assert forward.upstreams[0].timeouts == 4
+
+    run(test())
+
+
+def test_a_refused_port_moves_questions_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions in flight on a socket go to the next upstream when ICMP says that the port is closed."""
+    monkeypatch.setattr(upstream_module, "POOL_SIZE", 1)
+
+    async def test() -> None:
+        servers = [ScriptedUpstream(silence), ScriptedUpstream(TWO)]
+        async with forwarding(*servers, attempt_timeout=5.0, deadline=8.0) as forward:
+            upstream = forward.upstreams[0]
+            queries = [ask(f"n{number}.example") for number in range(200)]
+            waiting = [forward.resolve(query) for query in queries[:100]]
+            await until(lambda: len(servers[0].asked) == 100)
+            servers[0].close_udp()
+            waiting += [forward.resolve(query) for query in queries[100:]]
+            results = [await each for each in waiting if isinstance(each, Pending)]
+            assert [said(query, got) for query, got in zip(queries, results, strict=True)] == ["2"] * 200
+            assert upstream.refused_by_icmp > 0
+            assert not upstream.up
+            assert (upstream.timeouts, upstream.in_flight) == (0, 0)
+            assert len(servers[1].asked) == 200
+
+    run(test())
+
+
+def test_news_of_a_socket_left_behind() -> None:
+    """A question that has moved on is not moved again when it hears that an earlier socket failed."""
+
+    async def test() -> None:
+        server = ScriptedUpstream(silence)
+        async with forwarding(server, attempt_timeout=2.0, deadline=5.0) as forward:
+            waiting = [forward.resolve(ask(f"n{number}.example")) for number in range(20)]
+            questions = [each for each in waiting if isinstance(each, Forwarded)]
+            others = [each.socket for each in questions if each.socket is not questions[0].socket]
+            questions[0].refused(others[0])
+            assert forward.upstreams[0].sent == len(questions) == 20
+            questions[0].refused(questions[0].socket)
+            assert forward.upstreams[0].sent == 21
+
+    run(test())
+
+
+def test_a_closed_port_alone_fails_at_once() -> None:
+    """With no other upstream, many questions to a closed port end without waiting for any timeout."""
+
+    async def test() -> None:
+        server = ScriptedUpstream()
+        async with forwarding(server, attempt_timeout=5.0, deadline=8.0) as forward:
+            server.close_udp()
+            results = await asyncio.gather(*(outcome(forward, ask(f"n{number}.example")) for number in range(2000)))
+            assert set(results) == {Failure.UPSTREAM}
+            assert forward.in_flight == 0
+
+    run(test())
+
+
+@pytest.mark.parametrize("error", [BlockingIOError, PermissionError, OSError(101, "Network is unreachable")])
+def test_failed_sends(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When sending fails, the next upstream is asked in the same turn."""
+
+    async def test() -> None:
+        servers = [ScriptedUpstream(ONE), ScriptedUpstream(TWO)]
+        async with forwarding(*servers) as forward:
+
+            def fail(*arguments: object) -> int:
+                raise error
+
+            upstream = forward.upstreams[0]
+            original = upstream._open
+
+            def opened(slot: int) -> Any:
+                made = original(slot)
+                assert made
+                made.send = fail
+                return made
+
+            monkeypatch.setattr(upstream, "_open", opened)
+            query = ask()
+            assert said(query, await outcome(forward, query)) == "2"
+            assert (upstream.sent, upstream.send_failures) == (0, 1)
+
+    run(test())
+
+
+def test_no_socket_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of file descriptors, a question fails rather than the server."""
+
+    async def test() -> None:
+        async with forwarding(ScriptedUpstream(ONE)) as forward:
+
+            def fail(*arguments: object) -> socket.socket:
+                raise OSError(24, "Too many open files")
+
+            monkeypatch.setattr(socket, "socket", fail)
+            assert await outcome(forward, ask()) is Failure.UPSTREAM
+            monkeypatch.undo()
+            query = ask()
+            assert said(query, await outcome(forward, query)) == "1"
+
+    run(test())
+
+
+def test_a_socket_never_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source port equal to a local upstream's closed port is not used: its questions would come back as they went."""
+
+    class Drawn(socket.socket):
+        """A socket that draws the port it connects to."""
+
+        def connect(self, address: Any) -> None:
+            self.bind(address)
+            super().connect(address)
+
+    async def test() -> None:
+        server = ScriptedUpstream()
+        async with forwarding(server, attempt_timeout=5.0, deadline=8.0) as forward:
+            server.close_udp()
+            monkeypatch.setattr(socket, "socket", Drawn)
+            assert forward.resolve(ask()) is Failure.UPSTREAM
+            monkeypatch.undo()
+            assert (forward.upstreams[0].sent, forward.upstreams[0].send_failures) == (0, 3)
+
+    run(test())
+
+
+def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions go out of many ports with different IDs, and used-up sockets give way to new ones."""
+    monkeypatch.setattr(upstream_module, "QUESTIONS_PER_SOCKET", 5)
+
+    async def test() -> None:
+        server = ScriptedUpstream(ONE)
+        async with forwarding(server, attempt_timeout=2.0, deadline=5.0) as forward:
+            for start in range(0, 1000, 100):  # no more at a time than a socket's buffer holds
+                await asyncio.gather(*(outcome(forward, ask(f"n{start + more}.example")) for more in range(100)))
+            assert len(server.asked) == 1000
+            # 200 sockets at least; the kernel may draw a port again that was given back.
+            assert len(set(server.ports)) > 4 * POOL_SIZE
+            assert len({asked[:2] for asked in server.asked}) > 950
+            await until(lambda: len(forward.upstreams[0]._sockets) <= POOL_SIZE)
+
+    run(test())
+
+
+@pytest.mark.parametrize("address", ["", "dns.example", "10.0.0.256"])
+def test_addresses_are_numeric(address: str) -> None:
+    """An upstream is never looked up by name."""
+    with pytest.raises(OSError):  # noqa: PT011 - the resolver's own error, whatever its text
+        Upstream(address)
