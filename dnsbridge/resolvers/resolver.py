@@ -77,7 +77,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def pending(work: Coroutine[Any, Any, Outcome]) -> Pending:
-    """Run a coroutine for its outcome: for the rare ways (fallback, CNAME chains), where a task's cost does not count."""
+    """Run a coroutine for its outcome, on the rare ways (fallback, CNAME chains) where a task costs nothing much."""
     settled = Pending()
 
     async def run() -> None:

@@ -6,7 +6,7 @@
 
         flags       AA and Z cleared, RA set; RD and CD as in the query; TC, AD and RCODE as they came
         question    the client's own octets, case as asked
-        records     as they came; hop-by-hop options cut out of OPT; no OPT for a client that sent none
+        records     as they came; hop-by-hop options cut out of OPT; OPT as this server's own, if the client sent one
         size        over the client's limit: whole record sets of the answer while they fit, and TC
 
 An OPT record that must be changed ends the message: what follows it may hold compression pointers that would no
@@ -16,7 +16,7 @@ longer be right. OPT is the last record in practice, and only additional records
 from struct import Struct as Layout
 
 from dnsbridge.wire import edns, walk
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, TC, Type
+from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, HEADER_SIZE, QR, RA, TC, Type
 from dnsbridge.wire.query import Query
 
 _AFTER_ID = Layout("!HHHHH")
@@ -25,6 +25,7 @@ _KEPT_FLAGS = TC | AD | 0x000F
 _QR_AND_OPCODE = 0xF8
 _ONE_QUESTION = b"\x00\x01"
 _NO_ID = b"\x00\x00"
+_OUR_SIZE = ADVERTISED_UDP_SIZE.to_bytes(2, "big")
 _NO_OPTIONS = b"\x00\x00"
 
 
@@ -63,9 +64,14 @@ def incoming(query: Query, reply: bytes) -> bytes | None:
         return _question_alone(query, flags) if flags & TC else None
     stop, opt, opt_index = found
     tail = b""
-    if opt and query.edns is None:
-        stop, additionals = opt, opt_index
-    elif opt and reply[opt + edns.OPT_SIZE - 2 : opt + edns.OPT_SIZE] != _NO_OPTIONS:
+    if query.edns is None:
+        if opt:
+            stop, additionals = opt, opt_index
+    elif not opt:
+        # The upstream knows no EDNS, but this server does (RFC 6891 section 6.1.1).
+        additionals += 1
+        tail = edns.record(query.edns.dnssec_ok)
+    elif reply[opt + edns.OPT_SIZE - 2 : opt + edns.OPT_SIZE] != _NO_OPTIONS:
         read = edns.read(reply, opt, _opt_end(reply, opt))
         if read is None:
             return None
@@ -74,6 +80,10 @@ def incoming(query: Query, reply: bytes) -> bytes | None:
             stop, additionals = opt, opt_index + 1
             tail = _with_options(reply[opt : read.end], end_to_end)
     records = reply[end:stop] + tail
+    if opt and query.edns:
+        # The size is what this server takes, not what the upstream does.
+        at = opt - end + 3
+        records = records[:at] + _OUR_SIZE + records[at + 2 :]
     body = _AFTER_ID.pack(flags, 1, answers, authorities, additionals) + query.question + records
     return body if len(body) + 2 <= query.limit else _truncated(query, flags, body)
 

@@ -121,7 +121,7 @@ def test_case_of_the_question() -> None:
         (None, None, None),
         (None, (), None),
         (None, (COOKIE, NSID), None),
-        ((), None, None),
+        ((), None, []),
         ((), (), []),
         ((), (NSID, UNKNOWN), [3, 65001]),
         ((), (COOKIE,), []),
@@ -131,10 +131,11 @@ def test_case_of_the_question() -> None:
 def test_opt_of_a_reply(
     asked: tuple[dns.edns.Option, ...] | None, came: tuple[dns.edns.Option, ...] | None, passed: list[int] | None
 ) -> None:
-    """OPT goes only to a client that sent one, without hop-by-hop options; the records before it stay."""
+    """OPT goes to the clients that sent one and no others, with our own size and without hop-by-hop options."""
     query = ask() if asked is None else ask(use_edns=0, options=list(asked))
     got = patched(query, response(query, 2, came).to_wire())
     assert (got.edns == -1) is (passed is None)
+    assert got.edns == -1 or got.payload == 1232
     assert [int(option.otype) for option in got.options] == (passed or [])
     assert len(got.answer[0]) == 2
 

@@ -1,0 +1,69 @@
+"""A network namespace with nothing but loopback, and a resolv.conf of its own: what a host that uses us looks like.
+
+    with Namespace("nameserver 127.0.0.1\n") as namespace:
+        namespace.run("getent", "ahosts", "web.shop.svc.cluster.local")
+
+`ip netns exec` shows the commands in it /etc/netns/NAME/* as /etc/* (ip-netns(8)); nothing outside changes.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+TIMEOUT = 30
+"""Seconds that a command in it has."""
+_FILES = Path("/etc/netns")
+
+
+class Namespace:
+    """The namespace; `with` makes and removes it. Needs root."""
+
+    def __init__(self, resolv_conf: str) -> None:
+        self.name = f"dnsbridge-{os.getpid()}-{secrets.token_hex(3)}"
+        self.prefix = ["ip", "netns", "exec", self.name]
+        """What runs a command in it."""
+        self._resolv_conf = resolv_conf
+        self._folder = _FILES / self.name
+
+    def __enter__(self) -> "Namespace":
+        _run("ip", "netns", "add", self.name)
+        try:
+            self.configure(self._resolv_conf)
+            # glibc would ask files and, on some hosts, a service first.
+            (self._folder / "nsswitch.conf").write_text("hosts: dns\n", encoding="utf-8")
+            _run(*self.prefix, "ip", "link", "set", "lo", "up")
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def configure(self, resolv_conf: str) -> None:
+        """Another resolv.conf(5) for the commands to come."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "resolv.conf").write_text(resolv_conf, encoding="utf-8")
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        return subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    def _remove(self) -> None:
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            _FILES.rmdir()
+        except OSError:
+            pass  # other namespaces have files there, or it is gone
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")

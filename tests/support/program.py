@@ -1,0 +1,343 @@
+"""The program as a process of its own on loopback, asked over the network as its users ask it.
+
+    Program               `dnsbridge serve` over manifests; `with` starts and stops it
+    RunningUpstream       a ScriptedUpstream in a thread of its own; `with` starts and stops it
+    eventually            waits for a condition, with a deadline
+    records               a section of a message as a list of text lines
+
+Nothing is ever asked of this machine's own DNS servers: unless a test names an upstream, questions go to a closed port.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from tests.support.scripted_upstream import ScriptedUpstream
+
+Transport = Literal["udp", "tcp"]
+TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+
+ROOT = Path(__file__).parent.parent.parent
+DEADLINE = 15.0
+"""Seconds that a start, a stop or an answer may take on a busy machine."""
+
+
+class Server(NamedTuple):
+    """Where the program listens."""
+
+    host: str
+    port: int
+
+
+class Program:
+    """`dnsbridge serve`.
+
+    `settings` is written to a configuration file; `manifests` goes with one cluster only. `upstreams` are `ADDR:PORT` for the
+    flag --upstream: without any a closed port of loopback, with None no flag at all, for settings that name them.
+    """
+
+    def __init__(
+        self,
+        manifests: Path | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        upstreams: Sequence[str] | None = (),
+        listen: Sequence[str] = ("127.0.0.1:0", "[::1]:0"),
+        http: bool = False,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="dnsbridge-test-")
+        self._closed = closed_port()
+        self._command = [sys.executable, "-m", "dnsbridge", "serve"]
+        self._command += ["--http", "127.0.0.1:0" if http else ""]
+        if manifests:
+            self._command += ["--manifests", str(manifests)]
+        if settings is not None:
+            file = Path(self._folder.name) / "dnsbridge.yaml"
+            file.write_text(json.dumps(settings), encoding="utf-8")
+            self._command += ["--config", str(file)]
+        if upstreams is not None:
+            for upstream in upstreams or [f"127.0.0.1:{self._closed.getsockname()[1]}"]:
+                self._command += ["--upstream", upstream]
+        for address in listen:
+            self._command += ["--listen", address]
+        self._command += options
+        self._lines: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self.servers: list[Server] = []
+        """In the order of `listen`."""
+
+    def __enter__(self) -> "Program":
+        environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "http_proxy")}
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**environment, "PYTHONDEVMODE": ""},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.wait_for_log(r" ready$")
+            found = self.wait_for_log(r" listening on (.*) \(UDP and TCP\)$")
+        except BaseException:
+            self.kill()
+            raise
+        for address in found[1].split(", "):
+            host, _, port = address.rpartition(":")
+            self.servers.append(Server(host.strip("[]"), int(port)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind:
+            self.kill()
+        else:
+            self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port of the first address that is listened on, 127.0.0.1 unless the test chose others."""
+        return self.servers[0].port
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process
+        return self._process.pid
+
+    def log(self) -> list[str]:
+        """The lines of its log so far."""
+        return list(self._lines)
+
+    def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
+        """The first line from number `after` on that matches, when it comes."""
+        assert self._process
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            ended = self._process.poll() is not None
+            for line in self.log()[after:]:
+                if match := re.search(pattern, line):
+                    return match
+            if ended or time.monotonic() > deadline:
+                shown = "\n".join(self.log())
+                raise AssertionError(
+                    f"no log line matches {pattern!r} ({'it ended' if ended else 'time out'}):\n{shown}"
+                )
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it with SIGTERM; it must end well, and must not have met an error of its own."""
+        assert self._process
+        assert self._reader
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("it did not end on SIGTERM:\n" + "\n".join(self.log())) from None
+        self._cleanup()
+        log = "\n".join(self.log())
+        assert code == 0, f"exit code {code}:\n{log}"
+        assert "Traceback" not in log, log
+        assert "internal error" not in log, log
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+        self._cleanup()
+
+    def metrics(self) -> dict[str, float]:
+        """Samples by name and labels as they are written, `dnsbridge_ignored_total{reason="response"}` (needs `http`)."""
+        place = self.wait_for_log(r"metrics on (http://\S+)")[1]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(place, timeout=DEADLINE) as response:
+            lines = response.read().decode().splitlines()
+        samples = [line.rpartition(" ") for line in lines if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in samples}
+
+    def exchange_raw(
+        self, message: bytes, transport: Transport = "udp", *, server: int = 0, timeout: float = DEADLINE
+    ) -> bytes | None:
+        """The answer to some octets; None if there is none in time, or the connection was closed."""
+        host, port = self.servers[server]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            if transport == "udp":
+                with socket.socket(family, socket.SOCK_DGRAM) as udp:
+                    udp.settimeout(timeout)
+                    udp.connect((host, port))
+                    udp.send(message)
+                    return udp.recv(65535)
+            with socket.create_connection((host, port), timeout) as tcp:
+                tcp.sendall(framed(message))
+                return receive_frame(tcp)
+        except (TimeoutError, ConnectionError):
+            return None
+
+    def exchange(
+        self, query: dns.message.Message, transport: Transport = "udp", *, server: int = 0, timeout: float = DEADLINE
+    ) -> dns.message.Message:
+        """The answer to a query, read by dnspython, which must be well-formed and hold no record twice."""
+        octets = self.exchange_raw(query.to_wire(), transport, server=server, timeout=timeout)
+        assert octets is not None, f"no answer over {transport} to {query.to_text()}"
+        response = dns.message.from_wire(octets)
+        assert response.id == query.id
+        assert response.flags & dns.flags.QR
+        held = [sum(len(rrset) for rrset in section) for section in response.sections[1:]]
+        held[2] += response.opt is not None
+        assert [int.from_bytes(octets[at : at + 2], "big") for at in (6, 8, 10)] == held, "a record comes twice"
+        return response
+
+    def ask(
+        self,
+        name: str | dns.name.Name,
+        rtype: str | int = "A",
+        transport: Transport = "udp",
+        *,
+        rclass: str = "IN",
+        edns: int | bool = False,
+        payload: int = 1232,
+        options: Sequence[dns.edns.Option] = (),
+        dnssec_ok: bool = False,
+        flags: int = dns.flags.RD,
+        server: int = 0,
+        timeout: float = DEADLINE,
+    ) -> dns.message.Message:
+        """The answer to one question; `edns` is False or a version, `server` the number of the address to ask."""
+        query = dns.message.make_query(name, rtype, rclass, flags=flags)
+        if edns is not False or options or dnssec_ok:
+            query.use_edns(int(edns is not True and edns), 0, payload, options=list(options))
+            query.want_dnssec(dnssec_ok)
+        return self.exchange(query, transport, server=server, timeout=timeout)
+
+    def _read(self) -> None:
+        assert self._process
+        assert self._process.stderr
+        for line in self._process.stderr:
+            self._lines.append(line.rstrip("\n"))
+
+    def _cleanup(self) -> None:
+        assert self._process
+        assert self._process.stderr
+        assert self._reader
+        self._reader.join(DEADLINE)
+        self._process.stderr.close()
+        self._closed.close()
+        self._folder.cleanup()
+
+
+class RunningUpstream:
+    """A ScriptedUpstream in a thread; its `asked` may be read at any time."""
+
+    def __init__(self, upstream: ScriptedUpstream) -> None:
+        self.upstream = upstream
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+
+    def __enter__(self) -> "RunningUpstream":
+        self._thread.start()
+        assert self._started.wait(DEADLINE)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._loop
+        assert self._ended
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(DEADLINE)
+
+    @property
+    def address(self) -> str:
+        """For Program's `upstreams`."""
+        return f"127.0.0.1:{self.upstream.port}"
+
+    def asked(self) -> list[str]:
+        """Names and types that it was asked so far, over UDP and then over TCP, as they came: `"www.example. A"`."""
+        found = []
+        for octets in self.upstream.asked + self.upstream.asked_tcp:
+            question = dns.message.from_wire(octets).question[0]
+            found.append(f"{question.name} {dns.rdatatype.to_text(question.rdtype)}")
+        return found
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        async with self.upstream:
+            self._started.set()
+            await self._ended.wait()
+
+
+def closed_port() -> socket.socket:
+    """A socket that holds a UDP port of 127.0.0.1 so that whoever asks there gets an ICMP error: it has another peer."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    held.bind(("127.0.0.1", 0))
+    held.connect(("127.0.0.1", 1))
+    return held
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it goes over TCP."""
+    return len(message).to_bytes(2, "big") + message
+
+
+def receive_frame(connection: socket.socket) -> bytes | None:
+    """The next message of a TCP connection; None when it was closed."""
+    size = _receive_exactly(connection, 2)
+    return size and _receive_exactly(connection, int.from_bytes(size, "big"))
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
+    received = bytearray()
+    while len(received) < size:
+        octets = connection.recv(size - len(received))
+        if not octets:
+            return None
+        received += octets
+    return bytes(received)
+
+
+def eventually(condition: Callable[[], object], within: float = DEADLINE) -> float:
+    """Wait until a condition holds; returns the seconds that it took, and fails after `within` seconds."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < within, f"not so within {within} s"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def records(section: Sequence[dns.rrset.RRset]) -> list[str]:
+    """The records of a section as sorted lines, `NAME TTL CLASS TYPE DATA`, names as they came."""
+    return sorted(line for rrset in section for line in rrset.to_text().splitlines())
