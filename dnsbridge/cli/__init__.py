@@ -26,7 +26,17 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has had enough (`dnsbridge zone | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        _drop_output()
+        where = error.filename or "standard output"
+        said = (error.strerror or str(error)).lower()
+        click.echo(f"{where}: {said}; make room there, or write elsewhere", err=True)
+        sys.exit(1)
+    except Exception as error:
+        click.echo(f"internal error: {type(error).__name__}: {error}; please report it with the command", err=True)
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let what could not be written go nowhere, or the interpreter would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

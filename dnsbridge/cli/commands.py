@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -74,22 +74,18 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
 def lookup(name: str, rtype: str | None, output: str, file: str | None, **flags: Any) -> int:
     """Say what would be answered to NAME and TYPE (default A; PTR for an address), from which source, and why."""
     from dnsbridge.app.explain import explain, question
-    from dnsbridge.app.parts import build
+    from dnsbridge.app.once import read_once
 
     query = question(name, rtype)
     if isinstance(query, str):
-        raise click.BadParameter(query, param_hint="NAME")
+        raise BadUsage(query)
     loaded = load_complete(file, **flags)
 
     async def run() -> Any:
-        parts = build(loaded.settings, loaded.settings.listen)
-        _read(parts)
-        try:
+        async with read_once(loaded) as parts:
             return await explain(parts, query)
-        finally:
-            await parts.close()
 
-    found = asyncio.run(run())
+    found = _run(run())
     if output == "json":
         print_json(found)
     else:
@@ -114,14 +110,14 @@ def _source(found: Any) -> str:
     }.get(found.source, "nowhere")
 
 
-def _read(parts: Any) -> None:
-    """Read the clusters once, for a command that is not a server."""
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command that is no server."""
     from dnsbridge.app.parts import CannotStart
     from dnsbridge.observe.log import start_logging
 
     start_logging()
     try:
-        parts.read()
+        return asyncio.run(work)
     except CannotStart as error:
         raise Failed(str(error)) from None
 
@@ -132,7 +128,8 @@ def _read(parts: Any) -> None:
 @output_option
 def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> None:
     """Print the whole zone of a cluster as a master file (RFC 1035 section 5)."""
-    from dnsbridge.app.parts import build
+    from dnsbridge.app.once import read_once
+    from dnsbridge.resolvers.cluster import Freshness
     from dnsbridge.wire.name import to_text
     from dnsbridge.zone import master
 
@@ -142,9 +139,15 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
         raise BadUsage(f"--cluster: no cluster {cluster}; there is: {', '.join(names) or 'none'}")
     if cluster is None and len(names) != 1:
         raise BadUsage(f"--cluster: say which cluster; there is: {', '.join(names) or 'none'}")
-    parts = build(loaded.settings, loaded.settings.listen)
-    _read(parts)
-    found = next(each.cluster for each in parts.clusters if cluster in (None, each.cluster.name))
+
+    async def run() -> Any:
+        async with read_once(loaded) as parts:
+            bridged = next(each for each in parts.clusters if cluster in (None, each.cluster.name))
+            if bridged.cluster.freshness is Freshness.UNSYNCED:
+                raise Failed(f"cluster {bridged.cluster.name} could not be read; see above why")
+            return bridged.cluster
+
+    found = _run(run())
     if output == "table":
         for line in master.to_lines(found.index, found.settings, found.zone):
             click.echo(line)

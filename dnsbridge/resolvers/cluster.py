@@ -11,7 +11,7 @@ import msgspec
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
 from dnsbridge.wire.compose import RRset, Sections, compose, octets
-from dnsbridge.wire.constants import ExtendedError, Rcode
+from dnsbridge.wire.constants import ExtendedError, Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.query import compose as compose_query
@@ -90,7 +90,10 @@ class Cluster:
         if isinstance(said, outcome.Alias):
             return self._follow(query, place, said, options)
         if isinstance(said, outcome.Found):
-            sections = Sections(answer=said.answer, additional=said.additional)
+            answer = said.answer
+            if answer[0].rtype == Type.CNAME:
+                answer = (self._renamed(query, place, answer[0]),)
+            sections = Sections(answer=answer, additional=said.additional)
         else:
             rcode = Rcode.NOERROR if isinstance(said, outcome.NoData) else Rcode.NXDOMAIN
             sections = Sections(rcode=rcode, authority=(self._soa(query, place),))
@@ -106,13 +109,17 @@ class Cluster:
             apex = zone = query.name[len(query.name) - len(place.suffix) :]
         return lookup.soa(self.index, settings, apex, zone, settings.negative_ttl)
 
+    def _renamed(self, query: Query, place: Place, cname: RRset) -> RRset:
+        """A CNAME whose target, if it is a name of this cluster, is below the suffix that was asked for."""
+        suffix = query.name[len(query.name) - len(place.suffix) :]
+        return rename.rename_set(cname, self.zone, suffix, query.name)
+
     def _follow(self, query: Query, place: Place, alias: outcome.Alias, options: bytes) -> Outcome | Pending:
         """The CNAME and what its target gives."""
         if query.hops >= MAX_CHAIN:
             return Failure.CHAIN
-        suffix = query.name[len(query.name) - len(place.suffix) :]
-        target = rename.rename(alias.target, self.zone, suffix)
-        cname = RRset(alias.cname.owner, alias.cname.rtype, alias.cname.ttl, (target,))
+        cname = self._renamed(query, place, alias.cname)
+        target = cname.data[0]
         opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
         message = compose_query(target, query.qtype, query.qclass, 0, query.flags, opt)
         further = parse(message, stream=True)
@@ -141,5 +148,7 @@ class Cluster:
                 return Failure.UPSTREAM
             if reached.depends and reached.cluster == self.name and not options:
                 depends = alias.depends + reached.depends
-            sections = Sections(Rcode(message.rcode), (cname, *message.answer), message.authority)
-        return Answer(compose(query, sections, options), depends, self.name)
+            answer = (cname, *message.answer)
+            sections = Sections(Rcode(message.rcode), answer, message.authority, message.additional)
+        # With dependencies the SOA in it, if any, is this cluster's own.
+        return Answer(compose(query, sections, options, self.index.serial if depends else None), depends, self.name)

@@ -4,10 +4,13 @@ import asyncio
 
 from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.wire.name import from_labels
 from dnsbridge.zone import addresses
 from dnsbridge.zone.index import Index
 
 NAMESPACE, SERVICE = b"kube-system", b"kube-dns"
+KEY = from_labels(SERVICE, NAMESPACE, b"svc")
+"""The zone's key of that service: what CoreDNS might know hangs on it."""
 PORT = 53
 ATTEMPT_TIMEOUT = 0.5
 DEADLINE = 1.5
@@ -35,7 +38,11 @@ class CoreDns:
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
             upstreams = [Upstream(host, port) for host, port in servers]
-            self.forward = Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE) if upstreams else None
+            self.forward = (
+                Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE, insist=False)
+                if upstreams
+                else None
+            )
         return self.forward
 
     def servers(self) -> tuple[tuple[str, int], ...]:

@@ -14,11 +14,14 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec import structs
+
 from dnsbridge.resolvers.cluster import Cluster, Freshness, Place
+from dnsbridge.resolvers.coredns import KEY
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
 from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AA, Rcode
+from dnsbridge.wire.constants import AA, HEADER_SIZE, Rcode
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.query import compose as compose_query
@@ -69,6 +72,12 @@ class Fallback:
         self._coredns = coredns
         self._own_questions = own_questions
         self._waiting = 0
+        self._exchanges: dict[bytes, Pending] = {}
+        """What is out, by the message in lower case: an identical question waits with it.
+
+        So a loop that changes the case of our question, and is not known for ours, ends in one wait instead of one more
+        packet for each round.
+        """
 
     def resolve(self, query: Query, place: Place) -> Outcome | Pending:
         """The answer of the cluster, or of its CoreDNS."""
@@ -80,15 +89,21 @@ class Fallback:
                 return Failure.NOT_READY
             return self._ask(query, place, coredns, lambda: Failure.NETWORK_ERROR)
         said = cluster.lookup(query, place)
-        if coredns is not None:
-            if freshness is Freshness.STALE:
+        if coredns is not None and freshness is Freshness.STALE:
+            return self._ask(query, place, coredns, lambda: cluster.answer(query, place, said))
+        if isinstance(said, outcome.NoSuchName) and self._leaves_open(said):
+            if coredns is None:
+                # It may come to be: the answer is right only as long as there is none.
+                said = structs.replace(said, depends=(*said.depends, KEY))
+            elif said.defined:
                 return self._ask(query, place, coredns, lambda: cluster.answer(query, place, said))
-            if isinstance(said, outcome.NoSuchName):
-                if not said.defined and self.mode in ("unknown", "miss"):
-                    return self._ask(query, place, coredns, lambda: Failure.NETWORK_ERROR)
-                if self.mode == "miss":
-                    return self._ask(query, place, coredns, lambda: cluster.answer(query, place, said))
+            else:
+                return self._ask(query, place, coredns, lambda: Failure.NETWORK_ERROR)
         return cluster.answer(query, place, said)
+
+    def _leaves_open(self, said: outcome.NoSuchName) -> bool:
+        """Whether CoreDNS may know a name that the cache does not."""
+        return self.mode == "miss" or (self.mode == "unknown" and not said.defined)
 
     def _ask(
         self, query: Query, place: Place, coredns: Resolver, otherwise: Callable[[], Outcome | Pending]
@@ -117,13 +132,12 @@ class Fallback:
         question = parse(compose_query(name, query.qtype, query.qclass, 0, query.flags, opt), stream=True)
         if not isinstance(question, Query):
             return Failure.INTERNAL  # a longer suffix has made the name too long
+        key = question.message[:HEADER_SIZE] + question.folded + question.message[question.question_end - 4 :]
         self._waiting += 1
-        self._own_questions.add(name)
         try:
-            reached = coredns.resolve(question)
+            reached = self._exchanges.get(key) or self._send(key, name, coredns.resolve(question))
             found = await reached if isinstance(reached, Pending) else reached
         finally:
-            self._own_questions.remove(name)
             self._waiting -= 1
         if isinstance(found, Failure):
             return found
@@ -136,6 +150,19 @@ class Fallback:
         )
         said = Sections(Rcode(message.rcode), answer, authority, additional, bool(message.flags & AA))
         return Answer(compose(query, said))
+
+    def _send(self, key: bytes, name: bytes, reached: Outcome | Pending) -> Outcome | Pending:
+        """Note a question that is out, until it has its outcome."""
+        if isinstance(reached, Pending):
+
+            def ended(_: Outcome) -> None:
+                self._own_questions.remove(name)
+                del self._exchanges[key]
+
+            self._own_questions.add(name)
+            self._exchanges[key] = reached
+            reached.then(ended)
+        return reached
 
 
 def random_case(name: bytes) -> bytes:

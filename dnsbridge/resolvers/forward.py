@@ -169,13 +169,19 @@ class Forward:
         deadline: float = DEADLINE,
         in_flight_limit: int = IN_FLIGHT,
         tcp_limit: int = TCP_FETCHES,
+        insist: bool = True,
     ) -> None:
-        """`upstreams` has at least one, and this owns them; times are in seconds."""
+        """`upstreams` has at least one, and this owns them; times are in seconds.
+
+        When all are down, all are asked in order all the same if `insist`, else the question fails at once: right where
+        somebody else has an answer in hand.
+        """
         self.upstreams = tuple(upstreams)
         self.attempt_timeout = attempt_timeout
         self.deadline = deadline
         self.in_flight_limit = in_flight_limit
         self.tcp_limit = tcp_limit
+        self.insist = insist
         self.attempts: dict[Forwarded, None] = {}
         """Questions that wait for a reply over UDP, the oldest attempt first."""
         self.overloads = 0
@@ -235,7 +241,7 @@ class Forward:
                 return None
             upstream = self.upstreams[question.step % count]
             question.step += 1
-            if upstream.usable(now) or not any(other.up for other in self.upstreams):
+            if upstream.usable(now) or (self.insist and not any(other.up for other in self.upstreams)):
                 return upstream
         return None
 

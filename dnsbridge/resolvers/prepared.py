@@ -44,7 +44,10 @@ class Prepared:
                 self._seen.clear()
             self._seen.add(mark)
             return
-        if len(self.answers) >= self._max_answers:
+        if question in self.answers:
+            # It was asked again before the first answer came; what it depends on may have changed.
+            self._remove(question)
+        elif len(self.answers) >= self._max_answers:
             self._remove(next(iter(self.answers)))
             self.evicted += 1
         keys = tuple([(answer.cluster, key) for key in answer.depends])

@@ -26,6 +26,8 @@ _QR_AND_OPCODE = 0xF8
 _ONE_QUESTION = b"\x00\x01"
 _NO_ID = b"\x00\x00"
 _OUR_SIZE = ADVERTISED_UDP_SIZE.to_bytes(2, "big")
+_DO = edns.DO.to_bytes(2, "big")
+_NO_FLAGS = b"\x00\x00"
 _NO_OPTIONS = b"\x00\x00"
 
 
@@ -81,9 +83,10 @@ def incoming(query: Query, reply: bytes) -> bytes | None:
             tail = _with_options(reply[opt : read.end], end_to_end)
     records = reply[end:stop] + tail
     if opt and query.edns:
-        # The size is what this server takes, not what the upstream does.
+        # The size is what this server takes, not what the upstream does, and DO is the client's (RFC 3225 section 3).
         at = opt - end + 3
-        records = records[:at] + _OUR_SIZE + records[at + 2 :]
+        flags_octets = _DO if query.edns.dnssec_ok else _NO_FLAGS
+        records = records[:at] + _OUR_SIZE + records[at + 2 : at + 4] + flags_octets + records[at + 6 :]
     body = _AFTER_ID.pack(flags, 1, answers, authorities, additionals) + query.question + records
     return body if len(body) + 2 <= query.limit else _truncated(query, flags, body)
 

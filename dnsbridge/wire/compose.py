@@ -57,17 +57,17 @@ class Serial:
 
 
 class Rotating:
-    """An answer whose last record set starts with another of its records each time."""
+    """An answer whose last record set starts with another of its records each time, at first with number `first`."""
 
     __slots__ = ("head", "records", "tail", "size", "length", "_start")
 
-    def __init__(self, head: bytes, records: bytes, tail: bytes, size: int) -> None:
+    def __init__(self, head: bytes, records: bytes, tail: bytes, size: int, first: int) -> None:
         self.head = head
         self.records = records + records
         self.tail = tail
         self.size = size
         self.length = len(records)
-        self._start = 0
+        self._start = first * size
 
     def octets(self) -> bytes:
         """The body, one step further than last time."""
@@ -220,7 +220,9 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
         size = 12 + len(rrset.data[0])
         if count > 1 and rrset.rtype in (Type.A, Type.AAAA) and last_end - last_start == count * size:
             head, tail = bytes(buffer[2:last_start]), bytes(buffer[last_end:]) + opt
-            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size)
+            # The ID is as good as a random number, so what is composed only once does not always start with the first.
+            first = int.from_bytes(query.message[:2], "big") % count
+            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size, first)
     return bytes(buffer[2:]) + opt
 
 

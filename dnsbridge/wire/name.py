@@ -42,10 +42,9 @@ def from_text(text: str) -> bytes:
                 continue
             character = text[position : position + 1]
             position += 1
-        octets = character.encode()
-        if len(octets) != 1 or octets > b"\x7e":
+        if len(character) != 1 or character > "\x7e":
             raise BadNameError(f"{text!r}: {character!r} is outside ASCII; write it as punycode or \\DDD")
-        label += octets
+        label += character.encode()
     if label:
         _append(wire, label, text)
     wire.append(0)

@@ -2,6 +2,7 @@
 
 from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
+from dnsbridge.wire.constants import MAX_NAME
 from dnsbridge.wire.name import is_below
 from dnsbridge.wire.query import name_end
 
@@ -13,12 +14,20 @@ def rename(name: bytes, zone: bytes, suffix: bytes) -> bytes:
 
 
 def rename_set(rrset: RRset, zone: bytes, suffix: bytes, asked: bytes) -> RRset:
-    """A record set with its owner and the names in its data renamed; the question's own name comes back as asked."""
-    owner = rename(rrset.owner, zone, suffix)
+    """A record set with its owner and the names in its data renamed; the question's own name comes back as asked.
+
+    A name that would become too long stays as it is.
+    """
+    owner = _rename_fitting(rrset.owner, zone, suffix)
     if owner.lower() == asked.lower():
         owner = asked
     data = tuple([_rename_data(rrset.rtype, one, zone, suffix) for one in rrset.data])
     return RRset(owner, rrset.rtype, rrset.ttl, data)
+
+
+def _rename_fitting(name: bytes, zone: bytes, suffix: bytes) -> bytes:
+    renamed = rename(name, zone, suffix)
+    return renamed if len(renamed) <= MAX_NAME else name
 
 
 def _rename_data(rtype: int, data: bytes, zone: bytes, suffix: bytes) -> bytes:
@@ -27,6 +36,6 @@ def _rename_data(rtype: int, data: bytes, zone: bytes, suffix: bytes) -> bytes:
     position = before
     for _ in range(count):
         end = name_end(data, position)
-        parts.append(rename(data[position:end], zone, suffix))
+        parts.append(_rename_fitting(data[position:end], zone, suffix))
         position = end
     return b"".join([*parts, data[position:]])

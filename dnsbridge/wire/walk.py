@@ -4,7 +4,7 @@
     Message    the record sets of a whole message, names uncompressed
 
 All work is linear in the message's length, but for names: a pointer must point before the name it stands in, and a
-name ends at 255 octets, so each costs at most 128 steps.
+name ends at 255 octets and after 127 pointers, so each costs at most some 250 steps.
 """
 
 from struct import Struct as Layout
@@ -18,6 +18,8 @@ from dnsbridge.wire.query import name_end
 
 _HEADER = Layout("!HHHHHH")
 _RECORD = Layout("!HHIH")
+_MAX_POINTERS = 127
+"""In one name: as many as it can have labels. Without a bound thousands of pointers to pointers make one name."""
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ def expand(message: bytes, start: int) -> tuple[bytes, int] | None:
     size = 0
     position = start
     after = 0
+    pointers = 0
     bound = start
     """Pointers must point before here: each one further back than the last, so there are no loops."""
     end = len(message)
@@ -70,7 +73,8 @@ def expand(message: bytes, start: int) -> tuple[bytes, int] | None:
                 return None
             target = (length & 0x3F) << 8 | message[position + 1]
             after = after or position + 2
-            if target >= bound:
+            pointers += 1
+            if target >= bound or pointers > _MAX_POINTERS:
                 return None
             bound = position = target
             continue
@@ -133,8 +137,10 @@ def read(message: bytes) -> Message | Broken:
         if owner is None or data is None:
             return Broken("a name is broken")
         key = (owner[0].lower(), record.rtype)
-        grown = sections[record.section].setdefault(key, _Growing(owner[0], record.ttl, {}))
-        grown.ttl = min(grown.ttl, record.ttl)
+        # RFC 2181 section 8: a TTL over 31 bits is none.
+        ttl = record.ttl if record.ttl < 1 << 31 else 0
+        grown = sections[record.section].setdefault(key, _Growing(owner[0], ttl, {}))
+        grown.ttl = min(grown.ttl, ttl)
         grown.data[data] = None
     answer, authority, additional = (
         [RRset(grown.owner, rtype, grown.ttl, tuple(grown.data)) for (_, rtype), grown in section.items()]

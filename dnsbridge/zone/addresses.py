@@ -23,6 +23,7 @@ from dnsbridge.wire import name as names
 IN_ADDR = b"\x07in-addr\x04arpa\x00"
 IP6 = b"\x03ip6\x04arpa\x00"
 _HEX = b"0123456789abcdef"
+_SPELLING = frozenset(_HEX + b"-")
 
 Network = IPv4Network | IPv6Network
 
@@ -41,7 +42,10 @@ def to_label(address: bytes) -> bytes:
 
 
 def from_label(label: bytes) -> bytes | None:
-    """The address that a label with dashes spells; None if it spells none."""
+    """The address that a folded label with dashes spells; None if it spells none."""
+    # Without this the standard library would also read colons, dots after colons, and an IPv6 scope.
+    if not _SPELLING.issuperset(label):
+        return None
     spelled = label.decode("latin-1")
     try:
         if spelled.count("-") == 3 and "--" not in spelled:

@@ -1,7 +1,7 @@
 """The cluster's objects, indexed by the names that they give; one changed object at a time, or many at once.
 
     namespaces[NS].services[SVC]    ServiceNames (see service)
-    namespaces[NS].pods[address]    Pod, for `pods: verified`
+    namespaces[NS].pods[address]    the Pods that have it, for `pods: verified`
     pointers[address]               relative names that a PTR of this address gives
 
 `apply` returns the keys of what it touched, so that exactly their prepared answers are dropped:
@@ -19,6 +19,7 @@ import msgspec
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import (
+    ClusterConfiguration,
     EndpointSlice,
     IPPool,
     Key,
@@ -43,7 +44,8 @@ class NamespaceNames(msgspec.Struct):
 
     object: Namespace | None = None
     services: dict[bytes, ServiceNames] = {}
-    pods: dict[bytes, Pod] = {}
+    pods: dict[bytes, tuple[Pod, ...]] = {}
+    """Several pods share an address where they use their node's (`hostNetwork`)."""
 
     @property
     def exists(self) -> bool:
@@ -85,15 +87,16 @@ class Index:
             if isinstance(old or new, Pod):
                 self._replace_pod(key, old, new, found)
                 continue
+            if isinstance(old or new, Namespace):
+                self._replace_namespace(key, new, found)
+                continue
             for obj, present in ((old, False), (new, True)):
                 if isinstance(obj, Service):
                     services[obj.namespace, obj.name] = None
                 elif isinstance(obj, EndpointSlice):
                     services[obj.namespace, obj.service] = None
                     self._place_slice(obj, present)
-                elif isinstance(obj, Namespace):
-                    self._place_namespace(obj, present, found)
-                elif isinstance(obj, ServiceCIDR | IPPool | Node):
+                elif isinstance(obj, ServiceCIDR | IPPool | Node | ClusterConfiguration):
                     prefixes = True
         for namespace, service in services:
             self._work_out(namespace, service, found)
@@ -134,25 +137,28 @@ class Index:
             found.add(names.from_labels(label, b"svc"))
             found.add(names.from_labels(label, b"pod"))
 
-    def _place_namespace(self, obj: Namespace, present: bool, found: set[bytes]) -> None:
-        held = self._namespace(obj.name)
+    def _replace_namespace(self, key: Key, new: Object | None, found: set[bytes]) -> None:
+        held = self._namespace(key.name)
         existed = held.exists
-        held.object = obj if present else None
-        self._settle_namespace(obj.name, existed, found)
+        held.object = new if isinstance(new, Namespace) else None
+        self._settle_namespace(key.name, existed, found)
 
     def _replace_pod(self, key: Key, old: Object | None, new: Object | None, found: set[bytes]) -> None:
         held = self._namespace(key.namespace)
         existed = held.exists
         before = old.addresses if isinstance(old, Pod) else ()
         after = new.addresses if isinstance(new, Pod) else ()
-        for address in before:
-            # An address that another pod has taken meanwhile stays that pod's.
-            if address not in after and address in held.pods and held.pods[address].name == key.name:
+        for address in {*before, *after}:
+            known = held.pods.get(address, ())
+            pods = [pod for pod in known if pod.name != key.name]
+            if isinstance(new, Pod) and address in after:
+                pods.append(new)
+            if pods:
+                held.pods[address] = tuple(sorted(pods, key=lambda pod: pod.name))
+            else:
                 del held.pods[address]
-        if isinstance(new, Pod):
-            held.pods.update(dict.fromkeys(after, new))
-        for address in {*before} ^ {*after}:
-            found.add(names.from_labels(addresses.to_label(address), key.namespace.encode(), b"pod"))
+            if bool(pods) != bool(known):
+                found.add(names.from_labels(addresses.to_label(address), key.namespace.encode(), b"pod"))
         self._settle_namespace(key.namespace, existed, found)
 
     def _place_slice(self, obj: EndpointSlice, present: bool) -> None:
@@ -184,6 +190,9 @@ class Index:
             self._drop_pointer(address, owner, found)
         for address, owner in after.keys() - before.keys():
             self._add_pointer(address, owner, found)
+        # Whether it is a pod's decides whether an address outside all declared prefixes is the cluster's (see reverse).
+        moved = (old.pod_addresses() if old else set()) ^ (new.pod_addresses() if new else set())
+        found.update(addresses.reverse_name(address) for address in moved & self.pointers.keys())
         self._settle_namespace(namespace, existed, found)
 
     def _add_pointer(self, address: bytes, owner: bytes, found: set[bytes]) -> None:
@@ -211,6 +220,7 @@ class Index:
         """Read the cluster's prefixes from its objects; whether they moved."""
         service: set[str] = set()
         pod: set[str] = set()
+        planned: ClusterConfiguration | None = None
         for obj in self.objects.values():
             if isinstance(obj, ServiceCIDR):
                 service.update(obj.cidrs)
@@ -218,6 +228,12 @@ class Index:
                 pod.add(obj.cidr)
             elif isinstance(obj, Node):
                 pod.update(obj.pod_cidrs)
+            elif isinstance(obj, ClusterConfiguration):
+                planned = obj
+        if planned:
+            # What the cluster is comes before what it was meant to be.
+            service = service or set(planned.service_cidrs)
+            pod = pod or set(planned.pod_cidrs)
         before = self.service_networks, self.pod_networks
         self.service_networks = addresses.networks_of(service)
         self.pod_networks = addresses.networks_of(pod)

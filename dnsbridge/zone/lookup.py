@@ -211,12 +211,14 @@ def _below_pod(index: Index, settings: ZoneSettings, asked: Asked, labels: list[
     address = addresses.from_label(labels[0]) if len(labels) == 3 else None
     if address is None:
         return NoSuchName(depends, "not an address with dashes")
-    pod = namespace.pods.get(address)
-    if settings.pods == "verified" and pod is None:
+    # An address has several spellings; a change names the canonical one.
+    depends = (names.from_labels(addresses.to_label(address), *labels[-2:]), *depends[1:])
+    pods = namespace.pods.get(address, ())
+    if settings.pods == "verified" and not pods:
         return NoSuchName(depends, f"no pod in namespace {namespace_text(labels)} has {addresses.text(address)}")
     host = _family((address,))
-    why = "the pod's address, verified" if pod else "the address in the name itself (pods: insecure)"
-    return _records(settings, asked, {Type.A: host.ipv4, Type.AAAA: host.ipv6}, why, _of(pod), depends)
+    why = "the pod's address, verified" if pods else "the address in the name itself (pods: insecure)"
+    return _records(settings, asked, {Type.A: host.ipv4, Type.AAAA: host.ipv6}, why, pods, depends)
 
 
 def _records(

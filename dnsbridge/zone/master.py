@@ -3,9 +3,8 @@
 Names of pods with `pods: insecure` exist for every address there is, and are left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from dnsbridge.cluster.objects import Pod
 from dnsbridge.wire import name as names
 from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
@@ -40,7 +39,7 @@ def owners(index: Index, settings: ZoneSettings) -> Iterator[bytes]:
             yield from _pods(namespace, held.pods)
 
 
-def _pods(namespace: bytes, pods: dict[bytes, Pod]) -> Iterator[bytes]:
+def _pods(namespace: bytes, pods: Iterable[bytes]) -> Iterator[bytes]:
     for address in sorted(pods):
         yield names.from_labels(addresses.to_label(address), namespace, b"pod")
 

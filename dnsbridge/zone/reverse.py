@@ -72,7 +72,8 @@ def lookup(
     """What the cluster says of a reverse name in its zone of `bits` bits; targets end with `suffix`."""
     whole = prefix.bits == len(prefix.packed) * 8
     apex = prefix.whole and prefix.bits == bits
-    depends = (asked.relative,) if whole else (asked.relative, REVERSE_TREE)
+    # A name below a whole address is ours or not with that address.
+    depends = (addresses.reverse_name(prefix.packed),) if whole else (asked.relative, REVERSE_TREE)
     if not prefix.whole:
         return NoSuchName(depends, "not the reverse name of an address")
     owners = index.pointers.get(prefix.packed, ()) if whole else ()

@@ -61,6 +61,36 @@ class ServiceNames(msgspec.Struct, frozen=True):
         """The `_PROTO` labels that exist."""
         return {protocol for _, protocol in self.ports}
 
+    def answers(self) -> dict[bytes, tuple[object, ...]]:
+        """What the answers of each relative name that exists are made of, additional records included."""
+        relative = self.relative
+        own = Host(self.ipv4, self.ipv6)
+
+        def reached(targets: tuple[Target, ...]) -> tuple[object, ...]:
+            labels = dict.fromkeys(label for _, label in targets)
+            return targets, [self.hosts[label] if label else own for label in labels]
+
+        found: dict[bytes, tuple[object, ...]] = {
+            names.from_labels(label) + relative: (host,) for label, host in self.hosts.items()
+        }
+        for protocol in self.protocols():
+            found[names.from_labels(protocol) + relative] = ()
+        for labels, targets in self.ports.items():
+            found[names.from_labels(*labels) + relative] = reached(targets)
+        if self.exists:
+            found[relative] = (own, self.alias, reached(self.targets))
+        return found
+
+    def pod_addresses(self) -> set[bytes]:
+        """Addresses that its slices say are those of pods."""
+        return {
+            address
+            for held in self.slices
+            for endpoint in held.endpoints
+            if endpoint.pod
+            for address in endpoint.addresses
+        }
+
     def pointers(self) -> Iterable[tuple[bytes, bytes]]:
         """(address, relative name) of every PTR record."""
         relative = self.relative
@@ -101,7 +131,8 @@ def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: boo
         ports = {labels: tuple(found) for labels, found in endpoint_ports.items()}
     else:
         host = _host(list(service.cluster_ips))
-        targets = tuple((port.number, b"") for port in service.ports)
+        # One number under two protocols is one record (RFC 2181 section 5).
+        targets = tuple(dict.fromkeys((port.number, b"") for port in service.ports))
         ports = {_port_labels(port): ((port.number, b""),) for port in service.ports if port.name}
     return ServiceNames(service, slices, host.ipv4, host.ipv6, targets, by_label, ports)
 
@@ -127,25 +158,6 @@ def _port_labels(port: Port) -> tuple[bytes, bytes]:
 
 def touched(old: ServiceNames | None, new: ServiceNames | None) -> set[bytes]:
     """The relative names whose records differ between two states of one service."""
-    some = new or old
-    if some is None:
-        return set()
-    relative = some.relative
-    nothing = ServiceNames(some.service, ())
-    before, after = old or nothing, new or nothing
-    found: set[bytes] = set()
-    hosts_moved = before.hosts != after.hosts
-    own_moved = (before.ipv4, before.ipv6, before.alias) != (after.ipv4, after.ipv6, after.alias)
-    if hosts_moved:
-        for label in before.hosts.keys() | after.hosts.keys():
-            if before.hosts.get(label) != after.hosts.get(label):
-                found.add(names.from_labels(label) + relative)
-    if own_moved or before.targets != after.targets or (hosts_moved and some.service.headless):
-        found.add(relative)
-    for labels in before.ports.keys() | after.ports.keys():
-        # The additional records of an SRV answer are its targets' addresses, so it moves with them.
-        if own_moved or hosts_moved or before.ports.get(labels) != after.ports.get(labels):
-            found.add(names.from_labels(*labels) + relative)
-    for protocol in before.protocols() ^ after.protocols():
-        found.add(names.from_labels(protocol) + relative)
-    return found
+    before = old.answers() if old else {}
+    after = new.answers() if new else {}
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

@@ -1,7 +1,7 @@
 """A real authoritative server, Knot DNS, on loopback: zones in, a running knotd out. It needs no root.
 
-    with Knot(folder, {"corp.example": ZONE}) as knot:
-        knot.port     UDP and TCP, on 127.0.0.1
+with Knot(folder, {"corp.example": ZONE}) as knot:
+    knot.port     UDP and TCP, on 127.0.0.1
 """
 
 import socket
@@ -26,12 +26,19 @@ class Knot:
     """A knotd with master files; `with` runs it."""
 
     def __init__(
-        self, folder: Path, zones: Mapping[str, str], *, port: int = 0, command_prefix: Sequence[str] = ()
+        self,
+        folder: Path,
+        zones: Mapping[str, str],
+        *,
+        address: str = ADDRESS,
+        port: int = 0,
+        command_prefix: Sequence[str] = (),
     ) -> None:
         """`zones` are master files by zone name; port 0 is any free one.
 
         `command_prefix` is what runs it elsewhere (`ip netns exec NAME`); its port is then given, and not waited for.
         """
+        self.address = address
         self.port = port
         self._folder = folder
         self._zones = dict(zones)
@@ -70,7 +77,7 @@ class Knot:
         """Its own answer."""
         query = dns.message.make_query(name, rtype, use_edns=0, payload=1232)
         exchange = dns.query.tcp if tcp else dns.query.udp
-        return exchange(query, ADDRESS, timeout=3, port=self.port)
+        return exchange(query, self.address, timeout=3, port=self.port)
 
     def _start(self) -> bool:
         """Start it and wait until it has all zones; False if it ended, as it does when its port was taken meanwhile."""
@@ -96,7 +103,8 @@ class Knot:
 
     def _has(self, zone: str) -> bool:
         try:
-            return self.ask(zone, "SOA").rcode() == dns.rcode.NOERROR
+            # Over TCP, where a server that is not there yet says so at once.
+            return self.ask(zone, "SOA", tcp=True).rcode() == dns.rcode.NOERROR
         except (OSError, dns.exception.DNSException):
             return False
 
@@ -106,7 +114,7 @@ class Knot:
     def _config(self) -> str:
         zones = "".join(f"  - domain: {zone}\n    file: {zone}.zone\n" for zone in self._zones)
         return f"""server:
-    listen: {ADDRESS}@{self.port}
+    listen: {self.address}@{self.port}
     rundir: {self._folder}
     udp-workers: 1
     tcp-workers: 1

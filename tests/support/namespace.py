@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -57,10 +58,8 @@ class Namespace:
     def _remove(self) -> None:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
-        try:
+        with suppress(OSError):  # other namespaces have files there, or it is gone
             _FILES.rmdir()
-        except OSError:
-            pass  # other namespaces have files there, or it is gone
 
 
 def _run(*command: str) -> None:

@@ -53,8 +53,8 @@ class Server(NamedTuple):
 class Program:
     """`dnsbridge serve`.
 
-    `settings` is written to a configuration file; `manifests` goes with one cluster only. `upstreams` are `ADDR:PORT` for the
-    flag --upstream: without any a closed port of loopback, with None no flag at all, for settings that name them.
+    `settings` is written to a configuration file; `manifests` goes with one cluster only. `upstreams` are `ADDR:PORT`
+    for the flag --upstream: without any a closed port of loopback, with None no flag, for settings that name them.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**environment, "PYTHONDEVMODE": ""},
+            env=environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -177,7 +177,7 @@ class Program:
         self._cleanup()
 
     def metrics(self) -> dict[str, float]:
-        """Samples by name and labels as they are written, `dnsbridge_ignored_total{reason="response"}` (needs `http`)."""
+        """Samples by name and labels as written, `dnsbridge_ignored_total{reason="response"}` (needs `http`)."""
         place = self.wait_for_log(r"metrics on (http://\S+)")[1]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(place, timeout=DEADLINE) as response:
@@ -221,7 +221,7 @@ class Program:
     def ask(
         self,
         name: str | dns.name.Name,
-        rtype: str | int = "A",
+        rtype: str = "A",
         transport: Transport = "udp",
         *,
         rclass: str = "IN",
@@ -284,10 +284,17 @@ class RunningUpstream:
         """For Program's `upstreams`."""
         return f"127.0.0.1:{self.upstream.port}"
 
-    def asked(self) -> list[str]:
-        """Names and types that it was asked so far, over UDP and then over TCP, as they came: `"www.example. A"`."""
+    def count(self) -> int:
+        """How many questions it was asked so far."""
+        return len(self.upstream.asked) + len(self.upstream.asked_tcp)
+
+    def asked(self, after: int = 0) -> list[str]:
+        """Names and types that it was asked, without the first `after`, as they came: `"www.example. A"`.
+
+        Over UDP first, then over TCP.
+        """
         found = []
-        for octets in self.upstream.asked + self.upstream.asked_tcp:
+        for octets in (self.upstream.asked + self.upstream.asked_tcp)[after:]:
             question = dns.message.from_wire(octets).question[0]
             found.append(f"{question.name} {dns.rdatatype.to_text(question.rdtype)}")
         return found
@@ -301,7 +308,7 @@ class RunningUpstream:
 
 
 def closed_port() -> socket.socket:
-    """A socket that holds a UDP port of 127.0.0.1 so that whoever asks there gets an ICMP error: it has another peer."""
+    """A socket that holds a UDP port of 127.0.0.1 with another peer, so that whoever asks there gets an ICMP error."""
     held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     held.bind(("127.0.0.1", 0))
     held.connect(("127.0.0.1", 1))

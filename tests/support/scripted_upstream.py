@@ -101,9 +101,14 @@ class ScriptedUpstream:
 
     async def __aenter__(self) -> "ScriptedUpstream":
         self._loop = asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._connected, ADDRESS, 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._socket = _datagrams(self.port)
+        while True:
+            self._socket = _datagrams(0)
+            self.port = self._socket.getsockname()[1]
+            try:
+                self._server = await asyncio.start_server(self._connected, ADDRESS, self.port)
+                break
+            except OSError:  # a port that is free over UDP can be taken over TCP
+                self._socket.close()
         self._other = _datagrams(0)
         self._loop.add_reader(self._socket, self._readable)
         return self
