@@ -1,7 +1,7 @@
 """Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
 
-from dnsbridge.app.discovery import RESOLV_CONF, is_local, nameservers
-from dnsbridge.config import ConfigError, Loaded, Problem, upstream_is_self
+from dnsbridge.app.discovery import RESOLV_CONF, in_pod, is_local, kubeconfigs, nameservers
+from dnsbridge.config import Cluster, ConfigError, Loaded, Problem, upstream_is_self
 
 
 def complete(loaded: Loaded) -> Loaded | ConfigError:
@@ -9,13 +9,8 @@ def complete(loaded: Loaded) -> Loaded | ConfigError:
     settings = loaded.settings
     problems: list[Problem] = []
     for index, cluster in enumerate(settings.clusters):
-        source = cluster.source
-        if source.manifests is None:
-            key = f"clusters[{index}].source"
-            said = "an API server as the source is not in this version yet" if key in _sections(loaded) else ""
-            problems.append(
-                Problem("", key, f"{said or 'no cluster to read from'}; name a file or folder with --manifests PATH")
-            )
+        if problem := _missing_source(cluster, f"clusters[{index}].source"):
+            problems.append(problem)
     if settings.workers > 1:
         problems.append(Problem("", "workers", "more than one process is not in this version yet; leave it at 1"))
     loaded = discover(loaded)
@@ -46,6 +41,22 @@ def _selves(loaded: Loaded) -> tuple[Problem, ...]:
     return upstream_is_self(settings, frozenset(host for host in hosts if is_local(host)))
 
 
-def _sections(loaded: Loaded) -> set[str]:
-    """The sections that something was said about."""
-    return {key.rpartition(".")[0] for key in loaded.origins} | set(loaded.origins)
+def _missing_source(cluster: Cluster, key: str) -> Problem | None:
+    """What a cluster's source lacks before anything is asked."""
+    source = cluster.source
+    if source.manifests is not None or source.in_cluster:
+        return None
+    if source.kubeconfig is not None:
+        if source.kubeconfig.is_file():
+            return None
+        return Problem("", f"{key}.kubeconfig", f"{source.kubeconfig}: no such file; name a kubeconfig that is there")
+    if source.context is None and in_pod():
+        return None
+    if kubeconfigs():
+        return None
+    return Problem(
+        "",
+        key,
+        "no cluster found: no kubeconfig ($KUBECONFIG, ~/.kube/config) and not in a pod; name --kubeconfig FILE,"
+        " or a file or folder of objects with --manifests PATH",
+    )

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.config import Address, Loaded
+from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
 from dnsbridge.zone.addresses import Network
 
@@ -15,7 +17,10 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     """One line for each thing that decides answers."""
     settings = loaded.settings
     for bridged in parts.clusters:
-        yield from _cluster(bridged)
+        if bridged.cluster.freshness is Freshness.UNSYNCED:
+            yield f"cluster {bridged.cluster.name}: not read yet ({_source(bridged)})"
+        else:
+            yield from describe_cluster(bridged)
     for index, forward in enumerate(settings.forward):
         origin = loaded.origins.get(f"forward[{index}].upstreams", loaded.origins.get(f"forward[{index}]", "default"))
         servers = ", ".join(map(str, forward.upstreams))
@@ -27,7 +32,8 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
 
 
-def _cluster(bridged: Bridged) -> Iterator[str]:
+def describe_cluster(bridged: Bridged) -> Iterator[str]:
+    """What was found in one cluster."""
     cluster = bridged.cluster
     index = cluster.index
     kinds = Counter(key.kind for key in index.objects)
@@ -36,7 +42,7 @@ def _cluster(bridged: Bridged) -> Iterator[str]:
     yield f"{start}zone {_text(cluster.suffixes[0])}" + (
         f", aliases {', '.join(map(_text, cluster.suffixes[1:]))}" if len(cluster.suffixes) > 1 else ""
     )
-    yield f"{start}{held} (manifests {bridged.source.path})"
+    yield f"{start}{held} ({_source(bridged)})"
     servers = bridged.coredns.servers()
     if bridged.fallback.mode == "never":
         yield f"{start}CoreDNS is never asked (fallback: never)"
@@ -49,6 +55,11 @@ def _cluster(bridged: Bridged) -> Iterator[str]:
     prefixes = cluster.prefixes
     yield f"{start}services {_networks(prefixes.services, index.service_networks, 'ServiceCIDR objects')}"
     yield f"{start}pods {_networks(prefixes.pods, index.pod_networks, 'IPPool and Node objects')}"
+
+
+def _source(bridged: Bridged) -> str:
+    source = bridged.source
+    return f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address)
 
 
 def _networks(said: tuple[Network, ...] | None, declared: tuple[Network, ...], objects: str) -> str:

@@ -1,5 +1,6 @@
 """What this machine says by itself: its DNS servers, and its own addresses. Nothing here sends a packet."""
 
+import os
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from dnsbridge.config import Address
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849); connecting a UDP socket only asks the routing table."""
 
@@ -55,3 +57,15 @@ def own_addresses(listen: tuple[Address, ...]) -> tuple[str, ...]:
         except OSError:
             continue
     return tuple(found)
+
+
+def in_pod() -> bool:
+    """Whether this runs in a pod that may ask its API server."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and SERVICE_ACCOUNT_TOKEN.is_file()
+
+
+def kubeconfigs() -> tuple[Path, ...]:
+    """The kubeconfig files that are there: those of $KUBECONFIG, else ~/.kube/config."""
+    paths = os.environ.get("KUBECONFIG", "").split(os.pathsep) if os.environ.get("KUBECONFIG") else ["~/.kube/config"]
+    found = [Path(os.path.expanduser(path)) for path in paths if path]
+    return tuple([path for path in found if path.is_file()])

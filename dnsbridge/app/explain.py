@@ -63,6 +63,8 @@ def question(name: str, rtype: str | None) -> Query | str:
         packed = b""
     wanted = (rtype or ("PTR" if packed else "A")).upper()
     number = _type_number(wanted)
+    if not name.isprintable():
+        return f"{name!a}: not printable text; use a name such as web.shop.svc.cluster.local"
     if number is None:
         return f"{wanted}: no such record type; use a mnemonic such as A, AAAA, SRV, or TYPE65"
     try:
@@ -119,7 +121,7 @@ def _explained(
     records: list[ShownRecord] = []
     if isinstance(outcome, Failure):
         rcode = outcome.rcode.name
-        because = f"{because}; {outcome.text}" if because else outcome.text
+        because = f"{because}; {outcome.text}" if because not in ("", outcome.text) else outcome.text
         source = "none" if outcome is Failure.NO_ROUTE else source
     else:
         message = walk.read(b"\0\0" + octets(outcome.body))

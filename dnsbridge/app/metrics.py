@@ -12,6 +12,8 @@ from dnsbridge.app.parts import Parts
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.constants import Rcode
 
 
@@ -110,8 +112,13 @@ class PartsCollector(Collector):
             ("manifest_failed_looks", "Looks at the path that gave nothing.", "failed_looks"),
             ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
         ):
-            values = [(names, getattr(bridged.source.counts, field)) for names, bridged in each]
+            values = [
+                (names, getattr(bridged.source.counts, field))
+                for names, bridged in each
+                if isinstance(bridged.source, ManifestSource)
+            ]
             yield _counter(name, text, label, values)
+        yield from self._reflectors()
         for name, text, field in (
             ("fallback_asked", "Questions that went to the cluster's CoreDNS.", "asked"),
             ("fallback_failed", "Questions that it did not answer.", "failed"),
@@ -119,6 +126,26 @@ class PartsCollector(Collector):
         ):
             values = [(names, getattr(bridged.fallback, field)) for names, bridged in each]
             yield _counter(name, text, label, values)
+
+    def _reflectors(self) -> Iterator[Metric]:
+        each = [
+            ([bridged.cluster.name, reflector.resource.plural], reflector)
+            for bridged in self._parts.clusters
+            if isinstance(bridged.source, ApiSource)
+            for reflector in bridged.source.reflectors
+        ]
+        label = ["cluster", "resource"]
+        yield _gauge("watch_listed", "1 once a list has been read.", label, [(key, one.listed) for key, one in each])
+        for name, text, field in (
+            ("watch_lists", "Lists begun.", "lists"),
+            ("watch_watches", "Watches begun.", "watches"),
+            ("watch_events", "Objects and events received.", "events"),
+            ("watch_invalid_objects", "Objects left out.", "invalid_objects"),
+            ("watch_stale_events", "Events older than what is held.", "stale_events"),
+            ("watch_errors", "Requests and watches that failed.", "errors"),
+            ("watch_silences", "Connections given up because nothing came.", "silences"),
+        ):
+            yield _counter(name, text, label, [(key, getattr(one.counts, field)) for key, one in each])
 
     def _upstreams(self) -> Iterator[Metric]:
         forwards = list(self._parts.forwards.items())

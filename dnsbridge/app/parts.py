@@ -1,12 +1,16 @@
 """From settings to the parts that answer: clusters with their sources, forward zones, the router over them all."""
 
+import asyncio
+import logging
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 
 from msgspec import Struct
 
 from dnsbridge import config
 from dnsbridge.app.discovery import own_addresses
+from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
 from dnsbridge.config import Address, Settings
 from dnsbridge.resolvers.cluster import Cluster, Freshness
@@ -16,11 +20,17 @@ from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.router import Router
 from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.watch.connection import CannotConnect
 from dnsbridge.watch.manifests import ManifestError, ManifestSource
 from dnsbridge.wire import name as names
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import ZoneSettings
 from dnsbridge.zone.reverse import Prefixes
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT = 10.0
+"""Seconds that a credential plugin may take before the server starts without it."""
 
 
 class CannotStart(Exception):
@@ -33,7 +43,9 @@ class Bridged(Struct):
     cluster: Cluster
     coredns: CoreDns
     fallback: Fallback
-    source: ManifestSource
+    source: Source
+    take: Callable[[list[Change]], None]
+    """Takes changes of its objects over."""
     precedence: int
     max_staleness: float
     """Seconds without a sign of life after which the cache is not trusted on its own."""
@@ -55,18 +67,26 @@ class Parts(Struct):
     router: Router
     prepared: Prepared
 
-    def read(self) -> None:
-        """Read every cluster's objects for the first time. Raises CannotStart."""
+    async def open(self) -> None:
+        """Read manifests for the first time, and how to reach API servers. Raises CannotStart."""
         for bridged in self.clusters:
+            source = bridged.source
             try:
-                bridged.source.load()
-            except ManifestError as error:
+                if isinstance(source, ManifestSource):
+                    source.load()
+                else:
+                    async with asyncio.timeout(OPEN_TIMEOUT):
+                        await source.connection.open()
+            except (ManifestError, CannotConnect) as error:
                 raise CannotStart(str(error)) from None
+            except TimeoutError:
+                log.warning("cluster %s: its credentials take long; going on without", bridged.cluster.name)
         self.refresh(time.monotonic())
-        self._check_overlaps()
+        if overlap := self.overlap():
+            raise CannotStart(overlap)
 
-    def _check_overlaps(self) -> None:
-        """Two clusters that claim one prefix leave it open whose names its reverse zone has."""
+    def overlap(self) -> str:
+        """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
         for position, one in enumerate(self.clusters):
             for other in self.clusters[position + 1 :]:
                 if one.precedence != other.precedence:
@@ -74,10 +94,11 @@ class Parts(Struct):
                 for network in one.cluster.networks():
                     for claimed in other.cluster.networks():
                         if network.version == claimed.version and network.overlaps(claimed):
-                            raise CannotStart(
+                            return (
                                 f"clusters {one.cluster.name} and {other.cluster.name} both claim {network}"
                                 f"{'' if network == claimed else f' and {claimed}'}; give one a higher precedence"
                             )
+        return ""
 
     async def close(self) -> None:
         """Close every socket to an upstream."""
@@ -140,8 +161,7 @@ def _bridged(
     def take(changes: list[Change]) -> None:
         prepared.drop(said.name, index.apply(changes, int(time.time())))
 
-    assert said.source.manifests is not None
-    source = ManifestSource(said.source.manifests, take)
+    source = source_of(said, index, take)
     coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)
     fallback = Fallback(cluster, said.fallback, coredns, own_questions)
-    return Bridged(cluster, coredns, fallback, source, said.precedence, said.max_staleness)
+    return Bridged(cluster, coredns, fallback, source, take, said.precedence, said.max_staleness)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
-from dnsbridge.app.describe import describe
+from dnsbridge.app.describe import describe, describe_cluster
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.sockets import Listening, listen
+from dnsbridge.app.state import Keeper
 from dnsbridge.config import Address, Loaded
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.responder import Responder
@@ -22,6 +24,7 @@ from dnsbridge.listeners.tcp import TcpLimits, TcpListener
 from dnsbridge.listeners.udp import UdpListener
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.watch.api_source import ApiSource
 
 if TYPE_CHECKING:
     from dnsbridge.observe.http import HttpServer
@@ -32,6 +35,8 @@ GRACE = 3.0
 """Seconds that questions in flight have when the server is told to end."""
 FRESHNESS_INTERVAL = 0.5
 """Seconds between two looks at how fresh the clusters are."""
+SYNC_INTERVAL = 0.02
+"""The same while one has not been read at all, and every moment counts."""
 
 
 def open_sockets(loaded: Loaded) -> list[Listening]:
@@ -60,7 +65,11 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     opened = open_sockets(loaded)
     addresses = tuple(each.address for each in opened)
     parts = build(settings, addresses)
-    parts.read()
+    await parts.open()
+    keepers = _keepers(loaded, parts)
+    for keeper in keepers:
+        keeper.restore()
+    parts.refresh(time.monotonic())
     for line in describe(loaded, parts):
         log.info("%s", line)
     counters = Counters()
@@ -86,6 +95,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     for tcp_listener in tcp:
         await tcp_listener.start()
     tasks = [asyncio.create_task(bridged.source.follow()) for bridged in parts.clusters]
+    tasks += [asyncio.create_task(keeper.keep()) for keeper in keepers]
     tasks.append(asyncio.create_task(_watch_freshness(parts)))
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)
@@ -97,14 +107,24 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for keeper in keepers:
+        await keeper.save()
     if http:
         await http.stop()
     await parts.close()
 
 
+def _keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
+    state_dir = loaded.settings.state_dir
+    if state_dir is None:
+        return []
+    return [Keeper(each, each.source, state_dir) for each in parts.clusters if isinstance(each.source, ApiSource)]
+
+
 async def _watch_freshness(parts: Parts) -> None:
     while True:
-        await asyncio.sleep(FRESHNESS_INTERVAL)
+        unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
+        await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
         for bridged in parts.refresh(time.monotonic()):
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
@@ -113,8 +133,13 @@ async def _watch_freshness(parts: Parts) -> None:
                     cluster.name,
                     bridged.max_staleness,
                 )
-            else:
-                log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
+                continue
+            log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
+            for line in describe_cluster(bridged):
+                log.info("%s", line)
+            gc.freeze()
+            if overlap := parts.overlap():
+                log.error("%s; until then the first one answers", overlap)
 
 
 async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":
@@ -137,7 +162,9 @@ async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "Http
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:
-        problem = f"cannot listen on {address} for HTTP: {(error.strerror or str(error)).lower()}"
+        # The event loop has put its own words around what the system says.
+        said = os.strerror(error.errno) if error.errno else str(error)
+        problem = f"cannot listen on {address} for HTTP: {said.lower()}"
         if "http" in loaded.origins:
             raise CannotStart(f"{problem}; choose another with --http, or --http '' for none") from None
         log.warning("%s; metrics are off, --http chooses another address", problem)

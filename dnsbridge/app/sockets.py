@@ -60,16 +60,16 @@ def _explained(error: OSError, address: Address) -> str:
         case errno.EADDRINUSE:
             return (
                 f"the address is in use; stop the server that has it (ss -lnptu 'sport = :{address.port}' shows it),"
-                " or choose another with --listen"
+                " or choose another with serve --listen"
             )
         case errno.EACCES | errno.EPERM:
             return (
                 "no right to bind a port below 1024; start as root, give CAP_NET_BIND_SERVICE,"
-                " or choose another with --listen 127.0.0.1:5300"
+                " or choose another with serve --listen 127.0.0.1:5300"
             )
         case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; choose one of its own with --listen"
+            return "this machine has no such address; choose one of its own with serve --listen"
         case errno.EAFNOSUPPORT:
-            return "this machine has no such address family; choose an address with --listen"
+            return "this machine has no such address family; choose an address with serve --listen"
         case _:
-            return f"{(error.strerror or str(error)).lower()}; choose another with --listen"
+            return f"{(error.strerror or str(error)).lower()}; choose another with serve --listen"

@@ -8,6 +8,7 @@ An object that fails one check is left out as a whole. The checks are those of t
 and routes depend on, because manifests have never met it.
 """
 
+import re
 from typing import assert_never
 
 from msgspec import Struct, ValidationError, convert
@@ -25,6 +26,7 @@ from dnsbridge.cluster.checks import (
     quoted,
 )
 from dnsbridge.cluster.objects import (
+    ClusterConfiguration,
     Endpoint,
     EndpointSlice,
     IPPool,
@@ -40,6 +42,7 @@ from dnsbridge.cluster.objects import (
 from dnsbridge.cluster.raw import (
     RAW_TYPES,
     Raw,
+    RawConfigMap,
     RawEndpointSlice,
     RawIPPool,
     RawMetadata,
@@ -61,8 +64,9 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawNode: Node,
     RawServiceCIDR: ServiceCIDR,
     RawIPPool: IPPool,
+    RawConfigMap: ClusterConfiguration,
 }
-_NAMESPACED = {"Service", "EndpointSlice", "Pod"}
+_NAMESPACED = {"Service", "EndpointSlice", "Pod", "ConfigMap"}
 _CLUSTER_SCOPED = {"Namespace", "Node", "ServiceCIDR", "IPPool"}
 
 DEFAULT_NAMESPACE = "default"
@@ -176,6 +180,8 @@ def slim(raw: Raw) -> Decoded:
                 return _service_cidr(raw)
             case RawIPPool():
                 return _ip_pool(raw, key)
+            case RawConfigMap():
+                return _cluster_configuration(raw, key)
             case _:
                 assert_never(raw)
     except UnfitError as error:
@@ -293,6 +299,24 @@ def _node(raw: RawNode) -> Node:
         pod_cidrs=tuple(
             canonical_prefix(text, "spec.podCIDRs" if spec.pod_cidrs else "spec.podCIDR") for text in cidrs
         ),
+    )
+
+
+def _cluster_configuration(raw: RawConfigMap, key: Key) -> ClusterConfiguration | Unused:
+    text = raw.data.cluster_configuration if raw.data else None
+    if (key.namespace, key.name) != ("kube-system", "kubeadm-config") or not text:
+        return Unused(key)
+    found = {}
+    for setting in ("serviceSubnet", "podSubnet"):
+        written = re.search(rf"^\s+{setting}:\s*[\"']?([0-9A-Fa-f.:/,]+)[\"']?\s*$", text, re.MULTILINE)
+        cidrs = written[1].split(",") if written else []
+        found[setting] = tuple([canonical_prefix(cidr, f"networking.{setting}") for cidr in cidrs])
+    return ClusterConfiguration(
+        namespace=key.namespace,
+        name=key.name,
+        resource_version=raw.metadata.resource_version or "",
+        service_cidrs=found["serviceSubnet"],
+        pod_cidrs=found["podSubnet"],
     )
 
 

@@ -8,6 +8,7 @@ Only the fields that something here uses. Nothing above this floor knows Kuberne
     Pod             v1                    its addresses (`pods: verified`)
     Node            v1                    its addresses and pod CIDRs
     ServiceCIDR     networking.k8s.io/v1  prefixes of ClusterIPs
+    ClusterConfiguration   kubeadm's, in the v1 ConfigMap kube-system/kubeadm-config
     IPPool          crd.projectcalico.org/v1, projectcalico.org/v3   prefixes of pods
 
 Addresses are packed: 4 octets (IPv4) or 16 (IPv6), so a family is a length. Names are the API's text,
@@ -121,3 +122,11 @@ class IPPool(Object, frozen=True, kw_only=True):
 
     kind = "IPPool"
     cidr: str
+
+
+class ClusterConfiguration(Object, frozen=True, kw_only=True):
+    """What kubeadm was told of the cluster's networks (`networking.serviceSubnet`, `networking.podSubnet`)."""
+
+    kind = "ConfigMap"
+    service_cidrs: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = ()

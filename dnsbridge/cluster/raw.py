@@ -169,7 +169,20 @@ class RawIPPool(Struct):
     spec: RawIPPoolSpec
 
 
-Raw = RawNamespace | RawService | RawEndpointSlice | RawPod | RawNode | RawServiceCIDR | RawIPPool
+class RawConfigMapData(Struct):
+    """The one entry that is used: kubeadm's `ClusterConfiguration`, a YAML text."""
+
+    cluster_configuration: str | None = field(default=None, name="ClusterConfiguration")
+
+
+class RawConfigMap(Struct):
+    """`v1.ConfigMap`."""
+
+    metadata: RawMetadata
+    data: RawConfigMapData | None = None
+
+
+Raw = RawNamespace | RawService | RawEndpointSlice | RawPod | RawNode | RawServiceCIDR | RawIPPool | RawConfigMap
 
 RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("v1", "Namespace"): RawNamespace,
@@ -181,5 +194,6 @@ RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("networking.k8s.io/v1beta1", "ServiceCIDR"): RawServiceCIDR,
     ("crd.projectcalico.org/v1", "IPPool"): RawIPPool,
     ("projectcalico.org/v3", "IPPool"): RawIPPool,
+    ("v1", "ConfigMap"): RawConfigMap,
 }
 """Which (apiVersion, kind) are used."""

@@ -4,7 +4,7 @@ from dnsbridge.config.check import upstream_is_self
 from dnsbridge.config.flags import Flags
 from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
-from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Settings, Source, Tcp
+from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
 from dnsbridge.config.values import Address
 
@@ -21,6 +21,7 @@ __all__ = [
     "Loaded",
     "Problem",
     "Routes",
+    "Selector",
     "Settings",
     "Source",
     "Tcp",

@@ -24,6 +24,7 @@ from dnsbridge.config.values import (
     LongDuration,
     Network,
     ServerAddress,
+    Silence,
     Text,
     Zone,
     whole,
@@ -77,6 +78,22 @@ class Tcp(Section, frozen=True):
     ] = 100
 
 
+class Selector(Section, frozen=True):
+    """Which objects of a resource are read."""
+
+    labels: Annotated[Text | None, Meta(description="A label selector, as kubectl --selector takes it.")] = None
+    fields: Annotated[Text | None, Meta(description="A field selector, as kubectl --field-selector takes it.")] = None
+
+
+class Selectors(Section, frozen=True):
+    """Which objects are read from an API server, by resource; all, where nothing is said."""
+
+    services: Annotated[Selector, Meta(description="Which services are read.")] = Selector()
+    endpointslices: Annotated[Selector, Meta(description="Which endpoint slices are read.")] = Selector()
+    namespaces: Annotated[Selector, Meta(description="Which namespaces are read.")] = Selector()
+    pods: Annotated[Selector, Meta(description="Which pods are read, with pods: verified.")] = Selector()
+
+
 class Source(Section, frozen=True):
     """Where the Kubernetes objects of a cluster come from; empty: in a pod its own API server, else the kubeconfig."""
 
@@ -92,6 +109,10 @@ class Source(Section, frozen=True):
     in_cluster: Annotated[
         Flag, Meta(description="Use the API server and the service account of the pod that this runs in.")
     ] = False
+    selectors: Annotated[Selectors, Meta(description="Which objects are read from the API server.")] = Selectors()
+    silence: Annotated[
+        Silence, Meta(description="A connection to the API server that is silent for so long is given up and renewed.")
+    ] = 60.0
 
 
 class Cluster(Section, frozen=True):
@@ -209,6 +230,12 @@ class Settings(Section, frozen=True):
     ] = (Forward(),)
     cache: Annotated[Cache, Meta(description="The cache of forwarded answers.")] = Cache()
     routes: Annotated[Routes, Meta(description="Routes to the answered addresses.")] = Routes()
+    state_dir: Annotated[
+        File | None,
+        Meta(
+            description="A folder for what was last read from API servers, to answer from after a restart; null: none."
+        ),
+    ] = None
     workers: Annotated[
         Annotated[int, whole(1, 256)], Meta(description="Processes that share the listen addresses.")
     ] = 1

@@ -1,0 +1,39 @@
+"""From a cluster's settings to the source of its objects."""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from dnsbridge import config
+from dnsbridge.app.discovery import in_pod
+from dnsbridge.cluster.changes import Change
+from dnsbridge.config import Selector
+from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.watch.connection import ApiAddress
+from dnsbridge.watch.manifests import ManifestSource
+from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, SERVICES, Resource
+from dnsbridge.zone.index import Index
+
+Source = ManifestSource | ApiSource
+
+
+def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]], None]) -> Source:
+    """The source of a cluster; `take` is told every change, and `index` holds what they made."""
+    source = said.source
+    if source.manifests is not None:
+        return ManifestSource(source.manifests, take)
+    in_cluster = source.in_cluster or (source.kubeconfig is None and source.context is None and in_pod())
+    address = ApiAddress(source.kubeconfig, source.context, in_cluster)
+    selectors = source.selectors
+    resources = [
+        _selected(SERVICES, selectors.services),
+        _selected(ENDPOINT_SLICES, selectors.endpointslices),
+        _selected(NAMESPACES, selectors.namespaces),
+    ]
+    if said.pods == "verified":
+        resources.append(_selected(PODS, selectors.pods))
+    return ApiSource(said.name, address, (*resources, *PREFIXES), index.objects, take, source.silence)
+
+
+def _selected(resource: Resource, selector: Selector) -> Resource:
+    return structs.replace(resource, labels=selector.labels or "", fields=selector.fields or "")

@@ -1,0 +1,63 @@
+"""The API server as the source of a cluster's objects: one reflector for each resource, all on one connection."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+
+from dnsbridge.cluster.changes import Change
+from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.watch.backoff import Backoff
+from dnsbridge.watch.connection import ApiAddress, Connection
+from dnsbridge.watch.reflector import Reflector
+from dnsbridge.watch.resources import Resource
+
+
+class ApiSource:
+    """Follows one cluster's API server."""
+
+    def __init__(
+        self,
+        cluster: str,
+        address: ApiAddress,
+        resources: tuple[Resource, ...],
+        held: Mapping[Key, Object],
+        on_changes: Callable[[list[Change]], None],
+        silence: float,
+    ) -> None:
+        """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
+        self.connection = Connection(address)
+        self.reflectors = [
+            Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
+            for resource in resources
+        ]
+        self.restored_at: float | None = None
+        """Monotonic time of what a snapshot said, if one was read."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether there is something to answer from: every required list, or a snapshot."""
+        return self.restored_at is not None or self.listed
+
+    @property
+    def listed(self) -> bool:
+        """Whether every required resource has been listed by this process."""
+        return all(each.listed for each in self._required())
+
+    @property
+    def last_read_at(self) -> float:
+        """Monotonic time of the last sign of life of the required resource that has been silent for the longest."""
+        alive_at = min((each.alive_at for each in self._required()), default=time.monotonic())
+        return alive_at if self.listed or self.restored_at is None else self.restored_at
+
+    async def follow(self) -> None:
+        """Follow everything until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for each in self.reflectors:
+                    tasks.create_task(each.run())
+        finally:
+            await self.connection.close()
+
+    def _required(self) -> list[Reflector]:
+        return [each for each in self.reflectors if each.resource.required]

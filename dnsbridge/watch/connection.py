@@ -1,0 +1,184 @@
+"""The way to an API server: where it is, who we are, and one request. Credentials are those of `kubernetes.aio`.
+
+It costs a third of a second and 20 MB to import, so it is imported when a cluster is first asked.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+    from kubernetes.aio.client import Configuration
+    from kubernetes.aio.client.rest import RESTClientObject
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for TCP and TLS."""
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
+)
+
+
+class ApiAddress(Struct, frozen=True):
+    """Which API server, as whom: a kubeconfig (None: $KUBECONFIG or ~/.kube/config), or the pod's own."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    in_cluster: bool = False
+
+    def __str__(self) -> str:
+        if self.in_cluster:
+            return "the pod's service account"
+        return f"kubeconfig {self.kubeconfig or '~/.kube/config'}" + (
+            f", context {self.context}" if self.context else ""
+        )
+
+
+class CannotConnect(Exception):
+    """Why the API server cannot be asked, in one line."""
+
+
+class _Session:
+    """Credentials and a pool of connections; closed when it is retired and nobody uses it any more."""
+
+    def __init__(self, configuration: "Configuration", rest: "RESTClientObject") -> None:
+        self.configuration = configuration
+        self.rest = rest
+        self.users = 0
+        self.retired = False
+
+    async def leave(self) -> None:
+        """One user less."""
+        self.users -= 1
+        await self.close_if_done()
+
+    async def close_if_done(self) -> None:
+        """Close once it is of no more use."""
+        if self.retired and not self.users:
+            await self.rest.close()
+
+
+class Connection:
+    """Requests to one API server."""
+
+    def __init__(self, address: ApiAddress) -> None:
+        self.address = address
+        self._session: _Session | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read where and who, without asking the server anything. Raises CannotConnect."""
+        await self._open()
+
+    async def close(self) -> None:
+        """Close all connections that are not in use."""
+        await self._retire(self._session)
+
+    @asynccontextmanager
+    async def get(self, path: str, silence: float) -> AsyncIterator["ClientResponse"]:
+        """A response whose body is still to be read; ends with TimeoutError when nothing comes for `silence` seconds.
+
+        After 401 the credentials are read anew for the next request, while the watches of others go on. Raises
+        CannotConnect, and what aiohttp raises (ClientError, OSError, TimeoutError).
+        """
+        session = await self._open()
+        session.users += 1
+        try:
+            response = await self._ask(session, path, silence)
+            try:
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    await self._retire(session)
+                yield response
+            finally:
+                # A watch that is left has more to say; its connection cannot be used again.
+                response.close()
+        finally:
+            await session.leave()
+
+    async def _ask(self, session: _Session, path: str, silence: float) -> "ClientResponse":
+        from aiohttp import ClientTimeout  # noqa: PLC0415  loaded with the first connection
+
+        headers = {"Accept": "application/json", "User-Agent": "dnsbridge"}
+        authorization = await session.configuration.get_api_key_with_prefix("BearerToken")
+        if authorization:
+            headers["Authorization"] = authorization
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        url = session.configuration.host + path
+        answer = await session.rest.request("GET", url, headers=headers, _request_timeout=timeout)  # type: ignore[no-untyped-call]
+        response: ClientResponse = answer.response
+        return response
+
+    async def _retire(self, session: _Session | None) -> None:
+        if session and self._session is session:
+            self._session = None
+            session.retired = True
+            await session.close_if_done()
+
+    async def _open(self) -> _Session:
+        async with self._opening:
+            if self._session is None:
+                configuration = await _configuration(self.address)
+                try:
+                    self._session = _Session(configuration, _rest(configuration))
+                except (OSError, ValueError) as error:
+                    raise CannotConnect(f"{self.address}: certificate or key: {_reason(error)}") from None
+            return self._session
+
+
+def _rest(configuration: "Configuration") -> "RESTClientObject":
+    from aiohttp import TCPConnector  # noqa: PLC0415
+    from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
+
+    rest = RESTClientObject(configuration)
+    configuration.client_session_kwargs = {
+        "connector": TCPConnector(limit=0, ssl=rest.ssl_context, socket_factory=_socket, force_close=False)
+    }
+    rest.pool_manager = rest._create_pool_manager()
+    return rest
+
+
+def _socket(info: Any) -> socket.socket:
+    """A socket that notices a peer that is gone (keepalive and TCP_USER_TIMEOUT, tcp(7))."""
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family, kind, protocol)
+    for level, option, value in _KEEPALIVE:
+        made.setsockopt(level, option, value)
+    return made
+
+
+async def _configuration(address: ApiAddress) -> "Configuration":
+    """Where and who. Raises CannotConnect."""
+    from kubernetes.aio import config  # noqa: PLC0415
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+
+    configuration = Configuration()
+    try:
+        if address.in_cluster:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            file = str(address.kubeconfig) if address.kubeconfig else config.KUBE_CONFIG_DEFAULT_LOCATION
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=file,
+                context=address.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except Exception as error:  # a library's reading of a hostile file raises whatever it likes
+        raise CannotConnect(f"{address}: {_reason(error)}") from None
+    return configuration
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{(error.strerror or 'cannot be read').lower()}: {error.filename}"
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,72 @@
+"""One object from an API server: octets in, a slim object or the reason that there is none out.
+
+Taken      a slim object
+Skipped    nothing comes from it; with a problem, it is not as the API's schema promises
+"""
+
+import msgspec
+
+from dnsbridge.cluster.checks import explain
+from dnsbridge.cluster.decode import Invalid, Unused, slim
+from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.watch import frames
+from dnsbridge.watch.resources import Resource
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """An object as it came, with what happened to it."""
+
+    type: str
+    """ADDED, MODIFIED or DELETED."""
+    octets: msgspec.Raw
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A slim object."""
+
+    object: Object
+
+    @property
+    def key(self) -> Key:
+        """Its identity."""
+        return self.object.key
+
+    @property
+    def version(self) -> str:
+        """Its resourceVersion."""
+        return self.object.resource_version
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """An object that gives nothing."""
+
+    key: Key
+    version: str
+    problem: str = ""
+
+
+_decoders: dict[type, msgspec.json.Decoder] = {}  # type: ignore[type-arg]
+
+
+def decode_object(resource: Resource, incoming: Incoming) -> Taken | Skipped:
+    """The slim object of what came. Raises msgspec.DecodeError only for what is no JSON object at all."""
+    decoder = _decoders.get(resource.raw)
+    if decoder is None:
+        decoder = _decoders[resource.raw] = msgspec.json.Decoder(resource.raw)
+    try:
+        decoded = slim(decoder.decode(incoming.octets))
+    except msgspec.ValidationError as error:
+        key, version = _identity(resource, incoming)
+        return Skipped(key, version, explain(str(error)))
+    if isinstance(decoded, Unused | Invalid):
+        _, version = _identity(resource, incoming)
+        return Skipped(decoded.key, version, decoded.problem if isinstance(decoded, Invalid) else "")
+    return Taken(decoded)
+
+
+def _identity(resource: Resource, incoming: Incoming) -> tuple[Key, str]:
+    try:
+        metadata = frames.identified_decoder.decode(incoming.octets).metadata
+    except msgspec.ValidationError:
+        return Key(resource.kind, "", "(unnamed)"), ""
+    return Key(resource.kind, metadata.namespace, metadata.name or "(unnamed)"), metadata.resource_version

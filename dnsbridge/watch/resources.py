@@ -1,0 +1,89 @@
+"""The API resources that are watched, and how an object of each is decoded.
+
+resource        needed for                                required
+services        names                                     yes
+endpointslices  names of endpoints                        yes
+namespaces      whether NS.svc.Z exists                   no: a service shows its namespace as well
+pods            `pods: verified`                          only then, and then yes
+servicecidrs    prefixes of ClusterIPs                    no (Kubernetes 1.33 and later)
+nodes           prefixes of pods                          no
+ippools         prefixes of pods                          no (Calico)
+configmaps      kubeadm's ClusterConfiguration: prefixes  no
+"""
+
+from urllib.parse import quote
+
+import msgspec
+
+from dnsbridge.cluster.objects import Key
+from dnsbridge.cluster.raw import (
+    Raw,
+    RawConfigMap,
+    RawEndpointSlice,
+    RawIPPool,
+    RawNamespace,
+    RawNode,
+    RawPod,
+    RawService,
+    RawServiceCIDR,
+)
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One resource of the API."""
+
+    plural: str
+    kind: str
+    group_version: str
+    raw: type[Raw]
+    required: bool = False
+    """Whether the cluster counts as synced only with it."""
+    namespace: str = ""
+    """Only this namespace; empty for all."""
+    labels: str = ""
+    """Label selector."""
+    fields: str = ""
+    """Field selector."""
+
+    @property
+    def path(self) -> str:
+        """The path of its list."""
+        root = "/api/v1" if self.group_version == "v1" else f"/apis/{self.group_version}"
+        return f"{root}/namespaces/{self.namespace}/{self.plural}" if self.namespace else f"{root}/{self.plural}"
+
+    def query(self, **parameters: str | int) -> str:
+        """Path and query string of a request, the selectors included."""
+        if self.labels:
+            parameters["labelSelector"] = self.labels
+        if self.fields:
+            parameters["fieldSelector"] = self.fields
+        pairs = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items())
+        return f"{self.path}?{pairs}"
+
+    def rule(self) -> str:
+        """What a role must grant (`rbac.authorization.k8s.io/v1.PolicyRule`), in words."""
+        group = self.group_version.rpartition("/")[0]
+        return f'apiGroups: ["{group}"], resources: ["{self.plural}"], verbs: ["list", "watch"]'
+
+    def holds(self, key: Key) -> bool:
+        """Whether an object is one of this resource."""
+        return key.kind == self.kind
+
+
+SERVICES = Resource("services", "Service", "v1", RawService, required=True)
+ENDPOINT_SLICES = Resource("endpointslices", "EndpointSlice", "discovery.k8s.io/v1", RawEndpointSlice, required=True)
+NAMESPACES = Resource("namespaces", "Namespace", "v1", RawNamespace)
+PODS = Resource("pods", "Pod", "v1", RawPod, required=True)
+PREFIXES = (
+    Resource("servicecidrs", "ServiceCIDR", "networking.k8s.io/v1", RawServiceCIDR),
+    Resource("nodes", "Node", "v1", RawNode),
+    Resource("ippools", "IPPool", "crd.projectcalico.org/v1", RawIPPool),
+    Resource(
+        "configmaps",
+        "ConfigMap",
+        "v1",
+        RawConfigMap,
+        namespace="kube-system",
+        fields="metadata.name=kubeadm-config",
+    ),
+)

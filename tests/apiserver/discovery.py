@@ -1,0 +1,88 @@
+"""What clients ask before they ask for resources: versions, groups, resources, a little OpenAPI.
+
+The OpenAPI documents promise only that the server itself validates fields, so that kubectl does not want schemas.
+"""
+
+from tests.apiserver.resources import RESOURCES, Object, Resource
+from tests.apiserver.status import no_such_path
+
+VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.1", "platform": "linux/amd64"}
+_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+
+
+def document(path: str) -> Object | None:
+    """The document at a path, or None when the path is none of discovery's; raises Failure (404) below /apis."""
+    parts = path.strip("/").split("/")
+    match parts:
+        case ["version"]:
+            return dict(VERSION)
+        case ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+        case ["apis"]:
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(group) for group in _groups()]}
+        case ["api", version]:
+            return _resources("", version)
+        case ["apis", group]:
+            if group not in _groups():
+                raise no_such_path()
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+        case ["apis", group, version]:
+            return _resources(group, version)
+        case ["openapi", "v3"]:
+            paths = {_path(resource): {"serverRelativeURL": f"/openapi/v3/{_path(resource)}"} for resource in RESOURCES}
+            return {"paths": paths}
+        case ["openapi", "v3", *rest]:
+            return _openapi("/".join(rest))
+    return None
+
+
+def _groups() -> dict[str, str]:
+    """The named groups, and the version of each."""
+    return {resource.group: resource.version for resource in RESOURCES if resource.group}
+
+
+def _group(group: str) -> Object:
+    version = _groups()[group]
+    named = {"groupVersion": f"{group}/{version}", "version": version}
+    return {"name": group, "versions": [named], "preferredVersion": named}
+
+
+def _resources(group: str, version: str) -> Object:
+    found = [resource for resource in RESOURCES if (resource.group, resource.version) == (group, version)]
+    if not found:
+        raise no_such_path()
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": found[0].api_version,
+        "resources": [
+            {
+                "name": resource.plural,
+                "singularName": resource.kind.lower(),
+                "namespaced": resource.namespaced,
+                "kind": resource.kind,
+                "verbs": _VERBS,
+                **({"shortNames": list(resource.short_names)} if resource.short_names else {}),
+            }
+            for resource in found
+        ],
+    }
+
+
+def _path(resource: Resource) -> str:
+    return f"{'apis' if resource.group else 'api'}/{resource.api_version}"
+
+
+def _openapi(path: str) -> Object:
+    found = [resource for resource in RESOURCES if _path(resource) == path]
+    if not found:
+        raise no_such_path()
+    paths = {}
+    for resource in found:
+        folder = "namespaces/{namespace}/" if resource.namespaced else ""
+        kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+        parameter = {"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}
+        operation = {"x-kubernetes-group-version-kind": kind, "parameters": [parameter], "responses": {}}
+        paths[f"/{path}/{folder}{resource.plural}/{{name}}"] = {"patch": operation}
+    info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
+    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": {}}}
