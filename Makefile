@@ -17,7 +17,7 @@ demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C 
 
 test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part)
 	@tools/debian_packages.sh test
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/ruff check --quiet
@@ -26,9 +26,10 @@ check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
 
-bench: $(STAMP) ## cost of an answer next to unbound, about a minute (BENCH_ARGS='--rounds 9')
+bench: $(STAMP) ## cost of an answer next to unbound, then of following an API server; about four minutes
 	@tools/debian_packages.sh bench
 	@$(BIN)/python -m benchmarks.cluster_names $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.watching
 
 lab: $(STAMP) ## a playground: the example cluster, and Knot DNS as the corporate DNS; Ctrl-C ends it
 	@tools/debian_packages.sh test

@@ -27,7 +27,7 @@ SAMPLES = 200
 
 def measure(wanted: list[Name], rounds: int, seconds: float, folder: Path) -> dict[str, list[Round]]:
     """The rounds of each peer, by its name; raises Failed."""
-    server_core, load_core = _two_cores()
+    server_core, load_core = two_cores()
     questions = folder / "questions"
     write_questions(wanted, questions)
     peers: list[Peer] = [Dnsbridge(folder), Unbound(folder)]
@@ -57,7 +57,8 @@ def _check(peer: Peer, wanted: list[Name]) -> None:
             raise Failed(f"{peer.name} answers wrongly: {wrong}")
 
 
-def _two_cores() -> tuple[int, int]:
+def two_cores() -> tuple[int, int]:
+    """The cores of the server and of the load; raises Failed."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise Failed("two cores are needed: one for the server and one for dnsperf")

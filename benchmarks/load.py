@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -43,22 +45,50 @@ class Round(Struct, frozen=True):
 
 def run_round(peer: Peer, questions: Path, seconds: float, core: int) -> Round:
     """Ask a peer for that many seconds; raises Failed when answers were lost or were not all NOERROR."""
-    command = ["taskset", "--cpu-list", str(core), which("dnsperf"), "-s", ADDRESS, "-p", str(peer.port)]
-    command += ["-d", str(questions), "-l", str(seconds), "-c", str(CLIENTS), "-q", str(OUTSTANDING), "-T", "1"]
     before = peer.cpu_ticks()
+    command = _command(peer, questions, seconds, core)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     after = peer.cpu_ticks()
-    if done.returncode:
-        raise Failed(f"dnsperf ended with status {done.returncode}: {done.stderr.strip()[-200:]}")
-    completed, sent = int(_field(_COMPLETED, done.stdout)), int(_field(_SENT, done.stdout))
-    if not completed or sent - completed > sent * LOST_AT_MOST:
-        raise Failed(f"{peer.name} left {sent - completed} of {sent} questions unanswered")
-    codes = _field(_CODES, done.stdout)
-    if codes.split()[:2] != ["NOERROR", str(completed)]:
-        raise Failed(f"{peer.name} gave other answers than NOERROR: {codes}")
+    completed = _completed(peer, done.returncode, done.stdout, done.stderr)
     rate = float(_field(_RATE, done.stdout))
     user, system = ((end - start) * MICROSECONDS_PER_TICK / completed for start, end in zip(before, after, strict=True))
     return Round(user, system, rate, (user + system) * rate / 1_000_000)
+
+
+@contextmanager
+def steady(peer: Peer, questions: Path, rate: int, seconds: float, core: int) -> Iterator[None]:
+    """Ask a peer at that many questions a second meanwhile, for `seconds`; raises Failed as run_round does.
+
+    It is an error to leave much later: the load would have ended before.
+    """
+    command = [*_command(peer, questions, seconds, core), "-Q", str(rate)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield
+            if process.poll() is not None:
+                raise Failed("dnsperf ended before the measurement did")
+            stdout, stderr = process.communicate(timeout=seconds + 60)
+        finally:
+            process.kill()
+    _completed(peer, process.returncode, stdout, stderr)
+
+
+def _command(peer: Peer, questions: Path, seconds: float, core: int) -> list[str]:
+    command = ["taskset", "--cpu-list", str(core), which("dnsperf"), "-s", ADDRESS, "-p", str(peer.port)]
+    return [*command, "-d", str(questions), "-l", str(seconds), "-c", str(CLIENTS), "-q", str(OUTSTANDING), "-T", "1"]
+
+
+def _completed(peer: Peer, status: int, stdout: str, stderr: str) -> int:
+    """Questions that dnsperf got the right kind of answer for; raises Failed."""
+    if status:
+        raise Failed(f"dnsperf ended with status {status}: {stderr.strip()[-200:]}")
+    completed, sent = int(_field(_COMPLETED, stdout)), int(_field(_SENT, stdout))
+    if not completed or sent - completed > sent * LOST_AT_MOST:
+        raise Failed(f"{peer.name} left {sent - completed} of {sent} questions unanswered")
+    codes = _field(_CODES, stdout)
+    if codes.split()[:2] != ["NOERROR", str(completed)]:
+        raise Failed(f"{peer.name} gave other answers than NOERROR: {codes}")
+    return completed
 
 
 def _field(pattern: re.Pattern[str], output: str) -> str:

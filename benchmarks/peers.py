@@ -1,9 +1,11 @@
 """The servers that are measured: each writes its own configuration for the same names, starts, answers and stops.
 
 Dnsbridge   this project, manifests in a folder
+Watching    this project, an API server
 Unbound     local-data in a static local-zone, one thread
 """
 
+import json
 import os
 import shutil
 import signal
@@ -47,8 +49,8 @@ class Peer(ABC):
     def configure(self, names: list[Name]) -> list[str]:
         """Write what the server reads into its folder; the command that starts it in the foreground."""
 
-    def start(self, names: list[Name], core: int) -> None:
-        """Start the server on one core and wait until it answers the last name; raises Failed."""
+    def launch(self, names: list[Name], core: int) -> None:
+        """Start the server on one core, without waiting for it; raises Failed."""
         command = self.configure(names)
         with self._log.open("wb") as log:
             # taskset rather than a preexec_fn: the affinity holds from the first instruction, and threads inherit it.
@@ -58,13 +60,22 @@ class Peer(ABC):
                 stdout=log,
                 stderr=log,
             )
+
+    def start(self, names: list[Name], core: int) -> None:
+        """Start the server on one core and wait until it answers the last name; raises Failed."""
+        self.launch(names, core)
         deadline = time.monotonic() + START_SECONDS
         while wrong := self.wrong_answer(names[-1]):
-            if self._process.poll() is not None:
-                raise Failed(f"{self.name} ended with status {self._process.returncode}: {self._last_words()}")
+            self.check_alive()
             if time.monotonic() > deadline:
                 raise Failed(f"{self.name} was not ready after {START_SECONDS} s ({wrong}): {self._last_words()}")
             time.sleep(0.1)
+
+    def check_alive(self) -> int:
+        """The process that runs; raises Failed when it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise Failed(f"{self.name} has ended: {self._last_words()}")
+        return self._process.pid
 
     def stop(self) -> None:
         """Stop the server, if it runs."""
@@ -93,12 +104,14 @@ class Peer(ABC):
 
     def cpu_ticks(self) -> tuple[int, int]:
         """User and system time of the process with all its threads, in clock ticks (proc(5): fields 14 and 15)."""
-        if self._process is None or self._process.poll() is not None:
-            raise Failed(f"{self.name} has ended: {self._last_words()}")
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
+        stat = Path(f"/proc/{self.check_alive()}/stat").read_text(encoding="ascii")
         # The second field is the program's name in parentheses and may hold spaces.
         fields = stat.rpartition(")")[2].split()
         return int(fields[11]), int(fields[12])
+
+    def kept_waiting(self) -> float:
+        """Seconds that it could have run, but its core was taken by another process (proc(5): schedstat)."""
+        return int(Path(f"/proc/{self.check_alive()}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()
@@ -118,6 +131,33 @@ class Dnsbridge(Peer):
         command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--http", ""]
         # An upstream on loopback where nobody listens: nothing is forwarded here, and nothing may leave the machine.
         return [*command, "--manifests", str(manifests), "--upstream", f"{ADDRESS}:{free_port()}", "--workers", "1"]
+
+
+class Watching(Peer):
+    """`python -m dnsbridge serve` over an API server, one worker, no HTTP."""
+
+    name = "dnsbridge"
+
+    def __init__(self, folder: Path, kubeconfig: Path, pods: str = "insecure") -> None:
+        """`pods` as in the settings."""
+        super().__init__(folder)
+        self._kubeconfig = kubeconfig
+        self._pods = pods
+
+    def configure(self, names: list[Name]) -> list[str]:
+        """See Peer; the names come from the API server."""
+        # The API server's objects include kube-dns: its address must never be asked.
+        cluster = {
+            "name": "bench",
+            "source": {"kubeconfig": str(self._kubeconfig)},
+            "pods": self._pods,
+            "coredns": f"{ADDRESS}:{free_port()}",
+            "fallback": "never",
+        }
+        settings = self.folder / "dnsbridge.yaml"
+        settings.write_text(json.dumps({"clusters": [cluster]}), encoding="utf-8")
+        command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--http", ""]
+        return [*command, "--config", str(settings), "--upstream", f"{ADDRESS}:{free_port()}", "--workers", "1"]
 
 
 class Unbound(Peer):
@@ -163,8 +203,13 @@ def which(program: str) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that was free for UDP just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that was free for UDP and TCP just now."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind((ADDRESS, 0))
+            port: int = udp.getsockname()[1]
+            try:
+                tcp.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return port

@@ -1,0 +1,25 @@
+"""The memory of a process, from proc(5), in MB (10^6 octets)."""
+
+from pathlib import Path
+
+
+def resident(pid: int) -> float:
+    """What is resident now."""
+    return _field(pid, "VmRSS")
+
+
+def peak(pid: int) -> float:
+    """The most that was resident since the start or `forget_peak`."""
+    return _field(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak be what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def _field(pid: int, name: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ValueError(f"no {name} in the status of process {pid}")
