@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dnsbridge.app.parts import Bridged, Parts
+from dnsbridge.cluster.objects import IPPool, Node, Object, ServiceCIDR
 from dnsbridge.config import Address, Loaded
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
 from dnsbridge.zone.addresses import Network
 
+_NOT_YET = ("cache.", "routes.via", "routes.gateways", "routes.sinks")
+"""Settings that are read and checked, and used by a later version."""
 _KINDS = ("Namespace", "Service", "EndpointSlice", "Pod", "Node")
 
 
@@ -28,6 +31,11 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
             yield f"forward {forward.zone}: {servers} ({origin})"
     if "." not in parts.forwards:
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
+    idle = sorted({key.partition(".")[0] for key in loaded.origins if key.startswith(_NOT_YET)})
+    if any(forward.policy != "sequential" for forward in settings.forward):
+        idle.append("forward[].policy")
+    if idle:
+        yield f"settings without effect in this version: {', '.join(idle)}"
     allowed = ", ".join(map(str, settings.access.allow))
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
 
@@ -52,9 +60,24 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
         yield f"{start}CoreDNS {shown} ({origin}), fallback: {bridged.fallback.mode}"
     else:
         yield f"{start}no CoreDNS found (Service kube-system/kube-dns), so there is no fallback"
-    prefixes = cluster.prefixes
-    yield f"{start}services {_networks(prefixes.services, index.service_networks, 'ServiceCIDR objects')}"
-    yield f"{start}pods {_networks(prefixes.pods, index.pod_networks, 'IPPool and Node objects')}"
+    yield from describe_prefixes(bridged)
+
+
+def describe_prefixes(bridged: Bridged) -> Iterator[str]:
+    """Which prefixes a cluster has, and which objects say so."""
+    cluster, index = bridged.cluster, bridged.cluster.index
+    declaring = {obj.kind for obj in index.objects.values() if _declares(obj)}
+    kubeadm = "ConfigMap kube-system/kubeadm-config"
+    start = f"cluster {cluster.name}: "
+    objects = "ServiceCIDR objects" if "ServiceCIDR" in declaring else kubeadm
+    yield f"{start}services {_networks(cluster.prefixes.services, index.service_networks, objects)}"
+    kinds = [kind for kind in ("IPPool", "Node") if kind in declaring]
+    objects = f"{' and '.join(kinds)} objects" if kinds else kubeadm
+    yield f"{start}pods {_networks(cluster.prefixes.pods, index.pod_networks, objects)}"
+
+
+def _declares(obj: Object) -> bool:
+    return isinstance(obj, ServiceCIDR | IPPool) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
 
 
 def _source(bridged: Bridged) -> str:
@@ -67,7 +90,7 @@ def _networks(said: tuple[Network, ...] | None, declared: tuple[Network, ...], o
         return f"{', '.join(map(str, said)) or 'none'} (configured)"
     if declared:
         return f"{', '.join(map(str, declared[:8]))}{' ...' if len(declared) > 8 else ''} ({objects})"
-    return f"at their known addresses only (no {objects})"
+    return "at their known addresses only (no object says more)"
 
 
 def _text(name: bytes) -> str:

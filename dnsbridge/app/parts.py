@@ -20,7 +20,7 @@ from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.router import Router
 from dnsbridge.resolvers.upstream import Upstream
-from dnsbridge.watch.connection import CannotConnect
+from dnsbridge.watch.connection import CannotConnect, NoCredentials
 from dnsbridge.watch.manifests import ManifestError, ManifestSource
 from dnsbridge.wire import name as names
 from dnsbridge.zone.index import Index
@@ -77,6 +77,8 @@ class Parts(Struct):
                 else:
                     async with asyncio.timeout(OPEN_TIMEOUT):
                         await source.connection.open()
+            except NoCredentials:
+                pass  # whoever follows the cluster says so, and tries again
             except (ManifestError, CannotConnect) as error:
                 raise CannotStart(str(error)) from None
             except TimeoutError:

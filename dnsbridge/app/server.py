@@ -6,18 +6,19 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
-from dnsbridge.app.describe import describe, describe_cluster
+from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
-from dnsbridge.config import Address, Loaded
+from dnsbridge.config import Address, Loaded, Settings
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.tcp import TcpLimits, TcpListener
@@ -35,6 +36,9 @@ GRACE = 3.0
 """Seconds that questions in flight have when the server is told to end."""
 FRESHNESS_INTERVAL = 0.5
 """Seconds between two looks at how fresh the clusters are."""
+RESTART_INTERVAL = 1.0
+"""Seconds before background work that failed begins again."""
+OVERLAP = "%s; until then the first one answers"
 SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
 
@@ -74,16 +78,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         log.info("%s", line)
     counters = Counters()
     responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
-    access = Access(settings.access.networks)
-    silent = settings.access.denied == "drop"
-    limits = TcpLimits(
-        settings.tcp.connections,
-        settings.tcp.connections_per_client,
-        settings.tcp.idle_timeout,
-        settings.tcp.queries_in_flight,
-    )
-    udp = [UdpListener(each.udp, responder, access, silent) for each in opened]
-    tcp = [TcpListener(each.tcp, responder, access, limits, silent) for each in opened]
+    udp, tcp = _listeners(settings, opened, responder)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
@@ -94,9 +89,10 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         udp_listener.start()
     for tcp_listener in tcp:
         await tcp_listener.start()
-    tasks = [asyncio.create_task(bridged.source.follow()) for bridged in parts.clusters]
-    tasks += [asyncio.create_task(keeper.keep()) for keeper in keepers]
-    tasks.append(asyncio.create_task(_watch_freshness(parts)))
+    works = [bridged.source.follow for bridged in parts.clusters]
+    works += [keeper.keep for keeper in keepers]
+    works.append(partial(_watch_freshness, parts))
+    tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)
     log.info("ready")
@@ -114,6 +110,33 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     await parts.close()
 
 
+def _listeners(
+    settings: Settings, opened: list[Listening], responder: Responder
+) -> tuple[list[UdpListener], list[TcpListener]]:
+    access = Access(settings.access.networks)
+    silent = settings.access.denied == "drop"
+    limits = TcpLimits(
+        settings.tcp.connections,
+        settings.tcp.connections_per_client,
+        settings.tcp.idle_timeout,
+        settings.tcp.queries_in_flight,
+    )
+    return (
+        [UdpListener(each.udp, responder, access, silent) for each in opened],
+        [TcpListener(each.tcp, responder, access, limits, silent) for each in opened],
+    )
+
+
+async def _kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what must never end; should it fail all the same, say so and begin again."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.error("internal error: %s: %s; going on", type(error).__name__, error)
+        await asyncio.sleep(RESTART_INTERVAL)
+
+
 def _keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
     state_dir = loaded.settings.state_dir
     if state_dir is None:
@@ -122,10 +145,15 @@ def _keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
 
 
 async def _watch_freshness(parts: Parts) -> None:
+    claimed = [each.cluster.networks() for each in parts.clusters]
+    overlap = parts.overlap()
+    if overlap:
+        log.error(OVERLAP, overlap)
     while True:
         unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
         await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
-        for bridged in parts.refresh(time.monotonic()):
+        moved = parts.refresh(time.monotonic())
+        for bridged in moved:
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
                 log.error(
@@ -138,8 +166,19 @@ async def _watch_freshness(parts: Parts) -> None:
             for line in describe_cluster(bridged):
                 log.info("%s", line)
             gc.freeze()
-            if overlap := parts.overlap():
-                log.error("%s; until then the first one answers", overlap)
+        # What declares prefixes is not waited for, so they may come later than the names, and change at any time.
+        before, claimed = claimed, [each.cluster.networks() for each in parts.clusters]
+        if claimed != before:
+            for bridged, old, new in zip(parts.clusters, before, claimed, strict=True):
+                unsaid = bridged.cluster.freshness is not Freshness.UNSYNCED and not any(
+                    each is bridged for each in moved
+                )
+                if old != new and unsaid:
+                    for line in describe_prefixes(bridged):
+                        log.info("%s", line)
+            said, overlap = overlap, parts.overlap()
+            if overlap and overlap != said:
+                log.error(OVERLAP, overlap)
 
 
 async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":

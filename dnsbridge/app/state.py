@@ -13,15 +13,16 @@ from dnsbridge.watch.api_source import ApiSource
 log = logging.getLogger(__name__)
 
 INTERVAL = 60.0
-"""Seconds between two snapshots, when anything has changed."""
+"""Seconds between two snapshots."""
 
 
 class Keeper:
     """Keeps the snapshot of one cluster."""
 
-    def __init__(self, bridged: Bridged, source: ApiSource, state_dir: Path) -> None:
+    def __init__(self, bridged: Bridged, source: ApiSource, state_dir: Path, interval: float = INTERVAL) -> None:
         self._bridged = bridged
         self._source = source
+        self._interval = interval
         self._path = snapshot_file.snapshot_path(state_dir, bridged.cluster.name)
 
     def restore(self) -> None:
@@ -38,7 +39,7 @@ class Keeper:
     async def keep(self) -> None:
         """Write a snapshot every so often, for ever."""
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             await self.save()
 
     async def save(self) -> None:

@@ -43,6 +43,7 @@ from dnsbridge.cluster.raw import (
     RAW_TYPES,
     Raw,
     RawConfigMap,
+    RawEndpoint,
     RawEndpointSlice,
     RawIPPool,
     RawMetadata,
@@ -234,23 +235,10 @@ def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
     octets = 4 if one_of(raw.address_type, _ADDRESS_TYPES, "addressType") == "IPv4" else 16
     endpoints = []
     for index, endpoint in enumerate(raw.endpoints or ()):
-        path = f"endpoints[{index}]"
-        addresses = tuple([packed_address(text, f"{path}.addresses") for text in endpoint.addresses])
-        if not addresses:
-            raise UnfitError(f"{path}.addresses: expected at least one address")
-        for text, address in zip(endpoint.addresses, addresses, strict=True):
-            if len(address) != octets:
-                raise UnfitError(
-                    f"{path}.addresses: {text} is no {raw.address_type} address, which addressType promises"
-                )
-        if endpoint.hostname:
-            check(LABEL, endpoint.hostname, f"{path}.hostname")
-        pod = ""
-        if endpoint.target_ref and endpoint.target_ref.kind == "Pod" and endpoint.target_ref.name:
-            pod = endpoint.target_ref.name
-            check(SUBDOMAIN, pod, f"{path}.targetRef.name")
-        ready = endpoint.conditions is None or endpoint.conditions.ready is not False
-        endpoints.append(Endpoint(addresses, endpoint.hostname or "", ready, pod))
+        try:
+            endpoints.append(_endpoint(endpoint, raw.address_type, octets))
+        except UnfitError as error:
+            raise UnfitError(f"endpoints[{index}].{error}") from None
     ports = tuple(
         _port(port.name, port.protocol, port.port, f"ports[{index}]")
         for index, port in enumerate(raw.ports or ())
@@ -264,6 +252,25 @@ def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
         endpoints=tuple(endpoints),
         ports=ports,
     )
+
+
+def _endpoint(raw: RawEndpoint, family: str, octets: int) -> Endpoint:
+    """One endpoint, whose addresses have so many octets; what is wrong is said with the path inside it."""
+    addresses = tuple([packed_address(text, "addresses") for text in raw.addresses])
+    if not addresses:
+        raise UnfitError("addresses: expected at least one address")
+    for text, address in zip(raw.addresses, addresses, strict=True):
+        if len(address) != octets:
+            raise UnfitError(f"addresses: {text} is no {family} address, which addressType promises")
+    hostname = raw.hostname or ""
+    if hostname:
+        check(LABEL, hostname, "hostname")
+    pod = ""
+    if raw.target_ref and raw.target_ref.kind == "Pod" and raw.target_ref.name:
+        pod = raw.target_ref.name
+        check(SUBDOMAIN, pod, "targetRef.name")
+    ready = raw.conditions is None or raw.conditions.ready is not False
+    return Endpoint(addresses, hostname, ready, pod)
 
 
 def _pod(raw: RawPod, key: Key) -> Pod | Unused:

@@ -11,6 +11,8 @@ Only the fields that something here uses. Nothing above this floor knows Kuberne
     ClusterConfiguration   kubeadm's, in the v1 ConfigMap kube-system/kubeadm-config
     IPPool          crd.projectcalico.org/v1, projectcalico.org/v3   prefixes of pods
 
+None can be part of a cycle, so the garbage collector need not walk them (`gc=False`): a cluster has many.
+
 Addresses are packed: 4 octets (IPv4) or 16 (IPv6), so a family is a length. Names are the API's text,
 lower-case by its own validation.
 """
@@ -20,7 +22,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 
-class Key(Struct, frozen=True, order=True):
+class Key(Struct, frozen=True, order=True, gc=False):
     """What identifies an object within a cluster; `namespace` is empty for cluster-scoped kinds."""
 
     kind: str
@@ -31,7 +33,7 @@ class Key(Struct, frozen=True, order=True):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-class Object(Struct, frozen=True, kw_only=True):
+class Object(Struct, frozen=True, kw_only=True, gc=False):
     """What every object has (`metadata` of apimachinery's ObjectMeta)."""
 
     kind: ClassVar[str]
@@ -75,7 +77,7 @@ class Service(Object, frozen=True, kw_only=True):
     """`publishNotReadyAddresses`: endpoints count as ready whatever they say."""
 
 
-class Endpoint(Struct, frozen=True):
+class Endpoint(Struct, frozen=True, gc=False):
     """One endpoint of a slice (`discovery.k8s.io/v1.Endpoint`)."""
 
     addresses: tuple[bytes, ...]

@@ -90,16 +90,20 @@ class Fallback:
             return self._ask(query, place, coredns, lambda: Failure.NETWORK_ERROR)
         said = cluster.lookup(query, place)
         if coredns is not None and freshness is Freshness.STALE:
-            return self._ask(query, place, coredns, lambda: cluster.answer(query, place, said))
+            return self._ask(query, place, coredns, lambda: self._held(query, place))
         if isinstance(said, outcome.NoSuchName) and self._leaves_open(said):
             if coredns is None:
                 # It may come to be: the answer is right only as long as there is none.
                 said = structs.replace(said, depends=(*said.depends, KEY))
             elif said.defined:
-                return self._ask(query, place, coredns, lambda: cluster.answer(query, place, said))
+                return self._ask(query, place, coredns, lambda: self._held(query, place))
             else:
                 return self._ask(query, place, coredns, lambda: Failure.NETWORK_ERROR)
         return cluster.answer(query, place, said)
+
+    def _held(self, query: Query, place: Place) -> Outcome | Pending:
+        """What the cache says, looked up at this moment: it may have changed while CoreDNS was asked."""
+        return self.cluster.answer(query, place, self.cluster.lookup(query, place))
 
     def _leaves_open(self, said: outcome.NoSuchName) -> bool:
         """Whether CoreDNS may know a name that the cache does not."""

@@ -4,28 +4,39 @@ It costs a third of a second and 20 MB to import, so it is imported when a clust
 """
 
 import asyncio
+import logging
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dnsbridge.watch.certificate import not_after
+from dnsbridge.watch.kubeconfig import problem_of
+
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from aiohttp import BaseConnector, ClientResponse
     from kubernetes.aio.client import Configuration
     from kubernetes.aio.client.rest import RESTClientObject
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for TCP and TLS."""
-_KEEPALIVE = (
+RECEIVE_BUFFER = 128 << 10
+"""Octets of a list that wait in the kernel (tcp(7)). It would take megabytes, and what waits is deciphered in one go,
+while questions wait. A round trip of 20 ms still lets more than 5 MB a second through."""
+_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER),
 )
 
 
@@ -39,21 +50,29 @@ class ApiAddress(Struct, frozen=True):
     def __str__(self) -> str:
         if self.in_cluster:
             return "the pod's service account"
-        return f"kubeconfig {self.kubeconfig or '~/.kube/config'}" + (
-            f", context {self.context}" if self.context else ""
-        )
+        return f"kubeconfig {self.path_list}" + (f", context {self.context}" if self.context else "")
+
+    @property
+    def path_list(self) -> str:
+        """The kubeconfig, or the several of $KUBECONFIG."""
+        return str(self.kubeconfig) if self.kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 class CannotConnect(Exception):
     """Why the API server cannot be asked, in one line."""
 
 
+class NoCredentials(CannotConnect):
+    """There are none at this time: a credential plugin failed, or the client certificate has expired."""
+
+
 class _Session:
     """Credentials and a pool of connections; closed when it is retired and nobody uses it any more."""
 
-    def __init__(self, configuration: "Configuration", rest: "RESTClientObject") -> None:
+    def __init__(self, configuration: "Configuration", rest: "RESTClientObject", connector: "BaseConnector") -> None:
         self.configuration = configuration
         self.rest = rest
+        self.connector = connector
         self.users = 0
         self.retired = False
 
@@ -66,6 +85,7 @@ class _Session:
         """Close once it is of no more use."""
         if self.retired and not self.users:
             await self.rest.close()
+            await self.connector.close()
 
 
 class Connection:
@@ -73,6 +93,8 @@ class Connection:
 
     def __init__(self, address: ApiAddress) -> None:
         self.address = address
+        self.troubles: set[str] = set()
+        """What was said of the server as a whole since it last answered."""
         self._session: _Session | None = None
         self._opening = asyncio.Lock()
 
@@ -111,7 +133,7 @@ class Connection:
         headers = {"Accept": "application/json", "User-Agent": "dnsbridge"}
         authorization = await session.configuration.get_api_key_with_prefix("BearerToken")
         if authorization:
-            headers["Authorization"] = authorization
+            headers["Authorization"] = authorization.strip()  # a token file may end with a newline
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
         url = session.configuration.host + path
         answer = await session.rest.request("GET", url, headers=headers, _request_timeout=timeout)  # type: ignore[no-untyped-call]
@@ -129,29 +151,28 @@ class Connection:
             if self._session is None:
                 configuration = await _configuration(self.address)
                 try:
-                    self._session = _Session(configuration, _rest(configuration))
+                    self._session = _session(configuration)
                 except (OSError, ValueError) as error:
                     raise CannotConnect(f"{self.address}: certificate or key: {_reason(error)}") from None
             return self._session
 
 
-def _rest(configuration: "Configuration") -> "RESTClientObject":
+def _session(configuration: "Configuration") -> _Session:
     from aiohttp import TCPConnector  # noqa: PLC0415
     from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
 
     rest = RESTClientObject(configuration)
-    configuration.client_session_kwargs = {
-        "connector": TCPConnector(limit=0, ssl=rest.ssl_context, socket_factory=_socket, force_close=False)
-    }
+    connector = TCPConnector(limit=0, ssl=rest.ssl_context, socket_factory=_socket, force_close=False)
+    configuration.client_session_kwargs = {"connector": connector}
     rest.pool_manager = rest._create_pool_manager()
-    return rest
+    return _Session(configuration, rest, connector)
 
 
 def _socket(info: Any) -> socket.socket:
     """A socket that notices a peer that is gone (keepalive and TCP_USER_TIMEOUT, tcp(7))."""
     family, kind, protocol, _, _ = info
     made = socket.socket(family, kind, protocol)
-    for level, option, value in _KEEPALIVE:
+    for level, option, value in _OPTIONS:
         made.setsockopt(level, option, value)
     return made
 
@@ -162,20 +183,40 @@ async def _configuration(address: ApiAddress) -> "Configuration":
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
 
     configuration = Configuration()
+    if not address.in_cluster and (problem := problem_of(address.path_list, address.context)):
+        raise CannotConnect(f"kubeconfig {problem}")
+    overheard: list[str] = []
+    _overheard.set(overheard)
+    logging.getLogger("kubernetes.aio.config.kube_config").addFilter(_overhear)
     try:
         if address.in_cluster:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            file = str(address.kubeconfig) if address.kubeconfig else config.KUBE_CONFIG_DEFAULT_LOCATION
             await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=file,
+                config_file=address.path_list,
                 context=address.context,
                 client_configuration=configuration,
                 persist_config=False,
             )
     except Exception as error:  # a library's reading of a hostile file raises whatever it likes
         raise CannotConnect(f"{address}: {_reason(error)}") from None
+    if overheard:
+        raise NoCredentials(f"{address}: {' '.join(overheard[0].split())[:300]}")
+    if configuration.cert_file:
+        ends = not_after(Path(configuration.cert_file))
+        if ends and ends < datetime.now(UTC):
+            raise NoCredentials(f"{address}: the client certificate has expired, on {ends:%Y-%m-%d}; renew it")
     return configuration
+
+
+_overheard: ContextVar[list[str]] = ContextVar("overheard")
+
+
+def _overhear(record: logging.LogRecord) -> bool:
+    """What the library only logs, and then goes on without: that a credential plugin failed, and why."""
+    if record.levelno >= logging.WARNING:
+        _overheard.get([]).append(record.getMessage())
+    return False
 
 
 def _reason(error: BaseException) -> str:

@@ -49,13 +49,13 @@ _decoders: dict[type, msgspec.json.Decoder] = {}  # type: ignore[type-arg]
 
 
 def decode_object(resource: Resource, incoming: Incoming) -> Taken | Skipped:
-    """The slim object of what came. Raises msgspec.DecodeError only for what is no JSON object at all."""
+    """The slim object of what came, or what is wrong with it. Never raises."""
     decoder = _decoders.get(resource.raw)
     if decoder is None:
         decoder = _decoders[resource.raw] = msgspec.json.Decoder(resource.raw)
     try:
         decoded = slim(decoder.decode(incoming.octets))
-    except msgspec.ValidationError as error:
+    except frames.UNREADABLE as error:
         key, version = _identity(resource, incoming)
         return Skipped(key, version, explain(str(error)))
     if isinstance(decoded, Unused | Invalid):
@@ -67,6 +67,6 @@ def decode_object(resource: Resource, incoming: Incoming) -> Taken | Skipped:
 def _identity(resource: Resource, incoming: Incoming) -> tuple[Key, str]:
     try:
         metadata = frames.identified_decoder.decode(incoming.octets).metadata
-    except msgspec.ValidationError:
+    except frames.UNREADABLE:
         return Key(resource.kind, "", "(unnamed)"), ""
     return Key(resource.kind, metadata.namespace, metadata.name or "(unnamed)"), metadata.resource_version

@@ -56,6 +56,9 @@ class Status(msgspec.Struct):
     message: str = ""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoders raise: for what is no JSON or has wrong types, and for texts that are no UTF-8."""
+
 event_decoder = msgspec.json.Decoder(Event)
 page_decoder = msgspec.json.Decoder(Page)
 identified_decoder = msgspec.json.Decoder(Identified)

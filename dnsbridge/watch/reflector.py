@@ -34,19 +34,36 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 """Objects of one page (`limit`)."""
-BATCH = 16
-"""Objects that are taken before the event loop sees to questions: about a millisecond's work."""
+TURN = 0.0005
+"""Seconds of decoding before the event loop sees to questions; to apply what was decoded takes as long again."""
+READ = 1 << 15
+"""Octets of a watch that are taken at once; megabytes may have come by then, and to cut all that takes long."""
+CHECKED_AT_ONCE = 1000
+"""Keys that are looked for in a list that has ended before the event loop sees to questions."""
 WATCH_SHARE = 0.75
 """Of the silence that is borne: for so long a watch goes on (`timeoutSeconds`). Shortly before it ends one the server
 sends a bookmark, so a watch that is alive is never silent for too long, however quiet the cluster."""
+MAX_TROUBLES = 10
+"""Different problems of one server that are said before it has answered again."""
+SHORTEST_WATCH = 1.0
+"""Seconds; a server that ends watches sooner than that is not asked again at once."""
+GARBLED_WATCHES = 3
+"""Connections in a row with something that is no event, after which the list is read anew."""
+MAX_INVALID = 1000
+"""Objects left out that are spoken of; all are counted."""
 MAX_GONE = 10_000
 """Deletions that are remembered, so that an older event does not bring the object back."""
 DISTRUST_FROM = 10
 """Objects held from which on an empty list is not believed at once."""
 EMPTY_LISTS = 3
 """Empty lists in a row that are believed."""
+EMPTY_LIST_SECONDS = 2.0
+"""At least that far apart."""
 NOT_OFFERED_SECONDS = 300.0
 """Until a resource that the server does not have, or does not let us see, is tried again."""
+
+
+_OF_OBJECTS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
 class Counts(msgspec.Struct):
@@ -97,12 +114,17 @@ class Reflector:
         self._streaming = True
         self._gone: dict[Key, int] = {}
         self._empty_lists = 0
+        self._garbled = 0
+        """Connections in a row on which something came that is no event."""
         self._complaint = ""
+        self._said_invalid: dict[Key, str] = {}
 
     async def run(self) -> None:
         """Follow the resource until cancelled; nothing that the server does ends it."""
         while True:
             refused: Refused | None = None
+            started = time.monotonic()
+            listing = not self._position and not self._streaming
             try:
                 if self._position:
                     await self._watch(initial=False)
@@ -115,8 +137,10 @@ class Reflector:
             except Exception as error:
                 refused = unreachable(error)
             if refused is None:
-                self._backoff.succeeded()
-                continue
+                if listing or time.monotonic() - started > SHORTEST_WATCH:
+                    self._backoff.succeeded()
+                    continue
+                refused = Refused("the watch ends as soon as it has begun")
             await asyncio.sleep(self._after(refused))
 
     def _after(self, refused: Refused) -> float:
@@ -124,6 +148,9 @@ class Reflector:
         if refused.expired:
             self._position = ""
             return self._backoff.delay()
+        self._garbled = self._garbled + 1 if refused.garbled else 0
+        if (refused.invalid or self._garbled >= GARBLED_WATCHES) and self._position:
+            self._position = ""  # whatever brought us there: from this version on nothing sensible comes
         if refused.no_streaming and self._streaming and not self._position:
             self._streaming = False
             return 0.0
@@ -134,6 +161,9 @@ class Reflector:
         delay = self._backoff.delay(refused.retry_after)
         if refused.not_offered and not self.resource.required:
             delay = NOT_OFFERED_SECONDS * (1 + random.random() / 4)
+        if refused.of_server:
+            self._say_trouble(refused.problem)
+            return delay
         if refused.silent or (refused.not_found and not self.resource.required):
             return delay  # a resume is nothing to speak of, nor is a kind that this cluster does not have
         complaint = refused.problem
@@ -143,6 +173,19 @@ class Reflector:
             self._complaint = complaint
             log.warning("cluster %s: %s: %s; trying again", self._cluster, self.resource.plural, complaint)
         return delay
+
+    def _say_trouble(self, problem: str) -> None:
+        """Say what all resources of this server meet, but only once."""
+        troubles = self._connection.troubles
+        if problem not in troubles and len(troubles) < MAX_TROUBLES:
+            troubles.add(problem)
+            log.warning("cluster %s: %s; trying again", self._cluster, problem)
+
+    def _answered(self) -> None:
+        """The server has taken a request."""
+        if self._connection.troubles:
+            self._connection.troubles.clear()
+            log.info("cluster %s: connected again", self._cluster)
 
     def _alive(self) -> None:
         self.alive_at = time.monotonic()
@@ -163,6 +206,7 @@ class Reflector:
             async with self._connection.get(self.resource.query(**parameters), self._silence) as response:
                 if response.status != 200:
                     raise refusal_of(response.status, response.headers, await response.read())
+                self._answered()
                 octets = await response.read()
             self._alive()
             page = frames.page_decoder.decode(octets)
@@ -171,7 +215,7 @@ class Reflector:
             more = page.metadata.more
             if not more:
                 break
-        self._finish_list(seen, page.metadata.resource_version)
+        await self._finish_list(seen, page.metadata.resource_version)
 
     async def _watch(self, initial: bool) -> None:
         """Follow one watch to its end; an `initial` one begins with a streaming list. Raises Refused."""
@@ -188,15 +232,22 @@ class Reflector:
         async with self._connection.get(self.resource.query(**parameters), self._silence) as response:
             if response.status != 200:
                 raise refusal_of(response.status, response.headers, await response.read(), streaming=initial)
+            self._answered()
             if not self._silenced:
                 self._alive()
-            await self._follow(response, seen)
+            began = time.monotonic()
+            try:
+                await self._follow(response, seen)
+            finally:
+                # However it ended: something between us and the server may cut each connection after some time.
+                if self._position and time.monotonic() - began > SHORTEST_WATCH:
+                    self._backoff.succeeded()
             self._alive()
 
     async def _follow(self, response: "ClientResponse", seen: set[Key] | None) -> None:
         """Take a watch's events until the server ends it; `seen` while the initial ones are under way."""
         lines = frames.Lines()
-        async for octets in response.content.iter_any():
+        async for octets in response.content.iter_chunked(READ):
             self._alive()
             incoming: list[Incoming] = []
             for line in lines.feed(octets):
@@ -209,24 +260,33 @@ class Reflector:
                     incoming = []
                     metadata = frames.identified_decoder.decode(event.object).metadata
                     if seen is not None and (metadata.annotations or {}).get("k8s.io/initial-events-end") == "true":
-                        self._finish_list(seen, metadata.resource_version)
+                        await self._finish_list(seen, metadata.resource_version)
                         seen = None
                     elif seen is None and metadata.resource_version:
                         self._position = metadata.resource_version
-                else:
+                elif event.type in _OF_OBJECTS:
                     incoming.append(Incoming(event.type, event.object))
             await self._take(incoming, seen)
 
     async def _take(self, incoming: list[Incoming], seen: set[Key] | None) -> None:
         """Turn events into changes, some at a time, so that questions are answered in between."""
-        for start in range(0, len(incoming), BATCH):
-            changes: list[Change] = []
-            for one in incoming[start : start + BATCH]:
-                self._take_one(one, seen, changes)
-            if changes:
+        changes: list[Change] = []
+        until = time.monotonic() + TURN
+        for one in incoming:
+            # What an event does depends on what is held; only the objects of a list each come once.
+            if changes and (seen is None or one.type != "ADDED"):
                 self._deliver(changes)
-            if start + BATCH < len(incoming) or seen is not None:
+                changes = []
+            self._take_one(one, seen, changes)
+            if time.monotonic() > until:
+                self._deliver(changes)
+                changes = []
                 await asyncio.sleep(0)
+                until = time.monotonic() + TURN
+        if changes:
+            self._deliver(changes)
+        # More octets may wait already, and reading those does not let anyone else have a turn.
+        await asyncio.sleep(0)
 
     def _take_one(self, one: Incoming, seen: set[Key] | None, changes: list[Change]) -> None:
         self.counts.events += 1
@@ -244,16 +304,24 @@ class Reflector:
             seen.add(key)
         if isinstance(decoded, Skipped):
             if decoded.problem:
-                self.counts.invalid_objects += 1
-                log.warning("cluster %s: %s: %s; left out", self._cluster, key, decoded.problem)
+                self._say_invalid(key, decoded.problem)
             elif key in self._held:
                 changes.append(Gone(key))
             return
-        if not self._is_newer(key, version):
+        # A list is the state itself, also when its versions are lower: of a cluster restored or made anew.
+        if seen is None and not self._is_newer(key, version):
             self.counts.stale_events += 1
             return
         self._gone.pop(key, None)
         changes.append(Put(decoded.object))
+
+    def _say_invalid(self, key: Key, problem: str) -> None:
+        """Count an object that is left out, and say so unless that was said before."""
+        self.counts.invalid_objects += 1
+        said = self._said_invalid
+        if said.get(key) != problem and (key in said or len(said) < MAX_INVALID):
+            said[key] = problem
+            log.warning("cluster %s: %s: %s; left out", self._cluster, key, problem)
 
     def _is_newer(self, key: Key, version: str) -> bool:
         """Whether an event is newer than what is known of its object; versions that are no numbers always are."""
@@ -270,13 +338,20 @@ class Reflector:
                 del self._gone[next(iter(self._gone))]
             self._gone[key] = int(version)
 
-    def _finish_list(self, seen: set[Key], version: str) -> None:
+    async def _finish_list(self, seen: set[Key], version: str) -> None:
         """A list has come to its end: what it did not bring goes."""
-        missing = [key for key in self._held if self.resource.holds(key) and key not in seen]
+        # Only this reflector changes the objects of its kind, so they stay as they are meanwhile.
+        held = list(self._held)
+        missing: list[Key] = []
+        for start in range(0, len(held), CHECKED_AT_ONCE):
+            checked = held[start : start + CHECKED_AT_ONCE]
+            missing += [key for key in checked if self.resource.holds(key) and key not in seen]
+            await asyncio.sleep(0)
         if not seen and len(missing) >= DISTRUST_FROM:
             self._empty_lists += 1
             if self._empty_lists < EMPTY_LISTS:
-                raise Refused(f"an empty list, while {len(missing)} objects are held; not believed yet")
+                problem = f"an empty list, while {len(missing)} objects are held; not believed yet"
+                raise Refused(problem, retry_after=EMPTY_LIST_SECONDS)
         self._empty_lists = 0
         for start in range(0, len(missing), PAGE):
             self._deliver([Gone(key) for key in missing[start : start + PAGE]])

@@ -1,5 +1,6 @@
 """Why a request to an API server gave nothing: one value for HTTP statuses, ERROR events and broken connections."""
 
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from dnsbridge.watch import frames
-from dnsbridge.watch.connection import CannotConnect
+from dnsbridge.watch.connection import CONNECT_TIMEOUT, CannotConnect
 
 MAX_RETRY_AFTER = 300.0
 """Seconds; a server that asks for more is asked sooner all the same."""
@@ -25,6 +26,8 @@ class Refused(Exception):
         retry_after: float = 0.0,
         no_streaming: bool = False,
         silent: bool = False,
+        nowhere: bool = False,
+        garbled: bool = False,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -34,6 +37,9 @@ class Refused(Exception):
         """The server does not know streaming lists."""
         self.silent = silent
         """Nothing came for too long."""
+        self.garbled = garbled
+        """Something came that is no event."""
+        self._nowhere = nowhere
 
     @property
     def expired(self) -> bool:
@@ -46,9 +52,19 @@ class Refused(Exception):
         return self.code == 403
 
     @property
+    def invalid(self) -> bool:
+        """The server does not take the parameters of the request (400, 422)."""
+        return self.code in (400, 422)
+
+    @property
     def not_found(self) -> bool:
         """The server has no such resource (404)."""
         return self.code == 404
+
+    @property
+    def of_server(self) -> bool:
+        """Every resource meets the same: no connection, or nobody who may ask (401)."""
+        return self._nowhere or self.code == 401
 
     @property
     def not_offered(self) -> bool:
@@ -60,9 +76,11 @@ def refusal_of(code: int, headers: Mapping[str, str], body: bytes | msgspec.Raw,
     """The refusal that an HTTP status, or the Status of an ERROR event, is."""
     try:
         status = frames.status_decoder.decode(body)
-    except msgspec.DecodeError:
+    except frames.UNREADABLE:
         status = frames.Status()
     said = " ".join(status.message.split())[:300] or status.reason or "no reason given"
+    if "Too large resource version" in said:
+        code = 410  # our version is from a future that the server has lost: only a new list helps
     no_streaming = streaming and code in (400, 422)
     return Refused(f"HTTP {code}: {said}", code=code, retry_after=_retry_after(headers), no_streaming=no_streaming)
 
@@ -76,19 +94,38 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         until = parsedate_to_datetime(text)
     except ValueError:
         return 0.0
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)  # "-0000" says no more than that it is UTC (RFC 5322 section 3.3)
     return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def unreachable(error: Exception) -> Refused:
     """The refusal that an exception of the connection is."""
+    from aiohttp import (  # noqa: PLC0415  loaded with the first connection
+        ClientConnectorError,
+        ClientOSError,
+        ClientPayloadError,
+        ConnectionTimeoutError,
+        ServerDisconnectedError,
+    )
+
+    if isinstance(error, ConnectionTimeoutError):
+        return Refused(f"no connection within {CONNECT_TIMEOUT:g} s", nowhere=True)
     if isinstance(error, TimeoutError):
         return Refused("no sign of life", silent=True)
-    if isinstance(error, msgspec.DecodeError | frames.LineTooLong):
-        return Refused(f"what came is no event: {str(error) or 'a line without end'}")
+    if isinstance(error, (*frames.UNREADABLE, frames.LineTooLong)):
+        return Refused(f"what came is no event: {str(error) or 'a line without end'}", garbled=True)
     if isinstance(error, CannotConnect):
-        return Refused(str(error))
+        return Refused(str(error), nowhere=True)
     certificate = getattr(error, "certificate_error", None) or error.__cause__
     if isinstance(certificate, ssl.SSLError):
-        return Refused(f"TLS: {getattr(certificate, 'verify_message', '') or certificate.reason or certificate}")
+        said = getattr(certificate, "verify_message", "") or certificate.reason or certificate
+        return Refused(f"TLS: {said}", nowhere=True)
+    if isinstance(error, ClientConnectorError):
+        number = error.os_error.errno or 0
+        why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+        return Refused(f"cannot connect to {error.host}:{error.port}: {why.lower()}", nowhere=True)
+    if isinstance(error, ClientOSError | ClientPayloadError | ServerDisconnectedError | ConnectionError):
+        return Refused("the connection broke", nowhere=True)
     text = " ".join(str(error).split())[:300]
-    return Refused(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    return Refused(f"{type(error).__name__}: {text}" if text else type(error).__name__, nowhere=True)

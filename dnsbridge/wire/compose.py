@@ -146,6 +146,17 @@ class _Writer:
             position += name[position] + 1
         buffer += name
 
+    def fill(self, rrset: RRset, room: int, first: int) -> int:
+        """Append as many records of a set as there is room for, beginning with number `first`; how many they were."""
+        data = rrset.data[first:] + rrset.data[:first]
+        for count, one in enumerate(data):
+            start = len(self.buffer)
+            self.rrset(RRset(rrset.owner, rrset.rtype, rrset.ttl, (one,)))
+            if len(self.buffer) > room:
+                del self.buffer[start:]
+                return count
+        return len(data)
+
     def rrset(self, rrset: RRset) -> None:
         """Append all records of a set."""
         buffer = self.buffer
@@ -182,8 +193,11 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
     """The answer to a question, at most `query.limit` octets.
 
     A record set of the answer or authority section that does not fit sets TC and ends the message there; one of the
-    additional section is just left out (RFC 2181 section 9). An OPT in the query gives an OPT, the last record.
+    additional section is just left out (RFC 2181 section 9). Over TCP there is nothing larger to ask for: of a set of
+    the answer section as many records are given as fit, with TC. An OPT in the query gives an OPT, the last record.
     """
+    # The ID is as good as a random number, so what is composed only once does not always start with the first record.
+    draw = int.from_bytes(query.message[:2], "big")
     writer = _Writer(query)
     buffer = writer.buffer
     rcode = int(said.rcode)
@@ -203,6 +217,8 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
                 del buffer[start:]
                 if section < 2:
                     flags |= TC
+                if section == 0 and query.stream:
+                    counts[0] += writer.fill(rrset, room, draw % len(rrset.data))
                 break
             counts[section] += len(rrset.data)
             if section == 0:
@@ -220,9 +236,7 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
         size = 12 + len(rrset.data[0])
         if count > 1 and rrset.rtype in (Type.A, Type.AAAA) and last_end - last_start == count * size:
             head, tail = bytes(buffer[2:last_start]), bytes(buffer[last_end:]) + opt
-            # The ID is as good as a random number, so what is composed only once does not always start with the first.
-            first = int.from_bytes(query.message[:2], "big") % count
-            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size, first)
+            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size, draw % count)
     return bytes(buffer[2:]) + opt
 
 

@@ -92,6 +92,8 @@ MAX_NAME = 255
 """Octets of a name on the wire, its root label included (RFC 1035 section 2.3.4)."""
 MAX_LABEL = 63
 MAX_MESSAGE = 65535
+MAX_DATAGRAM = 65507
+"""Octets of a message that fit into one UDP datagram over IPv4."""
 CLASSIC_UDP_SIZE = 512
 """What a client without EDNS can take over UDP (RFC 1035 section 4.2.1)."""
 ADVERTISED_UDP_SIZE = 1232

@@ -9,6 +9,8 @@ from dnsbridge.wire.constants import MAX_LABEL, MAX_NAME
 
 ROOT = b"\x00"
 
+_LENGTHS = [bytes([length]) for length in range(256)]
+"""The octet before a label, by its length."""
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\;()@$')
 """Octets that a master file shows as they are (RFC 1035 section 5.1)."""
 
@@ -93,7 +95,7 @@ def labels(name: bytes) -> list[bytes]:
 
 def from_labels(*parts: bytes) -> bytes:
     """The length-prefixed labels of a name's front part, without the root: append a suffix to make a name."""
-    return b"".join([b"%c%b" % (len(part), part) for part in parts])
+    return b"".join([_LENGTHS[len(part)] + part for part in parts])
 
 
 def is_below(name: bytes, zone: bytes) -> bool:

@@ -14,7 +14,18 @@ from struct import Struct as Layout
 import msgspec
 
 from dnsbridge.wire import edns
-from dnsbridge.wire.constants import CD, CLASSIC_UDP_SIZE, HEADER_SIZE, MAX_MESSAGE, MAX_NAME, QR, RD, Opcode, Type
+from dnsbridge.wire.constants import (
+    CD,
+    CLASSIC_UDP_SIZE,
+    HEADER_SIZE,
+    MAX_DATAGRAM,
+    MAX_MESSAGE,
+    MAX_NAME,
+    QR,
+    RD,
+    Opcode,
+    Type,
+)
 from dnsbridge.wire.failure import Failure
 
 _HEADER = Layout("!HHHHHH")
@@ -96,7 +107,13 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
         if isinstance(scanned, Failure):
             return Rejected(scanned)
         found = scanned
-    limit = MAX_MESSAGE if stream else max(CLASSIC_UDP_SIZE, found.udp_size) if found else CLASSIC_UDP_SIZE
+    limit = (
+        MAX_MESSAGE
+        if stream
+        else min(max(CLASSIC_UDP_SIZE, found.udp_size), MAX_DATAGRAM)
+        if found
+        else CLASSIC_UDP_SIZE
+    )
     query = Query(message, name, name.lower(), qtype, qclass, found, limit, stream)
     if found and found.version:
         return Rejected(Failure.EDNS_VERSION, query)

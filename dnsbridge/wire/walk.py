@@ -13,7 +13,7 @@ import msgspec
 
 from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
-from dnsbridge.wire.constants import HEADER_SIZE, MAX_NAME, TC, Class, Type
+from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE, MAX_NAME, TC, Class, Type
 from dnsbridge.wire.query import name_end
 
 _HEADER = Layout("!HHHHHH")
@@ -204,7 +204,9 @@ def _same_set(message: bytes, one: Record, other: Record) -> bool:
 
 
 def with_option(message: bytes, option: bytes) -> bytes:
-    """The message with one more option in its OPT record; as it is when it has none or is broken."""
+    """The message with one more option in its OPT record; as it is when it has none, is broken, or is full."""
+    if len(message) + len(option) > MAX_MESSAGE:
+        return message
     found = records(message)
     if isinstance(found, Broken):
         return message

@@ -24,6 +24,8 @@ IN_ADDR = b"\x07in-addr\x04arpa\x00"
 IP6 = b"\x03ip6\x04arpa\x00"
 _HEX = b"0123456789abcdef"
 _SPELLING = frozenset(_HEX + b"-")
+_OCTETS = [names.from_labels(b"%d" % octet) for octet in range(256)]
+"""Each octet as a decimal label: every endpoint has a reverse name."""
 
 Network = IPv4Network | IPv6Network
 
@@ -58,7 +60,8 @@ def from_label(label: bytes) -> bytes | None:
 def reverse_name(address: bytes) -> bytes:
     """The name whose PTR records speak of this address."""
     if len(address) == 4:
-        return names.from_labels(*(b"%d" % octet for octet in reversed(address))) + IN_ADDR
+        first, second, third, fourth = address
+        return _OCTETS[fourth] + _OCTETS[third] + _OCTETS[second] + _OCTETS[first] + IN_ADDR
     return b"".join([b"\x01%c" % digit for digit in address.hex().encode()[::-1]]) + IP6
 
 

@@ -184,15 +184,19 @@ class Index:
         elif old:
             del held.services[label]
         found |= touched(old, new)
-        before = dict.fromkeys(old.pointers()) if old else {}
-        after = dict.fromkeys(new.pointers()) if new else {}
-        for address, owner in before.keys() - after.keys():
+        before = set(old.pointers()) if old else set()
+        after = set(new.pointers()) if new else set()
+        moved: set[bytes] = set()
+        for address, owner in before - after:
             self._drop_pointer(address, owner, found)
-        for address, owner in after.keys() - before.keys():
+            moved.add(address)
+        for address, owner in after - before:
             self._add_pointer(address, owner, found)
+            moved.add(address)
         # Whether it is a pod's decides whether an address outside all declared prefixes is the cluster's (see reverse).
-        moved = (old.pod_addresses() if old else set()) ^ (new.pod_addresses() if new else set())
-        found.update(addresses.reverse_name(address) for address in moved & self.pointers.keys())
+        pods = (old.pod_addresses() if old else set()) ^ (new.pod_addresses() if new else set())
+        moved |= pods & self.pointers.keys()
+        found.update([addresses.reverse_name(address) for address in moved])
         self._settle_namespace(namespace, existed, found)
 
     def _add_pointer(self, address: bytes, owner: bytes, found: set[bytes]) -> None:
@@ -201,8 +205,7 @@ class Index:
             found.add(REVERSE_TREE)
             if self._ordered is not None:
                 insort(self._ordered[len(address)], address)
-        self.pointers[address] = tuple(sorted((*(held or ()), owner)))
-        found.add(addresses.reverse_name(address))
+        self.pointers[address] = tuple(sorted((*held, owner))) if held else (owner,)
 
     def _drop_pointer(self, address: bytes, owner: bytes, found: set[bytes]) -> None:
         left = tuple(held for held in self.pointers[address] if held != owner)
@@ -214,7 +217,6 @@ class Index:
             if self._ordered is not None:
                 ordered = self._ordered[len(address)]
                 del ordered[bisect_left(ordered, address)]
-        found.add(addresses.reverse_name(address))
 
     def _gather_networks(self) -> bool:
         """Read the cluster's prefixes from its objects; whether they moved."""

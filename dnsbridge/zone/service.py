@@ -29,7 +29,7 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     ipv6: tuple[bytes, ...] = ()
 
 
-class ServiceNames(msgspec.Struct, frozen=True):
+class ServiceNames(msgspec.Struct, frozen=True, gc=False):
     """All names of one service; see the module for their shapes."""
 
     service: Service
@@ -138,10 +138,9 @@ def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: boo
 
 
 def _host(found: list[bytes]) -> Host:
-    return Host(
-        tuple([address for address in found if len(address) == 4]),
-        tuple([address for address in found if len(address) == 16]),
-    )
+    ipv4 = tuple([address for address in found if len(address) == 4])
+    ipv6 = tuple([address for address in found if len(address) == 16])
+    return Host(ipv4, ipv6)
 
 
 def _label(endpoint: Endpoint, address: bytes, pod_names: bool) -> bytes:

@@ -216,7 +216,7 @@ UNFINISHED = [
     ("nothing at all", b""),
     ("half a length", b"\0"),
     ("a length without a message", b"\xff\xff"),
-    ("half a message", framed(dns.message.make_query(GOOD, "A").to_wire())[:20]),
+    ("half a message", framed(dns.message.make_query(GOOD, "A", id=1).to_wire())[:20]),
 ]
 
 

@@ -55,6 +55,7 @@ class Program:
 
     `settings` is written to a configuration file; `manifests` goes with one cluster only. `upstreams` are `ADDR:PORT`
     for the flag --upstream: without any a closed port of loopback, with None no flag, for settings that name them.
+    `environment` is added to this process's own.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Program:
         listen: Sequence[str] = ("127.0.0.1:0", "[::1]:0"),
         http: bool = False,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="dnsbridge-test-")
         self._closed = closed_port()
@@ -83,6 +85,7 @@ class Program:
         for address in listen:
             self._command += ["--listen", address]
         self._command += options
+        self._environment = environment or {}
         self._lines: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -91,6 +94,7 @@ class Program:
 
     def __enter__(self) -> "Program":
         environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "http_proxy")}
+        environment.update(self._environment)
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
