@@ -6,18 +6,26 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dnsbridge.app.parts import Parts, build
+from dnsbridge.app.parts import Bridged, Parts, build
+from dnsbridge.app.state import Keeper
 from dnsbridge.config import Loaded
-from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.api_source import ApiSource
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 30.0
-"""Seconds for API servers to send their lists."""
+PATIENCE = 10.0
+"""Seconds for API servers to send their lists; then what a server has kept for a restart must do, if it has."""
 PROGRESS = 2.0
 """Seconds between two lines that say how far it is."""
 _LOOK = 0.02
+
+
+def _fall_back(loaded: Loaded, waiting: list[Bridged]) -> None:
+    """Say which clusters could not be read, and take what a server has kept of them."""
+    for each in waiting:
+        log.warning("cluster %s: not read within %g s", each.cluster.name, PATIENCE)
+        if loaded.settings.state_dir and isinstance(each.source, ApiSource):
+            Keeper(each, each.source, loaded.settings.state_dir).restore()
 
 
 @asynccontextmanager
@@ -25,21 +33,21 @@ async def read_once(loaded: Loaded) -> AsyncIterator[Parts]:
     """The parts, with every cluster as far as it could be read. Raises CannotStart."""
     parts = build(loaded.settings, loaded.settings.listen)
     await parts.open()
-    followed = [each for each in parts.clusters if isinstance(each.source, ApiSource)]
-    tasks = [asyncio.create_task(each.source.follow()) for each in followed]
+    followed = [(each, each.source) for each in parts.clusters if isinstance(each.source, ApiSource)]
+    tasks = [asyncio.create_task(source.follow()) for _, source in followed]
     try:
         started = said = time.monotonic()
-        while any(each.cluster.freshness is Freshness.UNSYNCED for each in followed):
+        while waiting := [each for each, source in followed if not source.listed]:
             await asyncio.sleep(_LOOK)
             now = time.monotonic()
-            parts.refresh(now)
             if now - said > PROGRESS:
                 said = now
-                for each in followed:
+                for each in waiting:
                     log.info("cluster %s: %d objects so far", each.cluster.name, len(each.cluster.index.objects))
             if now - started > PATIENCE:
-                log.warning("not every cluster could be read within %g s", PATIENCE)
+                _fall_back(loaded, waiting)
                 break
+        parts.refresh(time.monotonic())
         yield parts
     finally:
         for task in tasks:

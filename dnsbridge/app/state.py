@@ -31,7 +31,8 @@ class Keeper:
         if found is None:
             return
         age = max(time.time() - found.saved_at, 0.0)
-        self._bridged.take([Put(obj) for obj in found.objects])
+        held = self._bridged.cluster.index.objects
+        self._bridged.take([Put(obj) for obj in found.objects if obj.key not in held])
         self._source.restored_at = time.monotonic() - age
         name = self._bridged.cluster.name
         log.info("cluster %s: %d objects of %.0f s ago from %s", name, len(found.objects), age, self._path)

@@ -10,15 +10,19 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from dnsbridge.app import once
+from dnsbridge.app.explain import Explanation, explain, question
 from dnsbridge.app.parts import build
 from dnsbridge.app.state import Keeper
 from dnsbridge.cluster import snapshot
 from dnsbridge.cluster.objects import Key
 from dnsbridge.cluster.snapshot import Snapshot
-from dnsbridge.config import Cluster, Forward, Settings, Source
+from dnsbridge.config import Cluster, Flags, Forward, Loaded, Settings, Source, load
 from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.wire.query import Query
 from tests.apiserver.faults import Refuse
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import Fields, service
@@ -248,10 +252,30 @@ def test_restart_while_away(stopped: tuple[ApiServer, Fields, Path]) -> None:
         come_back(server)
         eventually(lambda: said(program, "new.shop.svc.cluster.local").startswith("10.96.0.82"))
         eventually(lambda: said(program, "web-1.shop.svc.cluster.local").startswith("NXDOMAIN"))
-        assert said(program).startswith(WEB)
+        # No longer stale, so everything that is required has been listed, and is written when the program ends.
+        eventually(lambda: said(program) == WEB)
     found = snapshot.read(snapshot_of(state_dir).read_bytes())
     assert isinstance(found, Snapshot)
     assert {obj.name for obj in found.objects if obj.kind == "Service"} == {"web", "new"}
+
+
+def test_a_command_while_away(stopped: tuple[ApiServer, Fields, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is no server waits for the API server, and then takes what a server has kept for a restart."""
+    server, fields, folder = stopped
+    leave(server)
+    monkeypatch.setattr(once, "PATIENCE", 0.1)
+    file = folder / "dnsbridge.yaml"
+    file.write_bytes(msgspec.json.encode(fields))
+    loaded = load(file, Flags())
+    assert isinstance(loaded, Loaded)
+    query = question(NAME, "A")
+    assert isinstance(query, Query)
+
+    async def ask() -> Explanation:
+        async with once.read_once(loaded) as parts:
+            return await explain(parts, query)
+
+    assert [record.data for record in asyncio.run(ask()).records] == [WEB]
 
 
 def test_snapshot_of_another_life(tmp_path: Path) -> None:
