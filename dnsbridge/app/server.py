@@ -98,8 +98,10 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     log.info("ready")
     on_ready()
     await ended.wait()
+    ending = asyncio.gather(*(each.stop(GRACE) for each in udp), *(each.stop(GRACE) for each in tcp))
+    await asyncio.sleep(0)  # each has had its first step: no new questions are taken
     log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
-    await asyncio.gather(*(each.stop(GRACE) for each in udp), *(each.stop(GRACE) for each in tcp))
+    await ending
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
