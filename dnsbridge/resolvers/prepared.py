@@ -32,6 +32,8 @@ class Prepared:
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
         self._questions: dict[Key, set[bytes]] = {}
+        self._expires: dict[bytes, int] = {}
+        self._expiring: dict[int, list[bytes]] = {}
         self._seen: set[int] = set()
 
     def offer(self, question: bytes, answer: Answer) -> None:
@@ -55,6 +57,16 @@ class Prepared:
         self._depends[question] = keys
         for key in keys:
             self._questions.setdefault(key, set()).add(question)
+        if answer.expires:
+            self._expires[question] = answer.expires
+            self._expiring.setdefault(answer.expires, []).append(question)
+
+    def expire(self, now: int) -> None:
+        """Forget what is right no longer; `now` in monotonic seconds."""
+        for second in [second for second in self._expiring if second <= now]:
+            for question in self._expiring.pop(second):
+                if self._expires.get(question) == second:
+                    self._remove(question)
 
     def drop(self, cluster: str, keys: Iterable[bytes]) -> None:
         """Forget every answer that depends on one of these keys."""
@@ -72,6 +84,7 @@ class Prepared:
 
     def _remove(self, question: bytes) -> None:
         del self.answers[question]
+        self._expires.pop(question, None)
         for key in self._depends.pop(question):
             questions = self._questions[key]
             questions.discard(question)

@@ -30,7 +30,9 @@ class Answer(msgspec.Struct, frozen=True):
     depends: tuple[bytes, ...] = ()
     """Keys of the cluster's zone (see zone.index) whose change makes this wrong; none: it is not kept prepared."""
     cluster: str = ""
-    """Whose zone those keys are of."""
+    """Whose zone those keys are of; empty for a forwarded answer, which depends on its own folded name."""
+    expires: int = 0
+    """The monotonic second in which it stops being right; 0: when what it depends on changes, and not before."""
 
 
 Outcome = Answer | Failure
