@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
+from dnsbridge.app.cache import Cache
 from dnsbridge.app.describe import describe, describe_cluster
 from dnsbridge.app.metrics import PartsCollector
-from dnsbridge.app.parts import CannotStart, Parts, build
+from dnsbridge.app.parts import CannotStart, Parts, build, second
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Address, Loaded
@@ -37,6 +38,8 @@ FRESHNESS_INTERVAL = 0.5
 """Seconds between two looks at how fresh the clusters are."""
 SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
+EXPIRY_INTERVAL = 0.2
+"""Seconds between two looks at which prepared answers have expired; a TTL of 0 is given meanwhile."""
 
 
 def open_sockets(loaded: Loaded) -> list[Listening]:
@@ -97,6 +100,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     tasks = [asyncio.create_task(bridged.source.follow()) for bridged in parts.clusters]
     tasks += [asyncio.create_task(keeper.keep()) for keeper in keepers]
     tasks.append(asyncio.create_task(_watch_freshness(parts)))
+    tasks.append(asyncio.create_task(_expire(parts)))
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)
     log.info("ready")
@@ -142,6 +146,13 @@ async def _watch_freshness(parts: Parts) -> None:
                 log.error("%s; until then the first one answers", overlap)
 
 
+async def _expire(parts: Parts) -> None:
+    more = False
+    while True:
+        await asyncio.sleep(0 if more else EXPIRY_INTERVAL)
+        more = parts.prepared.expire(second())
+
+
 async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":
     address = loaded.settings.http
     if address is None:
@@ -158,7 +169,7 @@ async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "Http
             if bridged.cluster.freshness is Freshness.UNSYNCED
         ]
 
-    http = HttpServer(registry, not_ready)
+    http = HttpServer(registry, not_ready, Cache(parts))
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

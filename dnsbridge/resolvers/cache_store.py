@@ -4,13 +4,17 @@ An answer starts on probation and is protected once it was asked for again; room
 that are asked once push out each other and nothing else. Time is an argument, in whole seconds.
 """
 
+from collections import OrderedDict
+
 import msgspec
 
 from dnsbridge.wire.stored import Stored
 
 PROTECTED_SHARE = 0.8
-OVERHEAD = 400
+OVERHEAD = 500
 """Octets that an answer takes beside its key and records: objects and table slots."""
+LARGEST_SHARE = 8
+"""An answer that would take more than one part in so many of all octets is not kept: it would push out all others."""
 OCTETS_EACH = 1000
 """Octets that an answer may take on average before the table is full: 100,000 answers are at most 100 MB."""
 
@@ -18,8 +22,8 @@ Key = bytes
 """Folded name, type, class, and an octet for DO and CD."""
 
 
-class Held(msgspec.Struct):
-    """An answer in the table."""
+class Held(msgspec.Struct, gc=False):
+    """An answer in the table; a newer one takes its place in it."""
 
     stored: Stored
     since: int
@@ -40,36 +44,47 @@ class CacheStore:
         self.size = size
         self.octets = 0
         self.evicted = 0
-        self._probation: dict[Key, Held] = {}
-        self._protected: dict[Key, Held] = {}
+        # Unlike a dict, this finds its first entry at once however many were taken from its front.
+        self._probation: OrderedDict[Key, Held] = OrderedDict()
+        self._protected: OrderedDict[Key, Held] = OrderedDict()
+        self._most = size * OCTETS_EACH
 
     def __len__(self) -> int:
         return len(self._probation) + len(self._protected)
 
     def get(self, key: Key) -> Held | None:
         """The answer, fresh or stale; it is asked for again, so it is protected from now on."""
-        held = self._protected.pop(key, None)
-        if held is None:
+        held = self._protected.get(key)
+        if held is not None:
+            self._protected.move_to_end(key)
+        else:
             held = self._probation.pop(key, None)
             if held is None:
                 return None
+            self._protected[key] = held
+            if len(self._protected) > self.size * PROTECTED_SHARE:
+                demoted, other = self._protected.popitem(last=False)
+                self._probation[demoted] = other
         held.hits += 1
-        self._protected[key] = held
-        if len(self._protected) > self.size * PROTECTED_SHARE:
-            demoted = next(iter(self._protected))
-            self._probation[demoted] = self._protected.pop(demoted)
         return held
 
     def put(self, key: Key, stored: Stored, now: int) -> None:
         """Keep an answer in the place of an older one."""
-        old = self._protected.get(key) or self._probation.get(key)
+        table = self._protected if key in self._protected else self._probation
+        old = table.get(key)
+        size = _octets(key, stored)
         if old is not None:
-            self.octets += len(stored.records) - len(old.stored.records)
+            self.octets -= _octets(key, old.stored)
+        if size * LARGEST_SHARE > self._most:
+            if old is not None:
+                del table[key]
+            return
+        self.octets += size
+        if old is not None:
             old.stored, old.since, old.hits = stored, now, 0
-        elif self.size:
-            self.octets += _octets(key, stored)
-            self._probation[key] = Held(stored, now)
-        while len(self) > self.size or self.octets > self.size * OCTETS_EACH:
+        else:
+            table[key] = Held(stored, now)
+        while len(self) > self.size or self.octets > self._most:
             self._evict()
 
     def remove(self, name: bytes | None) -> int:
@@ -87,11 +102,11 @@ class CacheStore:
         return [(key, held) for table in tables for key, held in table.items() if key[:-5] == name]
 
     def _evict(self) -> None:
-        table = self._probation or self._protected
-        key = next(iter(table))
-        self.octets -= _octets(key, table.pop(key).stored)
+        key, held = (self._probation or self._protected).popitem(last=False)
+        self.octets -= _octets(key, held.stored)
         self.evicted += 1
 
 
 def _octets(key: Key, stored: Stored) -> int:
-    return len(key) + len(stored.records) + OVERHEAD
+    # Each record has its TTL kept beside it.
+    return len(key) + len(stored.records) + len(stored.said) + 24 * len(stored.ttls) + OVERHEAD

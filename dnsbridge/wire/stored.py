@@ -11,9 +11,9 @@ from struct import Struct as Layout
 
 import msgspec
 
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, rdata, walk
 from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, TC, Rcode, Type
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, TC, ExtendedError, Option, Rcode, Type
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.scrub import scrub
 
@@ -30,13 +30,15 @@ _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
 _TTL = Layout("!I")
 _POINTER_TO_QUESTION = b"\xc0\x0c"
+_GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
+_STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """An answer."""
 
     flags: int
-    """AD, TC and RCODE."""
+    """AD and RCODE."""
     answers: int
     authorities: int
     records: bytes
@@ -45,19 +47,36 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     """Offset and value of each TTL, in turn."""
     ttl: int
     """Seconds that it is good for; 0 for what is not to be kept, only passed on."""
+    said: bytes = b""
+    """The extended error options that came with it (RFC 8914)."""
 
     @property
     def rcode(self) -> int:
         """The RCODE."""
         return self.flags & 15
 
-    def render(self, query: Query, age: int, options: bytes = b"", stale: bool = False) -> bytes:
+    @property
+    def failed(self) -> bool:
+        """Whether it says only that something is wrong, not what the data is."""
+        return self.flags & 15 not in _GOOD
+
+    def render(self, query: Query, age: int) -> bytes:
         """The body for a client, `age` seconds later, at most `query.limit` octets."""
         records = bytearray(self.records)
         ttls = self.ttls
         for at in range(0, len(ttls), 2):
-            left = STALE_TTL if stale else max(ttls[at + 1] - age, 0)
-            _TTL.pack_into(records, ttls[at], left)
+            left = ttls[at + 1] - age
+            _TTL.pack_into(records, ttls[at], left if left > 0 else 0)
+        return self._body(query, records, self.said)
+
+    def render_stale(self, query: Query) -> bytes:
+        """The body for a client that gets it after its end, for lack of anything better (RFC 8767 section 4)."""
+        records = bytearray(self.records)
+        for at in self.ttls[::2]:
+            _TTL.pack_into(records, at, STALE_TTL)
+        return self._body(query, records, _STALE)
+
+    def _body(self, query: Query, records: bytearray, options: bytes) -> bytes:
         flags = QR | RA | query.flags | self.flags
         if flags & AD and not (query.edns and query.edns.dnssec_ok) and not query.message[3] & AD:
             flags &= ~AD  # who did not ask for it would not know what it means (RFC 6840 section 5.8)
@@ -68,77 +87,100 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
             return body
         cut = walk.truncate(b"\0\0" + body, query.limit)
         if isinstance(cut, walk.Broken) or len(cut) > query.limit:
+            opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
             return _AFTER_ID.pack(flags | TC, 1, 0, 0, counts[3]) + query.question + opt
         return cut[2:]
 
 
 def keep(query: Query, reply: bytes) -> Stored | walk.Broken:
-    """What is kept of a reply (ID included) whose question is the query's."""
-    _, flags, _, answers, authorities, _ = _HEADER.unpack_from(reply)
-    rcode = flags & 15
-    if flags & TC or rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
-        return Stored(flags & (TC | 15), 0, 0, b"", (), 0)
+    """What is kept of a reply (ID included) whose question is the query's; `query.name` is folded."""
+    flags = int.from_bytes(reply[2:4], "big")
+    if flags & TC:
+        return walk.Broken("truncated")
     found = walk.records(reply)
     if isinstance(found, walk.Broken):
         return found
-    own = [record for record in found if record.section < 2]
-    if not _is_clean(query, reply, own, rcode):
-        scrubbed = _scrubbed(query, reply)
+    said = b""
+    for record in found:
+        if record.rtype == Type.OPT:
+            if record.ttl >> 24:
+                return walk.Broken("an extended RCODE")
+            opt = edns.read(reply, record.start, record.end)
+            if opt is None:
+                return walk.Broken("an EDNS option is broken")
+            if opt.options:
+                said = _extended_errors(opt.options)
+    rcode = flags & 15
+    if rcode not in _GOOD:
+        return Stored(rcode, 0, 0, b"", (), 0, said)
+    answers = [record for record in found if record.section == 0]
+    dnssec_ok = bool(query.edns and query.edns.dnssec_ok)
+    if not _is_clean(query, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
+        scrubbed = _scrubbed(query, reply, dnssec_ok)
         if isinstance(scrubbed, walk.Broken):
             return scrubbed
         reply = scrubbed
-        answers, authorities = _HEADER.unpack_from(reply)[3:5]
         again = walk.records(reply)
         if isinstance(again, walk.Broken):
             return again
-        own = [record for record in again if record.section < 2]
-    start = HEADER_SIZE + len(query.name) + 4
-    end = own[-1].end if own else start
-    ttls: list[int] = []
-    for record in own:
-        ttls += (record.ttl_at - start, min(record.ttl if record.ttl < 1 << 31 else 0, MAX_TTL))
-    ttl = _lifetime(query, reply, own, rcode)
-    return Stored(flags & (AD | 15), answers, authorities, reply[start:end], tuple(ttls), ttl)
+        answers = [record for record in again if record.section < 2]
+    return _stored(query, reply, answers, flags & (AD | 15), said)
 
 
-def _is_clean(query: Query, reply: bytes, own: list[walk.Record], rcode: int) -> bool:
-    """Whether nothing can need scrubbing: the records asked for, directly at the question's name, and no others."""
-    if rcode or not own:
-        return False
-    qtype = query.qtype
-    return all(
-        record.section == 0
-        and record.rtype == qtype
-        and record.rclass == query.qclass
-        and reply[record.start : record.start + 2] == _POINTER_TO_QUESTION
-        for record in own
+def _extended_errors(options: bytes) -> bytes:
+    return b"".join(
+        edns.option(code, data) for code, data in edns.split_options(options) if code == Option.EXTENDED_ERROR
     )
 
 
-def _scrubbed(query: Query, reply: bytes) -> bytes | walk.Broken:
+def _is_clean(query: Query, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
+    """Whether the answer section can be kept as it is: the records asked for, directly at the question's name, without
+    names in their data, which might point anywhere.
+    """
+    qtype = query.qtype
+    if rcode or not answers or proofs or qtype in rdata.NAMES_AT:
+        return False
+    return all(
+        record.rtype == qtype
+        and record.rclass == query.qclass
+        and reply[record.start : record.start + 2] == _POINTER_TO_QUESTION
+        for record in answers
+    )
+
+
+def _scrubbed(query: Query, reply: bytes, dnssec_ok: bool) -> bytes | walk.Broken:
     message = walk.read(reply)
     if isinstance(message, walk.Broken):
         return message
-    dnssec_ok = bool(query.edns and query.edns.dnssec_ok)
     cleaned = scrub(message, query.folded, query.qtype, dnssec_ok)
     if cleaned is None:
         return walk.Broken("a CNAME chain that does not end")
     said = Sections(Rcode.NOERROR, cleaned.answer, cleaned.authority, authoritative=False)
     body = octets(compose(query, said))
-    flags = int.from_bytes(reply[2:4], "big")
-    return b"\0\0" + flags.to_bytes(2, "big") + body[2:]
+    return walk.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
 
 
-def _lifetime(query: Query, reply: bytes, own: list[walk.Record], rcode: int) -> int:
-    """Seconds that an answer is good for; 0: not to be kept."""
-    ttls = [record.ttl if record.ttl < 1 << 31 else 0 for record in own if record.section == 0]
-    positive = rcode == Rcode.NOERROR and any(
-        record.rtype == query.qtype or query.qtype == Type.ANY for record in own if record.section == 0
+def _stored(query: Query, reply: bytes, own: list[walk.Record], flags: int, said: bytes) -> Stored:
+    """The answer that is made of some records, which follow the question without a gap."""
+    start = HEADER_SIZE + len(query.name) + 4
+    end = own[-1].end if own else start
+    values = [record.ttl if record.ttl < 1 << 31 else 0 for record in own]  # RFC 2181 section 8
+    answers = sum(record.section == 0 for record in own)
+    positive = not flags & 15 and any(
+        record.rtype == query.qtype or query.qtype == Type.ANY for record in own[:answers]
     )
+    ttl = 0
     if positive:
-        return min(*ttls, MAX_TTL)
-    for record in own:
-        if record.section == 1 and record.rtype == Type.SOA:
-            minimum = int.from_bytes(reply[record.end - 4 : record.end], "big")
-            return min(*ttls, record.ttl, minimum, MAX_NEGATIVE_TTL)
-    return 0
+        ttl = min(*values[:answers], MAX_TTL)
+    else:
+        for at, record in enumerate(own):
+            if record.section == 1 and record.rtype == Type.SOA:
+                minimum = int.from_bytes(reply[record.end - 4 : record.end], "big")
+                ttl = min(*values[:answers], values[at], minimum, MAX_NEGATIVE_TTL)
+                # The client takes how long it may keep the answer from here (RFC 2308 section 5).
+                values[at] = ttl
+                break
+    ttls: list[int] = []
+    for record, value in zip(own, values, strict=True):
+        ttls += (record.ttl_at - start, min(value, MAX_TTL))
+    return Stored(flags, answers, len(own) - answers, reply[start:end], tuple(ttls), ttl, said)
