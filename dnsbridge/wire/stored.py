@@ -28,7 +28,9 @@ STALE_TTL = 30
 
 _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
+_COUNTS = Layout("!HHHH")
 _TTL = Layout("!I")
+_TTL_AND_LENGTH = Layout("!IH")
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 _STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
@@ -97,6 +99,9 @@ def keep(query: Query, reply: bytes) -> Stored | walk.Broken:
     flags = int.from_bytes(reply[2:4], "big")
     if flags & TC:
         return walk.Broken("truncated")
+    plain = _plain(query, reply, flags)
+    if plain is not None:
+        return plain
     found = walk.records(reply)
     if isinstance(found, walk.Broken):
         return found
@@ -125,6 +130,36 @@ def keep(query: Query, reply: bytes) -> Stored | walk.Broken:
             return again
         answers = [record for record in again if record.section < 2]
     return _stored(query, reply, answers, flags & (AD | 15), said)
+
+
+def _plain(query: Query, reply: bytes, flags: int) -> Stored | None:
+    """What is kept of the most common reply, which needs no walk: only what was asked for, directly at the question's
+    name, without names in the data, and an OPT without options. None if it is another.
+    """
+    _, answers, authorities, additionals = _COUNTS.unpack_from(reply, 4)
+    if flags & 15 or not answers or authorities or additionals > 1 or query.qtype in rdata.NAMES_AT:
+        return None
+    start = position = query.question_end
+    size = len(reply)
+    head = _POINTER_TO_QUESTION + query.message[start - 4 : start]
+    ttls: list[int] = []
+    least = MAX_TTL
+    for _ in range(answers):
+        if reply[position : position + 6] != head or position + 12 > size:
+            return None
+        ttl, length = _TTL_AND_LENGTH.unpack_from(reply, position + 6)
+        if ttl >= 1 << 31:
+            return None
+        least = min(least, ttl)
+        ttls += (position + 6 - start, min(ttl, MAX_TTL))
+        position += 12 + length
+    if additionals:
+        opt = reply[position:]
+        if len(opt) != edns.OPT_SIZE or opt[:3] != b"\0\0\x29" or opt[5] or opt[9] or opt[10]:
+            return None
+    elif position != size:
+        return None
+    return Stored(flags & AD, answers, 0, reply[start:position], tuple(ttls), least)
 
 
 def _extended_errors(options: bytes) -> bytes:
