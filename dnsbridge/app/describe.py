@@ -11,7 +11,7 @@ from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
 from dnsbridge.zone.addresses import Network
 
-_NOT_YET = ("cache.", "routes.via", "routes.gateways", "routes.sinks")
+_NOT_YET = ("routes.via", "routes.gateways", "routes.sinks")
 """Settings that are read and checked, and used by a later version."""
 _KINDS = ("Namespace", "Service", "EndpointSlice", "Pod", "Node")
 

@@ -131,7 +131,7 @@ def _explained(
             rcode = Rcode(message.rcode).name if message.rcode in set(Rcode) else str(message.rcode)
             for section in ("answer", "authority", "additional"):
                 for rrset in getattr(message, section):
-                    records += _records(section, rrset)
+                    records += shown_records(section, rrset)
     shown = [ShownObject(one.kind, one.namespace, one.name, one.resource_version) for one in objects]
     return Explanation(
         names.to_text(query.name),
@@ -146,6 +146,7 @@ def _explained(
     )
 
 
-def _records(section: str, rrset: RRset) -> list[ShownRecord]:
+def shown_records(section: str, rrset: RRset) -> list[ShownRecord]:
+    """The records of a set in presentation form."""
     owner, rtype = names.to_text(rrset.owner), type_to_text(rrset.rtype)
     return [ShownRecord(section, owner, rrset.ttl, rtype, data_to_text(rrset.rtype, data)) for data in rrset.data]

@@ -29,6 +29,7 @@ class PartsCollector(Collector):
         yield _gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
         yield from self._questions()
         yield from self._prepared()
+        yield from self._cache()
         yield from self._clusters()
         yield from self._upstreams()
 
@@ -76,6 +77,24 @@ class PartsCollector(Collector):
         yield _counter("prepared_dropped", "Ready-made answers dropped by a change.", [], [([], prepared.dropped)])
         yield _counter("prepared_evicted", "Ready-made answers that made room.", [], [([], prepared.evicted)])
         yield _gauge("prepared_answers", "Ready-made answers held.", [], [([], len(prepared.answers))])
+
+    def _cache(self) -> Iterator[Metric]:
+        each = [([zone], cached) for zone, cached in self._parts.caches.items()]
+        for name, text, field in (
+            ("cache_hits", "Forwarded answers that were held (those ready-made are prepared_hits).", "hits"),
+            ("cache_misses", "Questions whose answer was not held, or had expired.", "misses"),
+            ("cache_stale", "Expired answers given (RFC 8767).", "stale"),
+            ("cache_failures_held", "Questions answered by a failure of a moment ago (RFC 9520).", "failures_held"),
+            ("cache_prefetches", "Answers fetched anew before they expired.", "prefetches"),
+            ("cache_overloads", "Questions not taken because too many wait for the same answer.", "overloads"),
+            ("cache_broken_replies", "Replies that could not be made sense of.", "broken"),
+            ("cache_past", "Questions that went past the cache.", "past"),
+        ):
+            yield _counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
+        store = self._parts.store
+        yield _counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
+        yield _gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
+        yield _gauge("cache_octets", "Octets that they take, about.", [], [([], store.octets)])
 
     def _clusters(self) -> Iterator[Metric]:
         now = time.monotonic()

@@ -13,6 +13,8 @@ from dnsbridge.app.discovery import own_addresses
 from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
 from dnsbridge.config import Address, Settings
+from dnsbridge.resolvers.cache_store import CacheStore
+from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.cluster import Cluster, Freshness
 from dnsbridge.resolvers.coredns import CoreDns
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
@@ -64,6 +66,9 @@ class Parts(Struct):
     """In order of precedence."""
     forwards: dict[str, Forward]
     """By zone, as text."""
+    caches: dict[str, Cached]
+    """The same zones: each stands before its forward, over one store."""
+    store: CacheStore
     router: Router
     prepared: Prepared
 
@@ -109,6 +114,13 @@ class Parts(Struct):
         for forward in self.forwards.values():
             await forward.close()
 
+    def flush(self, name: bytes | None) -> int:
+        """Forget all forwarded answers of a folded name (None: of all names); how many there were."""
+        for cached in self.caches.values():
+            cached.forget_failures(name)
+        self.prepared.drop_expiring()
+        return self.store.remove(name)
+
     def refresh(self, now: float) -> list[Bridged]:
         """Set every cluster's freshness to what it is now; those where it changed lose their prepared answers."""
         moved = []
@@ -134,13 +146,31 @@ def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
         for each in settings.forward
         if each.upstreams
     }
+    store = CacheStore(settings.cache.size)
+    caches = {zone: _cached(forward, store, settings.cache) for zone, forward in forwards.items()}
     router = Router(
         [bridged.fallback for bridged in clusters],
-        {names.from_text(zone): forward for zone, forward in forwards.items()},
+        {names.from_text(zone): cached for zone, cached in caches.items()},
         own_questions,
         settings.version_bind,
     )
-    return Parts(clusters, forwards, router, prepared)
+    return Parts(clusters, forwards, caches, store, router, prepared)
+
+
+def second() -> int:
+    """The clock of the cache: monotonic whole seconds."""
+    return int(time.monotonic())
+
+
+def _cached(forward: Forward, store: CacheStore, said: config.Cache) -> Cached:
+    return Cached(
+        forward,
+        store,
+        second,
+        serve_stale=said.serve_stale,
+        prefetch=said.prefetch,
+        down=lambda: not any(upstream.up for upstream in forward.upstreams),
+    )
 
 
 def _bridged(

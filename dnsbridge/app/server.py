@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
+from dnsbridge.app.cache import Cache
 from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes
 from dnsbridge.app.metrics import PartsCollector
-from dnsbridge.app.parts import CannotStart, Parts, build
+from dnsbridge.app.parts import CannotStart, Parts, build, second
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Address, Loaded, Settings
@@ -41,6 +42,8 @@ RESTART_INTERVAL = 1.0
 OVERLAP = "%s; until then the first one answers"
 SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
+EXPIRY_INTERVAL = 0.2
+"""Seconds between two looks at which prepared answers have expired; a TTL of 0 is given meanwhile."""
 
 
 def open_sockets(loaded: Loaded) -> list[Listening]:
@@ -91,7 +94,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         await tcp_listener.start()
     works = [bridged.source.follow for bridged in parts.clusters]
     works += [keeper.keep for keeper in keepers]
-    works.append(partial(_watch_freshness, parts))
+    works += [partial(_watch_freshness, parts), partial(_expire, parts)]
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)
@@ -183,6 +186,13 @@ async def _watch_freshness(parts: Parts) -> None:
                 log.error(OVERLAP, overlap)
 
 
+async def _expire(parts: Parts) -> None:
+    more = False
+    while True:
+        await asyncio.sleep(0 if more else EXPIRY_INTERVAL)
+        more = parts.prepared.expire(second())
+
+
 async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":
     address = loaded.settings.http
     if address is None:
@@ -199,7 +209,7 @@ async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "Http
             if bridged.cluster.freshness is Freshness.UNSYNCED
         ]
 
-    http = HttpServer(registry, not_ready)
+    http = HttpServer(registry, not_ready, Cache(parts))
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

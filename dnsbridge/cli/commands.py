@@ -1,4 +1,4 @@
-"""The commands: serve, demo, lookup, zone, config check|show|schema."""
+"""The commands: serve, demo, lookup, zone, cache show|flush (see cache), config check|show|schema."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dnsbridge import __version__
+from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
 
@@ -164,6 +165,9 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
             for data in rrset.data
         ]
     )
+
+
+dnsbridge.add_command(cache_group)
 
 
 @dnsbridge.group("config", epilog="Example: dnsbridge config check --config dnsbridge.yaml")

@@ -1,7 +1,16 @@
-"""The HTTP side: /metrics for Prometheus, /healthz and /readyz for whoever supervises the server."""
+"""The HTTP side of a server, for those around it.
+
+GET /metrics                    for Prometheus
+GET /healthz, /readyz           for whoever supervises the server
+GET /cache?name=NAME            what the cache holds of a name, as JSON    | for clients on
+POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   | the same host
+"""
 
 from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -9,10 +18,23 @@ NotReady = Callable[[], list[str]]
 """Says what the server still waits for; an empty list when it is ready."""
 
 
+class Cache(Protocol):
+    """What can be asked of a cache; both raise ValueError, with a sentence, for what is no name."""
+
+    def show(self, name: str) -> Any:
+        """What is held of a name."""
+        ...
+
+    def flush(self, name: str | None) -> int:
+        """Forget what is held of a name (None: of all); how many answers there were."""
+        ...
+
+
 class HttpServer:
     """The HTTP server on one address."""
 
-    def __init__(self, registry: CollectorRegistry, not_ready: NotReady) -> None:
+    def __init__(self, registry: CollectorRegistry, not_ready: NotReady, cache: Cache) -> None:
+        self._cache = cache
         self._registry = registry
         self._not_ready = not_ready
         self._runner: web.AppRunner | None = None
@@ -23,6 +45,8 @@ class HttpServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/cache", self._show)
+        application.router.add_post("/cache/flush", self._flush)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, shutdown_timeout=1)
@@ -45,3 +69,22 @@ class HttpServer:
         if waiting:
             return web.Response(status=503, text="".join(f"{line}\n" for line in waiting))
         return web.Response(text="ok\n")
+
+    async def _show(self, request: web.Request) -> web.Response:
+        name = request.query.get("name")
+        if name is None:
+            return web.Response(status=400, text="say which name: /cache?name=www.example.com\n")
+        return self._for_this_host(request, lambda: self._cache.show(name))
+
+    async def _flush(self, request: web.Request) -> web.Response:
+        name = request.query.get("name")
+        return self._for_this_host(request, lambda: {"flushed": self._cache.flush(name)})
+
+    def _for_this_host(self, request: web.Request, act: Callable[[], Any]) -> web.Response:
+        """What a client gets that may look into the cache and change it; a web page of another site may not."""
+        if "Origin" in request.headers or not (request.remote and ip_address(request.remote).is_loopback):
+            return web.Response(status=403, text="the cache is shown and flushed from this host only\n")
+        try:
+            return web.Response(body=msgspec.json.encode(act()), content_type="application/json")
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")

@@ -5,15 +5,20 @@ The hot path is one look into `answers`. The key covers flags, name, case, type 
 * What a change touches is dropped by the zone's own keys (see zone.index), positive and negative answers alike.
 * A question gets a prepared answer when it comes a second time: one that never comes back (random names, a DNS cookie
   made anew each time) cannot push the popular ones out.
+* A forwarded answer is there until the second in which it expires.
 * Both tables are bounded; the oldest prepared answer makes room for the newest.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.wire.compose import Body
 from dnsbridge.zone.index import EVERYTHING
 
+EXPIRED_AT_ONCE = 2000
+"""Answers that one look at the clock forgets: all that expire in one second could be many."""
 MAX_ANSWERS = 100_000
 MAX_SEEN = 100_000
 
@@ -25,18 +30,21 @@ class Prepared:
     """The table of prepared answers, for questions over UDP."""
 
     def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN) -> None:
-        self.answers: dict[bytes, Body] = {}
+        # Unlike a dict, this finds its first entry at once however many were taken from its front.
+        self.answers: OrderedDict[bytes, Body] = OrderedDict()
         self.evicted = 0
         self.dropped = 0
         self._max_answers = max_answers
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
         self._questions: dict[Key, set[bytes]] = {}
+        self._expires: dict[bytes, int] = {}
+        self._expiring: dict[int, set[bytes]] = {}
         self._seen: set[int] = set()
 
     def offer(self, question: bytes, answer: Answer) -> None:
         """Keep an answer for the next time, if its question has come before."""
-        if not answer.depends:
+        if not answer.depends and not answer.expires:
             return
         mark = hash(question)
         if mark not in self._seen:
@@ -50,11 +58,31 @@ class Prepared:
         elif len(self.answers) >= self._max_answers:
             self._remove(next(iter(self.answers)))
             self.evicted += 1
-        keys = tuple([(answer.cluster, key) for key in answer.depends])
         self.answers[question] = answer.body
-        self._depends[question] = keys
-        for key in keys:
-            self._questions.setdefault(key, set()).add(question)
+        if answer.depends:
+            keys = self._depends[question] = tuple([(answer.cluster, key) for key in answer.depends])
+            for key in keys:
+                self._questions.setdefault(key, set()).add(question)
+        if answer.expires:
+            self._expires[question] = answer.expires
+            self._expiring.setdefault(answer.expires, set()).add(question)
+
+    def expire(self, now: int) -> bool:
+        """Forget what is right no longer (`now` in monotonic seconds); whether there is more of it."""
+        left = EXPIRED_AT_ONCE
+        for second in [second for second in self._expiring if second <= now]:
+            for question in tuple(islice(self._expiring[second], left)):
+                self._remove(question)
+                left -= 1
+            if not left:
+                return True
+        return False
+
+    def drop_expiring(self) -> None:
+        """Forget all forwarded answers."""
+        for question in tuple(self._expires):
+            self._remove(question)
+            self.dropped += 1
 
     def drop(self, cluster: str, keys: Iterable[bytes]) -> None:
         """Forget every answer that depends on one of these keys."""
@@ -72,7 +100,13 @@ class Prepared:
 
     def _remove(self, question: bytes) -> None:
         del self.answers[question]
-        for key in self._depends.pop(question):
+        second = self._expires.pop(question, None)
+        if second is not None:
+            expiring = self._expiring[second]
+            expiring.discard(question)
+            if not expiring:
+                del self._expiring[second]
+        for key in self._depends.pop(question, ()):
             questions = self._questions[key]
             questions.discard(question)
             if not questions:

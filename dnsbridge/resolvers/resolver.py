@@ -28,9 +28,13 @@ class Answer(msgspec.Struct, frozen=True):
     body: Body
     """The message after its ID: octets, or something that gives them anew each time."""
     depends: tuple[bytes, ...] = ()
-    """Keys of the cluster's zone (see zone.index) whose change makes this wrong; none: it is not kept prepared."""
+    """Keys of the cluster's zone (see zone.index) whose change makes this wrong."""
     cluster: str = ""
     """Whose zone those keys are of."""
+    expires: int = 0
+    """The monotonic second in which it stops being right; 0: no such second is known. With neither keys nor this an
+    answer is not kept prepared.
+    """
 
 
 Outcome = Answer | Failure

@@ -11,6 +11,7 @@ so a prepared answer needs no composing to rotate, and no dropping when only the
 
 from collections.abc import Sequence
 from struct import Struct as Layout
+from typing import Protocol
 
 import msgspec
 
@@ -92,7 +93,15 @@ class Stamped:
         return self.head + self.serial.octets + self.tail
 
 
-Body = bytes | Rotating | Stamped
+class Varying(Protocol):
+    """A body that is not always the same."""
+
+    def octets(self) -> bytes:
+        """The body as it is sent now."""
+        ...
+
+
+Body = bytes | Varying
 
 
 def octets(body: Body) -> bytes:

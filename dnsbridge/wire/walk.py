@@ -3,8 +3,8 @@
     Record     where one record stands: owner, type, class, TTL, data, as offsets
     Message    the record sets of a whole message, names uncompressed
 
-All work is linear in the message's length, but for names: a pointer must point before the name it stands in, and a
-name ends at 255 octets and after 127 pointers, so each costs at most some 250 steps.
+All work is linear in the message's length, but for names: a pointer must point before the name it stands in, not into
+the header, and a name ends at 255 octets and after 127 pointers, so each costs at most some 250 steps.
 """
 
 from struct import Struct as Layout
@@ -74,7 +74,7 @@ def expand(message: bytes, start: int) -> tuple[bytes, int] | None:
             target = (length & 0x3F) << 8 | message[position + 1]
             after = after or position + 2
             pointers += 1
-            if target >= bound or pointers > _MAX_POINTERS:
+            if not HEADER_SIZE <= target < bound or pointers > _MAX_POINTERS:
                 return None
             bound = position = target
             continue

@@ -64,7 +64,7 @@ def to_lines(index: Index, settings: ZoneSettings, zone: bytes) -> Iterator[str]
 
 def data_to_text(rtype: int, data: bytes) -> str:
     """Record data (names uncompressed) in presentation form; what has no form here as in RFC 3597 section 5."""
-    if rtype in (Type.A, Type.AAAA):
+    if (rtype, len(data)) in ((Type.A, 4), (Type.AAAA, 16)):
         return addresses.text(data)
     if rtype in (Type.TXT, Type.HINFO):
         return " ".join(_quoted(string) for string in rdata.character_strings(data))

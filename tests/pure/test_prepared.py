@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from dnsbridge.resolvers.prepared import Prepared
+from dnsbridge.resolvers.prepared import EXPIRED_AT_ONCE, Prepared
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.zone.index import EVERYTHING, REVERSE_TREE
 
@@ -120,15 +120,39 @@ def test_bounds_hold_under_anything() -> None:
     for _ in range(5000):
         if random.random() < 0.9:
             depends = tuple(random.sample(keys, random.randint(0, 3)))
-            answer = Answer(b"body", depends, random.choice(("dev", "prod")))
+            expires = random.choice((0, 0, random.randrange(1, 50)))
+            answer = Answer(b"body", depends, random.choice(("dev", "prod")), expires)
             prepared.offer(b"%d" % random.randrange(20), answer)
+        elif random.random() < 0.3:
+            prepared.expire(random.randrange(50))
         else:
             prepared.drop(random.choice(("dev", "prod")), random.sample([*keys, EVERYTHING], 1))
         assert len(prepared.answers) <= 8
         assert len(prepared._seen) <= 30
-        assert prepared.answers.keys() == prepared._depends.keys()
+        assert prepared.answers.keys() == prepared._depends.keys() | prepared._expires.keys()
+        expiring = {question: second for second, held in prepared._expiring.items() for question in held}
+        assert expiring == prepared._expires
         held = {(key, question) for question, depends in prepared._depends.items() for key in depends}
         assert held == {(key, question) for key, questions in prepared._questions.items() for question in questions}
     prepared.drop_cluster("dev")
     prepared.drop_cluster("prod")
+    assert not prepared.expire(50)
     assert (prepared.answers, prepared._depends, prepared._questions) == ({}, {}, {})
+
+
+def test_expire() -> None:
+    """A forwarded answer goes in its second, one that was offered anew in its own; so many at a time."""
+    prepared = Prepared()
+    for number in range(EXPIRED_AT_ONCE + 1):
+        for _ in range(2):
+            prepared.offer(b"%d" % number, Answer(b"body", expires=7))
+    prepared.offer(b"0", Answer(b"body", expires=9))
+    prepare(prepared, b"cluster", WEB)
+    assert not prepared.expire(6)
+    assert len(prepared.answers) == EXPIRED_AT_ONCE + 2
+    assert prepared.expire(7)
+    assert not prepared.expire(7)
+    assert set(prepared.answers) == {b"0", b"cluster"}
+    prepared.offer(b"1", Answer(b"body", expires=9))
+    prepared.drop_expiring()
+    assert (set(prepared.answers), prepared._expiring) == ({b"cluster"}, {})

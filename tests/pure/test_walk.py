@@ -90,13 +90,24 @@ def test_with_option(made: dns.message.Message, data: bytes) -> None:
     assert [parsed.sections] == [dns.message.from_wire(wire).sections]
 
 
+HEADER = bytes(HEADER_SIZE)
+POINTERS = b"".join((0xC000 | at).to_bytes(2, "big") for at in (12, *range(15, 267, 2)))
+"""127 of them after `\\x01a\\x00`, each to the one before."""
+
+
+@pytest.mark.parametrize("target", [0, 2, 11])
+def test_no_name_leads_into_the_header(target: int) -> None:
+    """The header is no name, and is another in every message."""
+    assert walk.expand(HEADER + bytes((0xC0, target)), HEADER_SIZE) is None
+
+
 @pytest.mark.parametrize(
     ("octets", "start", "expected"),
     [
         (b"\x01a\x00", 0, (b"\x01a\x00", 3)),
         (b"\x00", 0, (b"\x00", 1)),
-        (b"\x01a\x00\x01b\xc0\x00", 3, (b"\x01b\x01a\x00", 7)),
-        (b"\x01a\x00\xc0\x00\xc0\x03", 5, (b"\x01a\x00", 7)),
+        (HEADER + b"\x01a\x00\x01b\xc0\x0c", 15, (b"\x01b\x01a\x00", 19)),
+        (HEADER + b"\x01a\x00\xc0\x0c\xc0\x0f", 17, (b"\x01a\x00", 19)),
         (b"", 0, None),
         (b"\x01", 0, None),
         (b"\x01a", 0, None),
@@ -108,8 +119,8 @@ def test_with_option(made: dns.message.Message, data: bytes) -> None:
         (b"\x80a\x00", 0, None),
         ((b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\x00", 0, 255),
         ((b"\x3f" + b"a" * 63) * 3 + b"\x3e" + b"a" * 62 + b"\x00", 0, None),
-        (b"\x01a\x00" + b"".join(bytes((0xC0, at)) for at in (0, *range(3, 255, 2))), 255, (b"\x01a\x00", 257)),
-        (b"\x01a\x00" + b"".join(bytes((0xC0, at)) for at in (0, *range(3, 255, 2))) + b"\xc0\xff", 257, None),
+        (HEADER + b"\x01a\x00" + POINTERS, 267, (b"\x01a\x00", 269)),
+        (HEADER + b"\x01a\x00" + POINTERS + b"\xc1\x0b", 269, None),
     ],
     ids=lambda value: value.hex()[:40] if isinstance(value, bytes) else repr(value)[:20],
 )

@@ -59,6 +59,7 @@ def office(corporate: RunningUpstream) -> Iterator[Office]:
     with RunningUpstream(corporate_dns(A="192.0.2.99")) as partner:
         settings = {
             "version_bind": "of this test",
+            "cache": {"size": 0},
             "clusters": [
                 cluster("outer", CLUSTERS / "prefixes.yaml", aliases=["dev.k8s.corp"]),
                 cluster("inner", CLUSTERS / "observed.yaml", zone="eu.cluster.local"),
@@ -258,6 +259,7 @@ def test_prefixes_written_in_the_settings(corporate: RunningUpstream) -> None:
     settings = {
         "clusters": [cluster("one", CLUSTERS / "prefixes.yaml")],
         "routes": {"service_cidrs": ["10.233.5.0/24"], "pod_cidrs": []},
+        "cache": {"size": 0},
     }
     with Program(settings=settings, upstreams=[corporate.address]) as program:
         office = Office(program, {CORPORATE: corporate})

@@ -1,0 +1,71 @@
+"""The cache of forwarded answers, shown and flushed for people."""
+
+from msgspec import Struct
+
+from dnsbridge.app.explain import ShownRecord, shown_records
+from dnsbridge.app.parts import Parts, second
+from dnsbridge.resolvers.cache_store import Held, Key
+from dnsbridge.wire import edns, walk
+from dnsbridge.wire import name as names
+from dnsbridge.wire.constants import CD, Class, Rcode
+from dnsbridge.wire.query import Query, compose, parse
+from dnsbridge.zone.master import type_to_text
+
+
+class ShownHeld(Struct, frozen=True):
+    """An answer in the cache; times in seconds."""
+
+    name: str
+    type: str
+    dnssec_ok: bool
+    checking_disabled: bool
+    rcode: str
+    age: int
+    ttl: int
+    """What is left of its life; 0 when it has expired."""
+    stale_since: int
+    """How long ago it expired; 0 while it is fresh."""
+    octets: int
+    records: list[ShownRecord]
+
+
+class Cache:
+    """What the HTTP side and the command line ask of the cache."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def show(self, name: str) -> list[ShownHeld]:
+        """All that is held of a name. Raises BadNameError."""
+        folded = names.from_text(name).lower()
+        now = second()
+        return [_shown(folded, key, held, now) for key, held in self._parts.store.of_name(folded)]
+
+    def flush(self, name: str | None) -> int:
+        """Forget what is held of a name (None: of all); how many answers there were. Raises BadNameError."""
+        return self._parts.flush(None if name is None else names.from_text(name).lower())
+
+
+def _shown(name: bytes, key: Key, held: Held, now: int) -> ShownHeld:
+    rtype = int.from_bytes(key[-5:-3], "big")
+    dnssec_ok, checking_disabled = bool(key[-1] & 1), bool(key[-1] & CD)
+    stored = held.stored
+    query = parse(compose(name, rtype, Class.IN, 0, opt=edns.record(dnssec_ok)), stream=True)
+    message = walk.read(b"\0\0" + stored.render(query, now - held.since)) if isinstance(query, Query) else None
+    records = []
+    if isinstance(message, walk.Message):
+        for section, rrsets in (("answer", message.answer), ("authority", message.authority)):
+            for rrset in rrsets:
+                records += shown_records(section, rrset)
+    return ShownHeld(
+        names.to_text(name),
+        type_to_text(rtype),
+        dnssec_ok,
+        checking_disabled,
+        Rcode(stored.rcode).name,
+        now - held.since,
+        max(held.expires - now, 0),
+        max(now - held.expires, 0),
+        len(stored.records),
+        records,
+    )
