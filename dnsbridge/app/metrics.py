@@ -77,6 +77,9 @@ class PartsCollector(Collector):
         yield _counter("prepared_dropped", "Ready-made answers dropped by a change.", [], [([], prepared.dropped)])
         yield _counter("prepared_evicted", "Ready-made answers that made room.", [], [([], prepared.evicted)])
         yield _gauge("prepared_answers", "Ready-made answers held.", [], [([], len(prepared.answers))])
+        yield _gauge(
+            "prepared_octets", "Octets of ready-made answers and their questions.", [], [([], prepared.octets)]
+        )
 
     def _cache(self) -> Iterator[Metric]:
         each = [([zone], cached) for zone, cached in self._parts.caches.items()]

@@ -56,6 +56,11 @@ class Aging:
         self._second = -1
         self._body = b""
 
+    @property
+    def weight(self) -> int:
+        """Octets that it holds: the body of a second, beside the kept answer."""
+        return len(self._query.message) + len(self._held.stored.records)
+
     def octets(self) -> bytes:
         """The body of this second."""
         now = self._cached.clock()

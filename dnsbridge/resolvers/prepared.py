@@ -14,12 +14,14 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dnsbridge.resolvers.resolver import Answer
-from dnsbridge.wire.compose import Body
+from dnsbridge.wire.compose import Body, weight
 from dnsbridge.zone.index import EVERYTHING
 
 EXPIRED_AT_ONCE = 2000
 """Answers that one look at the clock forgets: all that expire in one second could be many."""
 MAX_ANSWERS = 100_000
+MAX_OCTETS = 64 << 20
+"""Octets of questions and answers; an answer can be as large as a client says that it takes."""
 MAX_SEEN = 100_000
 
 Key = tuple[str, bytes]
@@ -29,11 +31,14 @@ Key = tuple[str, bytes]
 class Prepared:
     """The table of prepared answers, for questions over UDP."""
 
-    def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN) -> None:
+    def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN, max_octets: int = MAX_OCTETS) -> None:
         # Unlike a dict, this finds its first entry at once however many were taken from its front.
         self.answers: OrderedDict[bytes, Body] = OrderedDict()
         self.evicted = 0
         self.dropped = 0
+        self.octets = 0
+        self._weights: dict[bytes, int] = {}
+        self._max_octets = max_octets
         self._max_answers = max_answers
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
@@ -55,10 +60,13 @@ class Prepared:
         if question in self.answers:
             # It was asked again before the first answer came; what it depends on may have changed.
             self._remove(question)
-        elif len(self.answers) >= self._max_answers:
+        weighs = len(question) + weight(answer.body)
+        while self.answers and (len(self.answers) >= self._max_answers or self.octets + weighs > self._max_octets):
             self._remove(next(iter(self.answers)))
             self.evicted += 1
         self.answers[question] = answer.body
+        self._weights[question] = weighs
+        self.octets += weighs
         if answer.depends:
             keys = self._depends[question] = tuple([(answer.cluster, key) for key in answer.depends])
             for key in keys:
@@ -100,6 +108,7 @@ class Prepared:
 
     def _remove(self, question: bytes) -> None:
         del self.answers[question]
+        self.octets -= self._weights.pop(question)
         second = self._expires.pop(question, None)
         if second is not None:
             expiring = self._expiring[second]

@@ -70,6 +70,11 @@ class Rotating:
         self.length = len(records)
         self._start = first * size
 
+    @property
+    def weight(self) -> int:
+        """Octets that it holds; the records stand there twice."""
+        return len(self.head) + len(self.records) + len(self.tail)
+
     def octets(self) -> bytes:
         """The body, one step further than last time."""
         start = self._start
@@ -88,6 +93,11 @@ class Stamped:
         self.serial = serial
         self.tail = tail
 
+    @property
+    def weight(self) -> int:
+        """Octets that it holds."""
+        return len(self.head) + len(self.tail)
+
     def octets(self) -> bytes:
         """The body with the serial of now."""
         return self.head + self.serial.octets + self.tail
@@ -96,12 +106,22 @@ class Stamped:
 class Varying(Protocol):
     """A body that is not always the same."""
 
+    @property
+    def weight(self) -> int:
+        """Octets that it holds."""
+        ...
+
     def octets(self) -> bytes:
         """The body as it is sent now."""
         ...
 
 
 Body = bytes | Varying
+
+
+def weight(body: Body) -> int:
+    """Octets that a body holds."""
+    return len(body) if isinstance(body, bytes) else body.weight
 
 
 def octets(body: Body) -> bytes:

@@ -6,6 +6,7 @@ import pytest
 
 from dnsbridge.resolvers.prepared import EXPIRED_AT_ONCE, Prepared
 from dnsbridge.resolvers.resolver import Answer
+from dnsbridge.wire.compose import weight
 from dnsbridge.zone.index import EVERYTHING, REVERSE_TREE
 
 WEB, DB, PORT = b"\x03web\x04shop\x03svc", b"\x02db\x04shop\x03svc", b"\x05_http\x04_tcp\x03web\x04shop\x03svc"
@@ -156,3 +157,18 @@ def test_expire() -> None:
     prepared.offer(b"1", Answer(b"body", expires=9))
     prepared.drop_expiring()
     assert (set(prepared.answers), prepared._expiring) == ({b"cluster"}, {})
+
+
+def test_octets_are_bounded() -> None:
+    """Large answers push out the oldest by their size; what is held is counted right through every kind of change."""
+    random, prepared = Random(3), Prepared(max_octets=1000)
+    for number in range(500):
+        body = random.randbytes(random.randrange(1, 200))
+        prepare(prepared, b"%d" % random.randrange(60), random.choice([WEB, DB]), body=body)
+        if number % 50 == 49:
+            prepared.drop("dev", [random.choice([WEB, DB])])
+        held = sum(len(question) + weight(body) for question, body in prepared.answers.items())
+        assert prepared.octets == held <= 1000
+    assert prepared.evicted > 100
+    prepared.drop_cluster("dev")
+    assert (prepared.octets, prepared.answers) == (0, {})
