@@ -44,6 +44,8 @@ HEDGE_BURST = 10.0
 LONGEST_SLEEP = 0.01
 """Seconds that the timer sleeps at most while questions are in flight: the least that a hedge waits for."""
 SHORTEST_SLEEP = 0.002
+LAG = 0.01
+"""Seconds by which the timer may be late before it lets replies be read that came meanwhile."""
 ROUNDS = 3
 _ERRORS = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
 _TC_OCTET = TC >> 8
@@ -371,7 +373,14 @@ class Forward:
             return
         # A millisecond later than due: the loop's clock may be that coarse. One that is asked next may be due sooner.
         delay = min(max(due - now + 0.001, SHORTEST_SLEEP), LONGEST_SLEEP)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._sweep)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._wake, now + delay)
+
+    def _wake(self, due: float) -> None:
+        if time.monotonic() - due > LAG:
+            # This process was busy or stopped: replies may lie unread, and their upstreams must not be blamed.
+            self._timer = asyncio.get_running_loop().call_later(SHORTEST_SLEEP, self._sweep)
+        else:
+            self._sweep()
 
     def _sweep(self) -> None:
         now = time.monotonic()
