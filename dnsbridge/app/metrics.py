@@ -164,6 +164,12 @@ class PartsCollector(Collector):
             ["zone"],
             [([zone], forward.coalesced) for zone, forward in forwards],
         )
+        yield _counter(
+            "forward_hedges_denied",
+            "Slow questions not asked elsewhere because too many were.",
+            ["zone"],
+            [([zone], forward.hedges_denied) for zone, forward in forwards],
+        )
         yield _gauge(
             "forward_in_flight",
             "Questions that wait for an upstream.",
@@ -174,11 +180,18 @@ class PartsCollector(Collector):
         each: list[tuple[list[str], Upstream]] = [
             ([zone, _upstream_text(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
         ]
-        yield _gauge("upstream_up", "1 unless it is thought to be down.", label, [(key, one.up) for key, one in each])
+        yield _gauge(
+            "upstream_up", "1 unless it is thought to be down.", label, [(key, one.health.up) for key, one in each]
+        )
         for name, text, field in (
             ("upstream_sent", "Questions sent.", "sent"),
             ("upstream_received", "Replies taken.", "received"),
             ("upstream_timeouts", "Questions without a reply in time.", "timeouts"),
+            ("upstream_late", "Replies after their time, or when another upstream had answered.", "late"),
+            ("upstream_late_dropped", "Late replies not waited for because too many were.", "late_dropped"),
+            ("upstream_hedges", "Questions asked here because another upstream was slow.", "hedges"),
+            ("upstream_hedges_won", "Those of them that were answered from here.", "hedges_won"),
+            ("upstream_probes", "Questions of our own while it was not up.", "probes"),
             ("upstream_mismatched", "Datagrams that answer no question in flight.", "mismatched"),
             ("upstream_malformed", "Replies that do not parse.", "malformed"),
             ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),

@@ -130,7 +130,7 @@ def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
     clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions) for each in by_precedence]
     forwards = {
-        each.zone: Forward([Upstream(host, port) for host, port in each.upstreams])
+        each.zone: Forward([Upstream(host, port) for host, port in each.upstreams], policy=each.policy)
         for each in settings.forward
         if each.upstreams
     }

@@ -1,4 +1,4 @@
-"""One upstream DNS server over UDP: its sockets, the questions in flight on them, and whether it is up.
+"""One upstream DNS server over UDP: its sockets, the questions in flight on them, and its health.
 
     Asker              a question that can be asked here: its octets, and whom to tell how it went
     UpstreamSocket     a connected socket and its questions in flight, by ID
@@ -6,9 +6,6 @@
 
 Against forged replies (RFC 5452 section 4): the kernel takes datagrams from the upstream's address and port only, each
 socket has a source port that the kernel drew at random, the ID is random, and the question must come back as it went.
-
-Health: three timeouts in a row without a reply in between, or a port that is closed (ICMP), put an upstream down for
-five seconds. After that one question at a time, one per five seconds, tries it, until it replies.
 """
 
 import asyncio
@@ -18,6 +15,7 @@ import time
 from typing import Protocol
 
 from dnsbridge.resolvers import transparent
+from dnsbridge.resolvers.health import Health
 from dnsbridge.wire.constants import MAX_MESSAGE
 
 POOL_SIZE = 32
@@ -25,8 +23,6 @@ QUESTIONS_PER_SOCKET = 10_000
 """After that many a socket gives way to one with another source port."""
 REPLIES_PER_TURN = 64
 """Replies read from one socket before the event loop sees to others."""
-TIMEOUTS_TO_DOWN = 3
-DOWN_SECONDS = 5.0
 _DRAW = 3
 _BLOCK = 4096 * _DRAW
 
@@ -99,8 +95,6 @@ class UpstreamSocket:
                 continue
             del waiting[identity]
             upstream.received += 1
-            upstream.timeouts_in_row = 0
-            upstream.down_until = 0.0
             asker.replied(reply)
             if not waiting:
                 # Nothing more is expected: one more read would only say so.
@@ -125,15 +119,22 @@ class Upstream:
         self._random = b""
         self._position = 0
         self._closed = False
-        self.timeouts_in_row = 0
-        self.down_until = 0.0
-        """Monotonic seconds; 0 while up."""
+        self.health = Health()
         self.sent = 0
         self.received = 0
         """Replies that matched."""
         self.timeouts = 0
+        self.late = 0
+        """Replies that came after the time of their attempt, or when the question had its answer from elsewhere."""
+        self.late_dropped = 0
+        """Late replies no longer waited for because too many were."""
+        self.hedges = 0
+        """Questions asked here because another upstream was slow."""
+        self.hedges_won = 0
+        """Those of them that were answered from here."""
+        self.probes = 0
         self.mismatched = 0
-        """Datagrams that answered nothing in flight: late, forged, or garbage."""
+        """Datagrams that answered nothing in flight: very late, forged, or garbage."""
         self.malformed = 0
         """Replies that matched, but whose records do not parse."""
         self.refused_by_icmp = 0
@@ -148,23 +149,9 @@ class Upstream:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     @property
-    def up(self) -> bool:
-        """Whether it is asked without reserve."""
-        return not self.down_until
-
-    @property
     def in_flight(self) -> int:
         """Questions that wait for a reply over UDP."""
         return sum(len(each.waiting) for each in self._sockets)
-
-    def usable(self, now: float) -> bool:
-        """Whether a question may be asked here: it is up, or this question becomes the one that tries whether it is."""
-        if not self.down_until:
-            return True
-        if now < self.down_until:
-            return False
-        self.down_until = now + DOWN_SECONDS
-        return True
 
     def ask(self, asker: Asker) -> bool:
         """Send a question; False if that failed at once."""
@@ -201,18 +188,11 @@ class Upstream:
             self._pool[slot] = None
         return True
 
-    def timed_out(self, now: float) -> None:
-        """A question that was asked here got no reply in time."""
-        self.timeouts += 1
-        self.timeouts_in_row += 1
-        if self.timeouts_in_row >= TIMEOUTS_TO_DOWN:
-            self.down_until = now + DOWN_SECONDS
-
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
         """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""
         if isinstance(error, ConnectionRefusedError):
             self.refused_by_icmp += 1
-            self.down_until = time.monotonic() + DOWN_SECONDS
+            self.health.refused(time.monotonic())
         askers = list(failed.waiting.values())
         failed.waiting.clear()
         failed.close()
