@@ -5,7 +5,7 @@
     no reply    in the attempt's time, or the upstream's port is closed, or sending fails: the next upstream
     an error    (FORMERR, SERVFAIL, NOTIMP, REFUSED): the next upstream; the last such reply is the answer
                 when the first round ends without a better one
-    truncated   the same upstream again over TCP; if that fails, a UDP client gets the truncated reply,
+    truncated   over UDP: the same upstream again over TCP; if that fails, a UDP client gets the truncated reply,
                 for a TCP client the next upstream is asked
     an answer   patched for the client (see transparent), and for all who wait with it
 
@@ -17,15 +17,17 @@ import time
 from collections.abc import Sequence
 from itertools import takewhile
 
-from dnsbridge.resolvers import transparent, upstream_tcp
+from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
-from dnsbridge.resolvers.upstream import Upstream, UpstreamSocket
+from dnsbridge.resolvers.tcp_fetch import Fetch, Fetches
+from dnsbridge.resolvers.upstream import Carrier, Upstream
+from dnsbridge.resolvers.upstream_stream import StreamUpstream
 from dnsbridge.wire.constants import TC, Rcode
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 
 ATTEMPT_TIMEOUT = 0.8
-"""Seconds that an upstream has for its reply over UDP."""
+"""Seconds that an upstream has for its reply, over TCP and TLS with the time to connect."""
 DEADLINE = 2.4
 """Seconds from a question's arrival to its outcome: a stub resolver repeats its question after 5 (resolv.conf(5))."""
 IN_FLIGHT = 10_000
@@ -35,6 +37,8 @@ TCP_FETCHES = 100
 ROUNDS = 3
 _ERRORS = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
 _TC_OCTET = TC >> 8
+
+AnyUpstream = Upstream | StreamUpstream
 
 Key = tuple[bytes, int, bool]
 """What makes two questions identical: the message for the upstream without its ID, the client's limit and transport."""
@@ -56,11 +60,12 @@ class Forwarded(Pending):
         "upstream",
         "socket",
         "identity",
+        "fetch",
         "_forward",
     )
 
-    upstream: Upstream
-    socket: UpstreamSocket
+    upstream: AnyUpstream
+    socket: Carrier
     identity: bytes
     expires: float
     """When the attempt in flight ends (monotonic seconds)."""
@@ -78,6 +83,8 @@ class Forwarded(Pending):
         self.joined = 0
         self.fallback = b""
         """The reply to give when none better comes."""
+        self.fetch: Fetch | None = None
+        """On its way while it is asked again over TCP."""
 
     def advance(self, now: float) -> None:
         """Ask the next upstream, or end."""
@@ -94,26 +101,28 @@ class Forwarded(Pending):
         self.give_up()
 
     def replied(self, reply: bytes) -> None:
-        """A reply came over UDP."""
+        """A reply came."""
         del self._forward.attempts[self]
-        if reply[2] & _TC_OCTET and reply[3] & 15 not in _ERRORS:
-            self.upstream.truncated += 1
+        upstream = self.upstream
+        if reply[2] & _TC_OCTET and reply[3] & 15 not in _ERRORS and isinstance(upstream, Upstream):
+            upstream.truncated += 1
             if not self.query.stream:
                 self.fallback = reply
-            self._forward.fetch(self)
+            self.fetch = self._forward.fetches.begin(self, upstream, time.monotonic())
+            if self.fetch is None:
+                self.not_fetched()
         else:
             self._take(reply)
 
-    def fetched(self, reply: bytes | upstream_tcp.FetchFailure) -> None:
-        """A fetch over TCP has ended."""
-        if isinstance(reply, upstream_tcp.FetchFailure):
-            self.upstream.tcp_failures += 1
-            self.not_fetched()
-        elif self.outcome is None:
+    def fetched(self, reply: bytes) -> None:
+        """A reply came over TCP."""
+        self.fetch = None
+        if self.outcome is None:
             self._take(reply)
 
     def not_fetched(self) -> None:
         """There will be no reply over TCP."""
+        self.fetch = None
         if self.outcome is not None:
             return
         if self.query.stream:
@@ -121,8 +130,8 @@ class Forwarded(Pending):
         else:
             self.give_up()
 
-    def refused(self, failed: UpstreamSocket) -> None:
-        """A socket failed on which it was in flight; it may have moved on since."""
+    def refused(self, failed: Carrier) -> None:
+        """A socket or connection failed on which it was in flight; it may have moved on since."""
         if self.socket is failed and self in self._forward.attempts:
             del self._forward.attempts[self]
             self.advance(time.monotonic())
@@ -138,6 +147,9 @@ class Forwarded(Pending):
         """The deadline has come."""
         if self in self._forward.attempts:
             self.socket.forget(self.identity)
+        if self.fetch:
+            self.fetch.timed_out(time.monotonic())
+            self.fetch = None
         self.give_up()
 
     def give_up(self) -> None:
@@ -163,7 +175,7 @@ class Forward:
 
     def __init__(
         self,
-        upstreams: Sequence[Upstream],
+        upstreams: Sequence[AnyUpstream],
         *,
         attempt_timeout: float = ATTEMPT_TIMEOUT,
         deadline: float = DEADLINE,
@@ -180,16 +192,15 @@ class Forward:
         self.attempt_timeout = attempt_timeout
         self.deadline = deadline
         self.in_flight_limit = in_flight_limit
-        self.tcp_limit = tcp_limit
         self.insist = insist
         self.attempts: dict[Forwarded, None] = {}
-        """Questions that wait for a reply over UDP, the oldest attempt first."""
+        """Questions that wait for a reply at their present upstream, the oldest attempt first."""
         self.overloads = 0
         self.coalesced = 0
         """Questions that waited with an identical one."""
         self._in_flight: dict[Key, Forwarded] = {}
         """All questions without an outcome, the oldest first."""
-        self._fetches: set[asyncio.Task[None]] = set()
+        self.fetches = Fetches(tcp_limit)
         self._timer: asyncio.TimerHandle | None = None
         self._steps = ROUNDS * len(self.upstreams)
 
@@ -223,17 +234,15 @@ class Forward:
         """Close all connections; what is in flight ends with Failure.UPSTREAM, and so does what comes later."""
         for upstream in self.upstreams:
             upstream.close()
-        fetches = list(self._fetches)
-        for fetch in fetches:
-            fetch.cancel()
+        self.fetches.close()
         for question in list(self._in_flight.values()):
             self.finish(question, Failure.UPSTREAM)
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        await asyncio.gather(*fetches, return_exceptions=True)
+        await asyncio.sleep(0)  # a turn of the loop, in which connections close
 
-    def next_upstream(self, question: Forwarded, now: float) -> Upstream | None:
+    def next_upstream(self, question: Forwarded, now: float) -> AnyUpstream | None:
         """The next one for a question to try; None when it has tried enough."""
         count = len(self.upstreams)
         while question.step < self._steps:
@@ -245,28 +254,14 @@ class Forward:
                 return upstream
         return None
 
-    def fetch(self, question: Forwarded) -> None:
-        """Ask a question once more over TCP, at the upstream that replied to it."""
-        upstream = question.upstream
-        if len(self._fetches) >= self.tcp_limit:
-            upstream.tcp_overloads += 1
-            question.not_fetched()
-            return
-        upstream.tcp_fetches += 1
-        fetch = asyncio.get_running_loop().create_task(self._fetch(question, upstream))
-        self._fetches.add(fetch)
-        fetch.add_done_callback(self._fetches.discard)
-
     def finish(self, question: Forwarded, outcome: Outcome) -> None:
         """Give the outcome to all who wait for it."""
         del self._in_flight[question.key]
         self.attempts.pop(question, None)
+        if question.fetch:
+            question.fetch.drop()
+            question.fetch = None
         question.settle(outcome)
-
-    async def _fetch(self, question: Forwarded, upstream: Upstream) -> None:
-        left = question.deadline - time.monotonic()
-        reply = await upstream_tcp.fetch(upstream.address, upstream.port, question.wire, question.question, left)
-        question.fetched(reply)
 
     def _schedule(self, now: float) -> None:
         """Look at the oldest ones when the first of them is due; never later than an attempt begun now ends."""

@@ -1,6 +1,7 @@
 """One upstream DNS server over UDP: its sockets, the questions in flight on them, and whether it is up.
 
     Asker              a question that can be asked here: its octets, and whom to tell how it went
+    Carrier            where a question is in flight
     UpstreamSocket     a connected socket and its questions in flight, by ID
     Upstream           a pool of such sockets, and the server's health
 
@@ -31,6 +32,14 @@ _DRAW = 3
 _BLOCK = 4096 * _DRAW
 
 
+class Carrier(Protocol):
+    """A socket or a connection on which questions are in flight."""
+
+    def forget(self, identity: bytes) -> None:
+        """A question is no longer waited for."""
+        ...
+
+
 class Asker(Protocol):
     """A question that an upstream can be asked."""
 
@@ -38,7 +47,7 @@ class Asker(Protocol):
     """The message after its ID octets."""
     question: bytes
     """Its question section."""
-    socket: "UpstreamSocket"
+    socket: Carrier
     """Where it is in flight; set by `Upstream.ask`."""
     identity: bytes
     """The ID under which it is in flight there; set by `Upstream.ask`."""
@@ -47,8 +56,8 @@ class Asker(Protocol):
         """A reply that matches came; the question is no longer in flight."""
         ...
 
-    def refused(self, failed: "UpstreamSocket") -> None:
-        """The socket failed on which it was in flight. Called in a later turn of the event loop."""
+    def refused(self, failed: Carrier) -> None:
+        """The socket or connection failed on which it was in flight. Called in a later turn of the event loop."""
         ...
 
 

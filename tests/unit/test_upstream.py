@@ -12,7 +12,7 @@ from dnsbridge.resolvers.forward import Forwarded
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.resolvers.upstream import POOL_SIZE, Upstream
 from dnsbridge.wire.failure import Failure
-from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
+from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ScriptedUpstream, silence
 
 
@@ -62,7 +62,7 @@ def test_a_refused_port_moves_questions_at_once(monkeypatch: pytest.MonkeyPatch)
     async def test() -> None:
         servers = [ScriptedUpstream(silence), ScriptedUpstream(TWO)]
         async with forwarding(*servers, attempt_timeout=5.0, deadline=8.0) as forward:
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             queries = [ask(f"n{number}.example") for number in range(200)]
             waiting = [forward.resolve(query) for query in queries[:100]]
             await until(lambda: len(servers[0].asked) == 100)
@@ -88,9 +88,9 @@ def test_news_of_a_socket_left_behind() -> None:
             questions = [each for each in waiting if isinstance(each, Forwarded)]
             others = [each.socket for each in questions if each.socket is not questions[0].socket]
             questions[0].refused(others[0])
-            assert forward.upstreams[0].sent == len(questions) == 20
+            assert udp(forward).sent == len(questions) == 20
             questions[0].refused(questions[0].socket)
-            assert forward.upstreams[0].sent == 21
+            assert udp(forward).sent == 21
 
     run(test())
 
@@ -120,7 +120,7 @@ def test_failed_sends(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             def fail(*arguments: object) -> int:
                 raise error
 
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             original = upstream._open
 
             def opened(slot: int) -> Any:
@@ -172,7 +172,7 @@ def test_a_socket_never_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(socket, "socket", Drawn)
             assert forward.resolve(ask()) is Failure.UPSTREAM
             monkeypatch.undo()
-            assert (forward.upstreams[0].sent, forward.upstreams[0].send_failures) == (0, 3)
+            assert (udp(forward).sent, udp(forward).send_failures) == (0, 3)
 
     run(test())
 
@@ -190,7 +190,7 @@ def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
             # 200 sockets at least; the kernel may draw a port again that was given back.
             assert len(set(server.ports)) > 4 * POOL_SIZE
             assert len({asked[:2] for asked in server.asked}) > 950
-            await until(lambda: len(forward.upstreams[0]._sockets) <= POOL_SIZE)
+            await until(lambda: len(udp(forward)._sockets) <= POOL_SIZE)
 
     run(test())
 
