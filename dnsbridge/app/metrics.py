@@ -11,7 +11,7 @@ from dnsbridge import __version__
 from dnsbridge.app.parts import Parts
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.cluster import Freshness
-from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.constants import Rcode
@@ -177,8 +177,8 @@ class PartsCollector(Collector):
             [([zone], forward.in_flight) for zone, forward in forwards],
         )
         label = ["zone", "upstream"]
-        each: list[tuple[list[str], Upstream]] = [
-            ([zone, _upstream_text(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
+        each: list[tuple[list[str], AnyUpstream]] = [
+            ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
         ]
         yield _gauge(
             "upstream_up", "1 unless it is thought to be down.", label, [(key, one.health.up) for key, one in each]
@@ -197,8 +197,14 @@ class PartsCollector(Collector):
             ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),
             ("upstream_refused", "Times that its port was found closed.", "refused_by_icmp"),
             ("upstream_tcp_failures", "Fetches over TCP that failed.", "tcp_failures"),
+            ("upstream_connects", "Connections begun.", "connects"),
+            ("upstream_connect_failures", "Connections that could not be made.", "connect_failures"),
+            ("upstream_broken", "Connections that ended while they owed replies.", "broken"),
+            ("upstream_overloads", "Questions not sent because every connection was full.", "overloads"),
         ):
-            yield _counter(name, text, label, [(key, getattr(one, field)) for key, one in each])
+            # Some are of datagrams only, some of connections.
+            values: Values = [(key, getattr(one, field)) for key, one in each if hasattr(one, field)]
+            yield _counter(name, text, label, values)
 
 
 Values = list[tuple[list[str], float]]
@@ -220,8 +226,3 @@ def _gauge(name: str, text: str, labels: list[str], values: Values) -> Metric:
 
 def _rcode_text(rcode: int) -> str:
     return Rcode(rcode).name if rcode in set(Rcode) else str(rcode)
-
-
-def _upstream_text(upstream: Upstream) -> str:
-    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
-    return f"{host}:{upstream.port}"

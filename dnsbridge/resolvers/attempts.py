@@ -8,12 +8,11 @@ All that wait in one place are given the same time, so the first is always the o
 but when it was asked.
 """
 
-import time
 from itertools import takewhile
 from typing import Protocol
 
-from dnsbridge.resolvers.resolver import Outcome
-from dnsbridge.resolvers.upstream import Upstream, UpstreamSocket
+from dnsbridge.resolvers.upstream import Asker
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.wire.constants import Rcode
 
 LATE_LIMIT = 10_000
@@ -22,64 +21,16 @@ ERRORS_TO_BLAME = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 """Replies that are the upstream's fault where another upstream has an answer."""
 
 
-class Asking(Protocol):
-    """Whoever makes attempts."""
+class Attempt(Asker, Protocol):
+    """One question at one upstream."""
 
-    wire: bytes
-    question: bytes
-    outcome: Outcome | None
-
-    def hedge(self, now: float, first: Upstream) -> None:
-        """An attempt at `first` is slow, and there is no outcome yet."""
-        ...
-
-    def replied(self, attempt: "Attempt", reply: bytes, now: float, live: bool) -> None:
-        """A reply came; `live`: before the attempt was late."""
+    def slow(self, now: float, upstream: AnyUpstream) -> None:
+        """It waits for longer than is usual there."""
         ...
 
     def lost(self, now: float) -> None:
-        """A live attempt ended without a reply, or became late."""
+        """It was live, and ended without a reply or became late."""
         ...
-
-
-class Attempt:
-    """One question at one upstream (an Asker)."""
-
-    __slots__ = ("asking", "attempts", "wire", "question", "socket", "identity", "hedge")
-
-    socket: UpstreamSocket
-    identity: bytes
-
-    def __init__(self, asking: Asking, attempts: "Attempts", hedge: bool) -> None:
-        self.asking = asking
-        self.attempts = attempts
-        self.wire = asking.wire
-        self.question = asking.question
-        self.hedge = hedge
-        """Made while an earlier one was slow."""
-
-    def replied(self, reply: bytes) -> None:
-        """See Asker."""
-        now = time.monotonic()
-        attempts = self.attempts
-        health = attempts.upstream.health
-        asked_at = attempts.fresh.pop(self, 0.0)
-        live = True
-        if not asked_at:
-            live = self in attempts.slow
-            asked_at = (attempts.slow if live else attempts.late).pop(self)
-        if reply[3] & 15 in ERRORS_TO_BLAME:
-            health.replied_with_error(now, asked_at)
-        elif live:
-            health.replied(now, asked_at)
-        else:
-            health.late(now, asked_at)
-        self.asking.replied(self, reply, now, live)
-
-    def refused(self, failed: UpstreamSocket) -> None:
-        """See Asker."""
-        if self.attempts.drop(self):
-            self.asking.lost(time.monotonic())
 
 
 class Attempts:
@@ -87,7 +38,7 @@ class Attempts:
 
     __slots__ = ("upstream", "fresh", "slow", "late")
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: AnyUpstream) -> None:
         self.upstream = upstream
         self.fresh: dict[Attempt, float] = {}
         self.slow: dict[Attempt, float] = {}
@@ -98,6 +49,22 @@ class Attempts:
 
     def __len__(self) -> int:
         return len(self.fresh) + len(self.slow) + len(self.late)
+
+    def replied(self, attempt: Attempt, reply: bytes, now: float) -> bool:
+        """A reply came: tell the upstream's health. Whether the attempt was live."""
+        asked_at = self.fresh.pop(attempt, 0.0)
+        live = True
+        if not asked_at:
+            live = attempt in self.slow
+            asked_at = (self.slow if live else self.late).pop(attempt)
+        health = self.upstream.health
+        if reply[3] & 15 in ERRORS_TO_BLAME:
+            health.replied_with_error(now, asked_at)
+        elif live:
+            health.replied(now, asked_at)
+        else:
+            health.late(now, asked_at)
+        return live
 
     def drop(self, attempt: Attempt) -> bool:
         """No longer wait for one; whether it was live."""

@@ -7,7 +7,7 @@
                 reply is still taken
     an error    (FORMERR, SERVFAIL, NOTIMP, REFUSED): the next upstream; the last such reply is the answer
                 when the first round ends without a better one
-    truncated   the same upstream again over TCP; if that fails, a UDP client gets the truncated reply,
+    truncated   over UDP: the same upstream again over TCP; if that fails, a UDP client gets the truncated reply,
                 for a TCP client the next upstream is asked
     an answer   the first good one, patched for the client (see transparent), and for all who wait with it
 
@@ -21,13 +21,15 @@ import time
 from collections.abc import Sequence
 from itertools import takewhile
 
-from dnsbridge.resolvers import transparent, upstream_tcp
+from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME, Attempt, Attempts
 from dnsbridge.resolvers.health import MAX_TIMEOUT, Condition
 from dnsbridge.resolvers.policy import Ordering, Policy
 from dnsbridge.resolvers.probe import Prober, root_ns
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
-from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.tcp_fetch import Fetch, Fetches
+from dnsbridge.resolvers.upstream import Carrier, Upstream
+from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
 from dnsbridge.wire.constants import TC, Rcode
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
@@ -55,24 +57,30 @@ Key = tuple[bytes, int, bool]
 
 
 class Forwarded(Pending):
-    """A question in flight."""
+    """A question in flight, and its own first attempt: most have no other."""
 
     __slots__ = (
         "query",
         "key",
         "wire",
         "question",
+        "socket",
+        "identity",
         "deadline",
         "order",
         "step",
         "joined",
         "fallback",
-        "made",
         "live",
         "blamed",
-        "fetching",
+        "fetch",
         "_forward",
+        "first",
+        "_further",
     )
+
+    socket: Carrier
+    identity: bytes
 
     def __init__(self, forward: "Forward", query: Query, key: Key, deadline: float, order: tuple[int, ...]) -> None:
         # Not by the base class's own method: a call for each question.
@@ -91,13 +99,15 @@ class Forwarded(Pending):
         self.joined = 0
         self.fallback = b""
         """The reply to give when none better comes."""
-        self.made: tuple[Attempt, ...] = ()
         self.live = 0
         """Attempts that have neither a reply nor timed out."""
-        self.blamed: tuple[Upstream, ...] = ()
+        self.blamed: tuple[AnyUpstream, ...] = ()
         """Upstreams that replied with an error: their fault if there is an answer elsewhere."""
-        self.fetching: Upstream | None = None
-        """The upstream that is asked over TCP."""
+        self.fetch: Fetch | None = None
+        """On its way while it is asked again over TCP."""
+        self.first: Attempts | None = None
+        """Where it was asked first."""
+        self._further: tuple[FurtherAttempt, ...] = ()
 
     def advance(self, now: float) -> None:
         """Ask the next upstream; without one wait for late replies, or end."""
@@ -112,20 +122,47 @@ class Forwarded(Pending):
                 return
         self.give_up()
 
-    def hedge(self, now: float, first: Upstream) -> None:
-        """An upstream is slow: ask the next one too, if it is worth it. For questions without an outcome."""
+    def replied(self, reply: bytes) -> None:
+        """See Asker."""
+        first = self.first
+        assert first is not None
+        asked_at = first.fresh.get(self)
+        if asked_at and self.outcome is None and not (reply[3] & 15 or reply[2] & _TC_OCTET):
+            # What `take` would do, without its calls: nearly all replies are like this.
+            now = time.monotonic()
+            del first.fresh[self]
+            self.live -= 1
+            first.upstream.health.replied(now, asked_at)
+            self._take_answer(first.upstream, reply, now, False)
+        else:
+            self.take(self, first, reply, False)
+
+    def refused(self, failed: Carrier) -> None:
+        """See Asker."""
+        if self.first is not None and self.first.drop(self):
+            self.lost(time.monotonic())
+
+    def slow(self, now: float, upstream: AnyUpstream) -> None:
+        """See Attempt: ask the next upstream too, if it is worth it."""
         forward = self._forward
-        if self.fetching or self.step >= len(self.order):
+        if self.outcome is not None or self.fetch or self.step >= len(self.order):
             return
         attempts = forward.attempts[self.order[self.step]]
-        if attempts.upstream.health.up and (not first.health.up or forward.take_hedge()):
+        if attempts.upstream.health.up and (not upstream.health.up or forward.take_hedge()):
             self.step += 1
             attempts.upstream.hedges += 1
             self._ask(attempts, now, True)
 
-    def replied(self, attempt: Attempt, reply: bytes, now: float, live: bool) -> None:
-        """See Asking."""
-        upstream = attempt.attempts.upstream
+    def lost(self, now: float) -> None:
+        """See Attempt."""
+        self.live -= 1
+        self._go_on(now)
+
+    def take(self, attempt: Attempt, attempts: Attempts, reply: bytes, hedge: bool) -> None:
+        """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
+        upstream = attempts.upstream
+        now = time.monotonic()
+        live = attempts.replied(attempt, reply, now)
         if live:
             self.live -= 1
         if self.outcome is not None or not live:
@@ -134,75 +171,89 @@ class Forwarded(Pending):
                 return
         if reply[3] & 15 in _ERRORS:
             self._take_error(upstream, reply, now)
-        elif not reply[2] & _TC_OCTET:
-            self._take(upstream, reply, now, attempt.hedge)
-        elif not self.fetching:
+        elif not reply[2] & _TC_OCTET or isinstance(upstream, StreamUpstream):
+            self._take_answer(upstream, reply, now, hedge)
+        elif not self.fetch:
             upstream.truncated += 1
             if not self.query.stream:
                 self.fallback = reply
-            self.fetching = upstream
-            self._forward.fetch(self, upstream)
+            self.fetch = self._forward.fetches.begin(self, upstream, now)
+            if self.fetch is None:
+                self.not_fetched()
 
-    def lost(self, now: float) -> None:
-        """See Asking."""
-        self.live -= 1
-        self._go_on(now)
-
-    def fetched(self, upstream: Upstream, reply: bytes | upstream_tcp.FetchFailure) -> None:
-        """A fetch over TCP has ended."""
-        if isinstance(reply, upstream_tcp.FetchFailure):
-            upstream.tcp_failures += 1
-            self.not_fetched()
-        elif self.outcome is None:
-            self.fetching = None
-            now = time.monotonic()
-            if reply[3] & 15 in _ERRORS:
-                self._take_error(upstream, reply, now)
-            else:
-                self._take(upstream, reply, now, False)
+    def fetched(self, upstream: Upstream, reply: bytes) -> None:
+        """See Truncated."""
+        self.fetch = None
+        now = time.monotonic()
+        if reply[3] & 15 in _ERRORS:
+            self._take_error(upstream, reply, now)
+        else:
+            self._take_answer(upstream, reply, now, False)
 
     def not_fetched(self) -> None:
-        """There will be no reply over TCP."""
-        if self.outcome is not None:
-            return
-        self.fetching = None
+        """See Truncated."""
+        self.fetch = None
         if self.query.stream:
             self._go_on(time.monotonic())
         else:
             self.give_up()
 
+    def overdue(self, now: float) -> None:
+        """The deadline has come."""
+        if self.fetch:
+            self.fetch.timed_out(now)
+            self.fetch = None
+        self.give_up()
+
     def give_up(self) -> None:
         """End with the best reply that there is, or without one."""
         body = transparent.incoming(self.query, self.fallback) if self.fallback else None
-        self._forward.finish(self, Failure.UPSTREAM if body is None else Answer(body))
+        self.finish(Failure.UPSTREAM if body is None else Answer(body))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Give the outcome to all who wait for it."""
+        del self._forward.unanswered[self.key]
+        if self._further:
+            # They know their question; without this each would stay until the garbage collector finds the circle.
+            self._further = ()
+        if self.fetch:
+            self.fetch.drop()
+            self.fetch = None
+        self.settle(outcome)
 
     def _ask(self, attempts: Attempts, now: float, hedge: bool) -> bool:
-        attempt = Attempt(self, attempts, hedge)
-        if not attempts.upstream.ask(attempt):
-            return False
-        attempts.fresh[attempt] = now
-        self.made += (attempt,)
+        if self.first is None:
+            if not attempts.upstream.ask(self):
+                return False
+            self.first = attempts
+            attempts.fresh[self] = now
+        else:
+            further = FurtherAttempt(self, attempts, hedge)
+            if not attempts.upstream.ask(further):
+                return False
+            attempts.fresh[further] = now
+            self._further += (further,)
         self.live += 1
         return True
 
     def _go_on(self, now: float) -> None:
-        if not self.live and not self.fetching and self.outcome is None:
+        if not self.live and not self.fetch and self.outcome is None:
             self.advance(now)
 
     def _may_still_be_answered(self) -> bool:
         """Whether a late reply is worth waiting for: where there is a fallback, only one of an upstream that is up."""
-        return any(
-            attempt in attempt.attempts and (not self.fallback or attempt.attempts.upstream.health.up)
-            for attempt in self.made
-        )
+        waiting = [further.attempts for further in self._further if further in further.attempts]
+        if self.first is not None and self in self.first:
+            waiting.append(self.first)
+        return any(not self.fallback or attempts.upstream.health.up for attempts in waiting)
 
-    def _take_error(self, upstream: Upstream, reply: bytes, now: float) -> None:
+    def _take_error(self, upstream: AnyUpstream, reply: bytes, now: float) -> None:
         self.fallback = reply
         if reply[3] & 15 in ERRORS_TO_BLAME:
             self.blamed += (upstream,)
         self._go_on(now)
 
-    def _take(self, upstream: Upstream, reply: bytes, now: float, hedge: bool) -> None:
+    def _take_answer(self, upstream: AnyUpstream, reply: bytes, now: float, hedge: bool) -> None:
         body = transparent.incoming(self.query, reply)
         if body is None:
             upstream.malformed += 1
@@ -214,7 +265,40 @@ class Forwarded(Pending):
         for blamed in self.blamed:
             blamed.health.erred(now)
         self._forward.answered = self
-        self._forward.finish(self, Answer(body))
+        self.finish(Answer(body))
+
+
+class FurtherAttempt:
+    """An attempt after a question's first (an Attempt)."""
+
+    __slots__ = ("wire", "question", "socket", "identity", "attempts", "_of", "_hedge")
+
+    socket: Carrier
+    identity: bytes
+
+    def __init__(self, of: Forwarded, attempts: Attempts, hedge: bool) -> None:
+        self.wire = of.wire
+        self.question = of.question
+        self.attempts = attempts
+        self._of = of
+        self._hedge = hedge
+
+    def replied(self, reply: bytes) -> None:
+        """See Asker."""
+        self._of.take(self, self.attempts, reply, self._hedge)
+
+    def refused(self, failed: Carrier) -> None:
+        """See Asker."""
+        if self.attempts.drop(self):
+            self.lost(time.monotonic())
+
+    def slow(self, now: float, upstream: AnyUpstream) -> None:
+        """See Attempt."""
+        self._of.slow(now, upstream)
+
+    def lost(self, now: float) -> None:
+        """See Attempt."""
+        self._of.lost(now)
 
 
 class Forward:
@@ -222,7 +306,7 @@ class Forward:
 
     def __init__(
         self,
-        upstreams: Sequence[Upstream],
+        upstreams: Sequence[AnyUpstream],
         *,
         policy: Policy = "sequential",
         attempt_timeout: float = MAX_TIMEOUT,
@@ -240,10 +324,10 @@ class Forward:
         self.attempt_timeout = attempt_timeout
         self.deadline = deadline
         self.in_flight_limit = in_flight_limit
-        self.tcp_limit = tcp_limit
         self.insist = insist
         self.attempts = tuple([Attempts(upstream) for upstream in self.upstreams])
         """In the order of the upstreams."""
+        self.fetches = Fetches(tcp_limit)
         self.answered: Forwarded | None = None
         """The last question that had an answer: a good one to probe with."""
         self.hedges_denied = 0
@@ -251,9 +335,8 @@ class Forward:
         self.overloads = 0
         self.coalesced = 0
         """Questions that waited with an identical one."""
-        self._in_flight: dict[Key, Forwarded] = {}
+        self.unanswered: dict[Key, Forwarded] = {}
         """All questions without an outcome, the oldest first."""
-        self._fetches: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._steps = ROUNDS * len(self.upstreams)
         self._ordering = Ordering(policy, [upstream.health for upstream in self.upstreams], random.random)
@@ -265,12 +348,12 @@ class Forward:
     @property
     def in_flight(self) -> int:
         """Questions that have no outcome yet."""
-        return len(self._in_flight)
+        return len(self.unanswered)
 
     def resolve(self, query: Query) -> Outcome | Pending:
         """Ask the upstreams."""
         key = (transparent.outgoing(query), query.limit, query.stream)
-        question = self._in_flight.get(key)
+        question = self.unanswered.get(key)
         if question is not None:
             if question.joined >= JOINED:
                 self.overloads += 1
@@ -278,12 +361,25 @@ class Forward:
             question.joined += 1
             self.coalesced += 1
             return question
-        if len(self._in_flight) >= self.in_flight_limit:
+        if len(self.unanswered) >= self.in_flight_limit:
             self.overloads += 1
             return Failure.OVERLOAD
         now = time.monotonic()
-        question = self._in_flight[key] = Forwarded(self, query, key, now + self.deadline, self._ordering.order())
-        question.advance(now)
+        order = self._ordering.order()
+        question = self.unanswered[key] = Forwarded(self, query, key, now + self.deadline, order)
+        first = self.attempts[order[0]]
+        upstream = first.upstream
+        if upstream.health.condition:
+            question.advance(now)
+        else:
+            # What `advance` would do, without its calls: nearly all questions begin like this.
+            question.step = 1
+            if upstream.ask(question):
+                question.first = first
+                question.live = 1
+                first.fresh[question] = now
+            else:
+                question.advance(now)
         if self._timer is None:
             self._schedule(now)
         return question if question.outcome is None else question.outcome
@@ -294,15 +390,13 @@ class Forward:
         for attempts in self.attempts:
             attempts.clear()
             attempts.upstream.close()
-        fetches = list(self._fetches)
-        for fetch in fetches:
-            fetch.cancel()
-        for question in list(self._in_flight.values()):
-            self.finish(question, Failure.UPSTREAM)
+        self.fetches.close()
+        for question in list(self.unanswered.values()):
+            question.finish(Failure.UPSTREAM)
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        await asyncio.gather(*fetches, return_exceptions=True)
+        await asyncio.sleep(0)  # a turn of the loop, in which connections close
 
     def next_attempts(self, question: Forwarded) -> Attempts | None:
         """Those of the next upstream for a question to try; None when it has tried enough."""
@@ -328,44 +422,21 @@ class Forward:
         self._hedge_credit -= 1
         return True
 
-    def fetch(self, question: Forwarded, upstream: Upstream) -> None:
-        """Ask a question once more over TCP, at the upstream that replied to it."""
-        if len(self._fetches) >= self.tcp_limit:
-            upstream.tcp_overloads += 1
-            question.not_fetched()
-            return
-        upstream.tcp_fetches += 1
-        fetch = asyncio.get_running_loop().create_task(self._fetch(question, upstream))
-        self._fetches.add(fetch)
-        fetch.add_done_callback(self._fetches.discard)
-
-    def finish(self, question: Forwarded, outcome: Outcome) -> None:
-        """Give the outcome to all who wait for it."""
-        del self._in_flight[question.key]
-        # Attempts know their question; without this each would stay until the garbage collector finds the circle.
-        question.made = ()
-        question.settle(outcome)
-
-    async def _fetch(self, question: Forwarded, upstream: Upstream) -> None:
-        left = question.deadline - time.monotonic()
-        reply = await upstream_tcp.fetch(upstream.address, upstream.port, question.wire, question.question, left)
-        question.fetched(upstream, reply)
-
     def _all_down(self) -> bool:
         return all(upstream.health.condition is Condition.DOWN for upstream in self.upstreams)
 
     def _sample(self) -> tuple[bytes, bytes]:
         return (self.answered.wire, self.answered.question) if self.answered else root_ns()
 
-    def _patience(self, upstream: Upstream) -> tuple[float, float]:
+    def _patience(self, upstream: AnyUpstream) -> tuple[float, float]:
         """Seconds after which an attempt is slow, and after which it has timed out."""
-        timeout = min(upstream.health.timeout, self.attempt_timeout)
+        timeout = min(upstream.timeout, self.attempt_timeout)
         return min(upstream.health.hedge_after, timeout), timeout
 
     def _schedule(self, now: float) -> None:
         """Look at the oldest ones when the first of them is due."""
         self._prober.wake(now)
-        due = next(iter(self._in_flight.values())).deadline if self._in_flight else math.inf
+        due = next(iter(self.unanswered.values())).deadline if self.unanswered else math.inf
         for attempts in self.attempts:
             due = min(due, attempts.due(*self._patience(attempts.upstream), self.deadline))
         if due == math.inf:
@@ -384,17 +455,16 @@ class Forward:
 
     def _sweep(self) -> None:
         now = time.monotonic()
-        for question in list(takewhile(lambda question: question.deadline <= now, self._in_flight.values())):
-            question.give_up()
+        for question in list(takewhile(lambda question: question.deadline <= now, self.unanswered.values())):
+            question.overdue(now)
         for attempts in self.attempts:
             upstream = attempts.upstream
             hedge_after, timeout = self._patience(upstream)
             for attempt in attempts.turn_slow(now - hedge_after):
-                if hedge_after < timeout and attempt.asking.outcome is None:
-                    attempt.asking.hedge(now, upstream)
+                if hedge_after < timeout:
+                    attempt.slow(now, upstream)
             for attempt, asked_at in attempts.turn_late(now - timeout):
-                upstream.timeouts += 1
-                upstream.health.timed_out(now, asked_at)
-                attempt.asking.lost(now)
+                attempt.socket.timed_out(now, asked_at)
+                attempt.lost(now)
             attempts.forget_late(now - self.deadline)
         self._schedule(now)

@@ -47,9 +47,14 @@ class Ordering:
         """The order for the next question."""
         choose = self._choose
         order = choose() if choose else self._listed
-        for health in self._healths:
-            if health.condition:
-                return self._by_condition(order)
+        healths = self._healths
+        if healths[order[0]].condition:
+            return self._by_condition(order)
+        # Of two nothing more need be known: the second comes after one that is up in any case.
+        if len(order) > 2:
+            for health in healths:
+                if health.condition:
+                    return self._by_condition(order)
         return order
 
     def _by_condition(self, order: Order) -> Order:

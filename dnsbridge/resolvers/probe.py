@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME
-from dnsbridge.resolvers.upstream import Upstream, UpstreamSocket
+from dnsbridge.resolvers.upstream import Carrier
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
 from dnsbridge.wire.query import compose
 
@@ -17,40 +18,44 @@ ROOT_NS = compose(b"\0", Type.NS, Class.IN, 0)[2:]
 class Probe:
     """One probe (an Asker)."""
 
-    __slots__ = ("wire", "question", "socket", "identity", "_upstream", "_asked_at")
+    __slots__ = ("wire", "question", "socket", "identity", "asked_at", "ended", "_upstream")
 
-    socket: UpstreamSocket
+    socket: Carrier
     identity: bytes
 
-    def __init__(self, upstream: Upstream, wire: bytes, question: bytes, now: float) -> None:
+    def __init__(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> None:
         self.wire = wire
         self.question = question
         self._upstream = upstream
-        self._asked_at = now
+        self.asked_at = now
+        self.ended = False
+        """It has a reply, or was refused."""
 
     def replied(self, reply: bytes) -> None:
         """See Asker."""
+        self.ended = True
         health = self._upstream.health
         if reply[3] & 15 in ERRORS_TO_BLAME:
-            health.replied_with_error(time.monotonic(), self._asked_at)
+            health.replied_with_error(time.monotonic(), self.asked_at)
         else:
-            health.replied(time.monotonic(), self._asked_at)
+            health.replied(time.monotonic(), self.asked_at)
 
-    def refused(self, failed: UpstreamSocket) -> None:
+    def refused(self, failed: Carrier) -> None:
         """See Asker: the port is still closed."""
+        self.ended = True
 
 
 class Prober:
     """Probes the upstreams of one zone; has a timer only while one of them is not up."""
 
-    def __init__(self, upstreams: Sequence[Upstream], sample: Callable[[], tuple[bytes, bytes]]) -> None:
+    def __init__(self, upstreams: Sequence[AnyUpstream], sample: Callable[[], tuple[bytes, bytes]]) -> None:
         """`sample` gives what to ask, best something that was answered lately: a message without its ID, its question.
 
         A name that is asked for anyway is one that the upstream should know, which the root need not be.
         """
         self._upstreams = tuple(upstreams)
         self._sample = sample
-        self._out: dict[Upstream, Probe] = {}
+        self._out: dict[AnyUpstream, Probe] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self, now: float) -> None:
@@ -76,10 +81,11 @@ class Prober:
                 self._probe(upstream, now)
         self.wake(now)
 
-    def _probe(self, upstream: Upstream, now: float) -> None:
+    def _probe(self, upstream: AnyUpstream, now: float) -> None:
         upstream.health.probed(now, random.random())
         earlier = self._out.pop(upstream, None)
-        if earlier:
+        if earlier and not earlier.ended:
+            earlier.socket.timed_out(now, earlier.asked_at)
             earlier.socket.forget(earlier.identity)
         wire, question = self._sample()
         probe = Probe(upstream, wire, question, now)

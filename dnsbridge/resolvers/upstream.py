@@ -1,6 +1,7 @@
 """One upstream DNS server over UDP: its sockets, the questions in flight on them, and its health.
 
     Asker              a question that can be asked here: its octets, and whom to tell how it went
+    Carrier            where a question is in flight
     UpstreamSocket     a connected socket and its questions in flight, by ID
     Upstream           a pool of such sockets, and the server's health
 
@@ -27,6 +28,18 @@ _DRAW = 3
 _BLOCK = 4096 * _DRAW
 
 
+class Carrier(Protocol):
+    """A socket or a connection on which questions are in flight."""
+
+    def forget(self, identity: bytes) -> None:
+        """A question is no longer waited for."""
+        ...
+
+    def timed_out(self, now: float, asked_at: float) -> None:
+        """A question has no reply in time, but is still waited for."""
+        ...
+
+
 class Asker(Protocol):
     """A question that an upstream can be asked."""
 
@@ -34,7 +47,7 @@ class Asker(Protocol):
     """The message after its ID octets."""
     question: bytes
     """Its question section."""
-    socket: "UpstreamSocket"
+    socket: Carrier
     """Where it is in flight; set by `Upstream.ask`."""
     identity: bytes
     """The ID under which it is in flight there; set by `Upstream.ask`."""
@@ -43,8 +56,8 @@ class Asker(Protocol):
         """A reply that matches came; the question is no longer in flight."""
         ...
 
-    def refused(self, failed: "UpstreamSocket") -> None:
-        """The socket failed on which it was in flight. Called in a later turn of the event loop."""
+    def refused(self, failed: Carrier) -> None:
+        """The socket or connection failed on which it was in flight. Called in a later turn of the event loop."""
         ...
 
 
@@ -68,6 +81,11 @@ class UpstreamSocket:
         self.waiting.pop(identity, None)
         if self.retired and not self.waiting:
             self.close()
+
+    def timed_out(self, now: float, asked_at: float) -> None:
+        """See Carrier."""
+        self.upstream.timeouts += 1
+        self.upstream.health.timed_out(now, asked_at)
 
     def close(self) -> None:
         """Give up the socket; may be repeated."""
@@ -147,6 +165,11 @@ class Upstream:
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that an attempt has."""
+        return self.health.timeout
 
     @property
     def in_flight(self) -> int:

@@ -17,7 +17,7 @@ from dnsbridge.resolvers.forward import JOINED, Forward
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.wire.failure import Failure
-from tests.support.forwarding import FAST, ONE, TWO, ask, forwarding, message, option, outcome, run, said, until
+from tests.support.forwarding import FAST, ONE, TWO, ask, forwarding, message, option, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ADDRESS, Behaviour, Reply, ScriptedUpstream, answer, first, raw, silence
 
 TRUNCATED = answer(flags=dns.flags.TC)
@@ -97,7 +97,7 @@ def test_forged_replies(forged: Callable[[bytes], Reply], mismatched: int) -> No
         async with forwarding(ScriptedUpstream(first(forged, ONE)), attempt_timeout=1.0) as forward:
             query = ask()
             assert said(query, await outcome(forward, query)) == "1"
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             await until(lambda: upstream.mismatched == mismatched)
             assert (upstream.sent, upstream.received, upstream.timeouts) == (1, 1, 0)
 
@@ -173,8 +173,8 @@ def test_truncated_over_udp(tcp: list[Behaviour], stream: bool, second: list[Beh
             query = ask(stream=stream)
             assert said(query, await outcome(forward, query)) == expected
             assert servers[0].asked_tcp[0][2:] == servers[0].asked[0][2:]
-            assert forward.upstreams[0].truncated == len(servers[0].asked)
-            assert forward.upstreams[0].tcp_fetches == len(servers[0].asked_tcp)
+            assert udp(forward).truncated == len(servers[0].asked)
+            assert udp(forward).tcp_fetches == len(servers[0].asked_tcp)
 
     run(test())
 
@@ -189,7 +189,7 @@ def test_tcp_fetches_are_bounded() -> None:
             await until(lambda: len(server.asked_tcp) == 1)
             query = ask("b.example")
             assert said(query, await outcome(forward, query)) == "TC NOERROR"
-            assert forward.upstreams[0].tcp_overloads == 1
+            assert udp(forward).tcp_overloads == 1
             assert isinstance(waiting, Pending)
             assert waiting.outcome is None
 

@@ -11,7 +11,7 @@ from dnsbridge.resolvers.health import Condition
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.resolvers.upstream import POOL_SIZE, Upstream
 from dnsbridge.wire.failure import Failure
-from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
+from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ScriptedUpstream, silence
 
 
@@ -46,7 +46,7 @@ def test_a_refused_port_moves_questions_at_once(monkeypatch: pytest.MonkeyPatch)
     async def test() -> None:
         servers = [ScriptedUpstream(silence), ScriptedUpstream(TWO)]
         async with forwarding(*servers, attempt_timeout=5.0, deadline=8.0) as forward:
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             queries = [ask(f"n{number}.example") for number in range(200)]
             waiting = [forward.resolve(query) for query in queries[:100]]
             await until(lambda: len(servers[0].asked) == 100)
@@ -87,7 +87,7 @@ def test_failed_sends(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             def fail(*arguments: object) -> int:
                 raise error
 
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             original = upstream._open
 
             def opened(slot: int) -> Any:
@@ -139,7 +139,7 @@ def test_a_socket_never_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(socket, "socket", Drawn)
             assert forward.resolve(ask()) is Failure.UPSTREAM
             monkeypatch.undo()
-            assert (forward.upstreams[0].sent, forward.upstreams[0].send_failures) == (0, 3)
+            assert (udp(forward).sent, udp(forward).send_failures) == (0, 3)
 
     run(test())
 
@@ -157,7 +157,7 @@ def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
             # 200 sockets at least; the kernel may draw a port again that was given back.
             assert len(set(server.ports)) > 4 * POOL_SIZE
             assert len({asked[:2] for asked in server.asked}) > 950
-            await until(lambda: len(forward.upstreams[0]._sockets) <= POOL_SIZE)
+            await until(lambda: len(udp(forward)._sockets) <= POOL_SIZE)
 
     run(test())
 
