@@ -127,15 +127,22 @@ class Forwarded(Pending):
         first = self.first
         assert first is not None
         asked_at = first.fresh.get(self)
-        if asked_at and self.outcome is None and not (reply[3] & 15 or reply[2] & _TC_OCTET):
-            # What `take` would do, without its calls: nearly all replies are like this.
-            now = time.monotonic()
-            del first.fresh[self]
-            self.live -= 1
-            first.upstream.health.replied(now, asked_at)
-            self._take_answer(first.upstream, reply, now, False)
-        else:
-            self.take(self, first, reply, False)
+        if asked_at and self.outcome is None and not (reply[3] & 15 or reply[2] & _TC_OCTET or self.blamed):
+            body = transparent.incoming(self.query, reply)
+            if body is not None:
+                # What `take` would do, without its calls: nearly all replies are like this.
+                del first.fresh[self]
+                self.live -= 1
+                health = first.upstream.health
+                now = time.monotonic()
+                if now < health.sample_at:
+                    health.good += 1
+                else:
+                    health.replied(now, asked_at)
+                self._forward.answered = self
+                self.finish(Answer(body))
+                return
+        self.take(self, first, reply, False)
 
     def refused(self, failed: Carrier) -> None:
         """See Asker."""

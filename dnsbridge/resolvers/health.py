@@ -63,9 +63,9 @@ class Health:
         "probe_at",
         "good",
         "bad",
+        "sample_at",
         "_samples",
         "_taken",
-        "_sample_at",
         "_window_start",
         "_timeouts",
         "_changed_at",
@@ -90,7 +90,8 @@ class Health:
         """Questions in this window."""
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._taken = 0
-        self._sample_at = 0.0
+        self.sample_at = 0.0
+        """Replies that come before are only counted in `good`."""
         self._window_start = -math.inf
         self._timeouts = 0
         """In a row; several questions that were in flight together count once."""
@@ -107,9 +108,9 @@ class Health:
     def replied(self, now: float, asked_at: float) -> None:
         """A reply came that is no error."""
         self.good += 1
-        if now < self._sample_at:
+        if now < self.sample_at:
             return
-        self._sample_at = now + SAMPLE_INTERVAL
+        self.sample_at = now + SAMPLE_INTERVAL
         rtt = now - asked_at
         self._measure(rtt)
         if rtt <= MAX_TIMEOUT:
@@ -119,7 +120,7 @@ class Health:
             ):
                 self._recover(now)
         if self.condition is not Condition.UP:
-            self._sample_at = 0.0
+            self.sample_at = 0.0
 
     def replied_with_error(self, now: float, asked_at: float) -> None:
         """An error came, SERVFAIL or REFUSED: a sign of life, and not known yet to be the upstream's fault."""
@@ -137,7 +138,7 @@ class Health:
             self._timed_out_at = now
             self._timeouts += 1
             self.timeout = min(self.timeout * 2, MAX_TIMEOUT)
-        self._sample_at = 0.0
+        self.sample_at = 0.0
         if self.condition is Condition.UP:
             self.condition = Condition.SUSPECT
             self._schedule(now)
@@ -193,7 +194,7 @@ class Health:
             self._schedule(now)
         self.condition = Condition.DOWN
         self._changed_at = now
-        self._sample_at = 0.0
+        self.sample_at = 0.0
 
     def _recover(self, now: float) -> None:
         if self.condition is Condition.DOWN:

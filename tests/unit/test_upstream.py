@@ -153,10 +153,10 @@ def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
         async with forwarding(server, attempt_timeout=2.0, deadline=5.0) as forward:
             for start in range(0, 1000, 100):  # no more at a time than a socket's buffer holds
                 await asyncio.gather(*(outcome(forward, ask(f"n{start + more}.example")) for more in range(100)))
-            assert len(server.asked) == 1000
+            assert len(server.asked) >= 1000  # more where this machine is busy: a question without a reply goes again
             # 200 sockets at least; the kernel may draw a port again that was given back.
             assert len(set(server.ports)) > 4 * POOL_SIZE
-            assert len({asked[:2] for asked in server.asked}) > 950
+            assert len({asked[:2] for asked in server.asked}) > 0.95 * len(server.asked)
             await until(lambda: len(udp(forward)._sockets) <= POOL_SIZE)
 
     run(test())
