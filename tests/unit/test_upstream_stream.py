@@ -422,7 +422,7 @@ def test_a_truncated_reply_over_tcp_is_taken_as_it_is() -> None:
 
 
 def test_a_slow_connection_is_hedged() -> None:
-    """Over TCP too a slow question is asked elsewhere, and that counts neither as a break nor against the connection."""
+    """Over TCP too a slow question is asked elsewhere, and the connection stays in use."""
 
     async def test() -> None:
         server = kept(*[ONE] * 32, silence, ONE)
@@ -433,7 +433,7 @@ def test_a_slow_connection_is_hedged() -> None:
                 await outcome(forward, query)
             query = ask("slow.example")
             assert said(query, await outcome(forward, query)) == "2"
-            assert forward.upstreams[1].hedges + upstream.timeouts >= 1
+            assert forward.upstreams[1].hedges == 1
             await until(lambda: upstream.timeouts == 1)
             await until(lambda: upstream.health.up)
             query = ask("n99.example")
