@@ -1,7 +1,8 @@
 """Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
 
 from dnsbridge.app.discovery import RESOLV_CONF, in_pod, is_local, kubeconfigs, nameservers
-from dnsbridge.config import Cluster, ConfigError, Loaded, Problem, upstream_is_self
+from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, upstream_is_self
+from dnsbridge.resolvers.upstream_tls import client_context
 
 
 def complete(loaded: Loaded) -> Loaded | ConfigError:
@@ -10,6 +11,9 @@ def complete(loaded: Loaded) -> Loaded | ConfigError:
     problems: list[Problem] = []
     for index, cluster in enumerate(settings.clusters):
         if problem := _missing_source(cluster, f"clusters[{index}].source"):
+            problems.append(problem)
+    for index, forward in enumerate(settings.forward):
+        if problem := _bad_authorities(forward, f"forward[{index}].ca"):
             problems.append(problem)
     if settings.workers > 1:
         problems.append(Problem("", "workers", "more than one process is not in this version yet; leave it at 1"))
@@ -60,3 +64,16 @@ def _missing_source(cluster: Cluster, key: str) -> Problem | None:
         "no cluster found: no kubeconfig ($KUBECONFIG, ~/.kube/config) and not in a pod; name --kubeconfig FILE,"
         " or a file or folder of objects with --manifests PATH",
     )
+
+
+def _bad_authorities(forward: Forward, key: str) -> Problem | None:
+    """Why the file of certificate authorities cannot be used."""
+    if forward.ca is None:
+        return None
+    try:
+        client_context(forward.ca)
+    except FileNotFoundError:
+        return Problem("", key, f"{forward.ca}: no such file; name a PEM file of certificates")
+    except OSError:
+        return Problem("", key, f"{forward.ca}: cannot be read as certificates; name a PEM file of certificates")
+    return None

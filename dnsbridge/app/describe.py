@@ -32,8 +32,6 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     if "." not in parts.forwards:
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
     idle = sorted({key.partition(".")[0] for key in loaded.origins if key.startswith(_NOT_YET)})
-    if any(forward.policy != "sequential" for forward in settings.forward):
-        idle.append("forward[].policy")
     if idle:
         yield f"settings without effect in this version: {', '.join(idle)}"
     allowed = ", ".join(map(str, settings.access.allow))

@@ -104,7 +104,7 @@ async def explain(parts: Parts, query: Query) -> Explanation:
     elif forward := router.forward_of(query.folded):
         source = "forward"
         zone = names.to_text(forward[0])
-        servers = ", ".join(f"{one.address}:{one.port}" for one in parts.forwards[zone.rstrip(".") or "."].upstreams)
+        servers = ", ".join(map(str, parts.forwards[zone.rstrip(".") or "."].upstreams))
         because = f"no cluster has this name; forward zone {zone} goes to {servers}"
     reached = router.resolve(query)
     outcome = await reached if isinstance(reached, Pending) else reached

@@ -11,7 +11,7 @@ from dnsbridge import __version__
 from dnsbridge.app.parts import Parts
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.cluster import Freshness
-from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.constants import Rcode
@@ -186,6 +186,12 @@ class PartsCollector(Collector):
             ["zone"],
             [([zone], forward.coalesced) for zone, forward in forwards],
         )
+        yield _counter(
+            "forward_hedges_denied",
+            "Slow questions not asked elsewhere because too many were.",
+            ["zone"],
+            [([zone], forward.hedges_denied) for zone, forward in forwards],
+        )
         yield _gauge(
             "forward_in_flight",
             "Questions that wait for an upstream.",
@@ -193,21 +199,34 @@ class PartsCollector(Collector):
             [([zone], forward.in_flight) for zone, forward in forwards],
         )
         label = ["zone", "upstream"]
-        each: list[tuple[list[str], Upstream]] = [
-            ([zone, _upstream_text(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
+        each: list[tuple[list[str], AnyUpstream]] = [
+            ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
         ]
-        yield _gauge("upstream_up", "1 unless it is thought to be down.", label, [(key, one.up) for key, one in each])
+        yield _gauge(
+            "upstream_up", "1 unless it is thought to be down.", label, [(key, one.health.up) for key, one in each]
+        )
         for name, text, field in (
             ("upstream_sent", "Questions sent.", "sent"),
             ("upstream_received", "Replies taken.", "received"),
             ("upstream_timeouts", "Questions without a reply in time.", "timeouts"),
+            ("upstream_late", "Replies after their time, or when another upstream had answered.", "late"),
+            ("upstream_late_dropped", "Late replies not waited for because too many were.", "late_dropped"),
+            ("upstream_hedges", "Questions asked here because another upstream was slow.", "hedges"),
+            ("upstream_hedges_won", "Those of them that were answered from here.", "hedges_won"),
+            ("upstream_probes", "Questions of our own while it was not up.", "probes"),
             ("upstream_mismatched", "Datagrams that answer no question in flight.", "mismatched"),
             ("upstream_malformed", "Replies that do not parse.", "malformed"),
             ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),
             ("upstream_refused", "Times that its port was found closed.", "refused_by_icmp"),
             ("upstream_tcp_failures", "Fetches over TCP that failed.", "tcp_failures"),
+            ("upstream_connects", "Connections begun.", "connects"),
+            ("upstream_connect_failures", "Connections that could not be made.", "connect_failures"),
+            ("upstream_broken", "Connections that ended while they owed replies.", "broken"),
+            ("upstream_overloads", "Questions not sent because every connection was full.", "overloads"),
         ):
-            yield _counter(name, text, label, [(key, getattr(one, field)) for key, one in each])
+            # Some are of datagrams only, some of connections.
+            values: Values = [(key, getattr(one, field)) for key, one in each if hasattr(one, field)]
+            yield _counter(name, text, label, values)
 
 
 Values = list[tuple[list[str], float]]
@@ -229,8 +248,3 @@ def _gauge(name: str, text: str, labels: list[str], values: Values) -> Metric:
 
 def _rcode_text(rcode: int) -> str:
     return Rcode(rcode).name if rcode in set(Rcode) else str(rcode)
-
-
-def _upstream_text(upstream: Upstream) -> str:
-    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
-    return f"{host}:{upstream.port}"

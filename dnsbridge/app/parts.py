@@ -12,16 +12,19 @@ from dnsbridge import config
 from dnsbridge.app.discovery import own_addresses
 from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
-from dnsbridge.config import Address, Settings
+from dnsbridge.config import Address, Settings, StreamAddress
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.cluster import Cluster, Freshness
 from dnsbridge.resolvers.coredns import CoreDns
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
 from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.health import Condition
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.router import Router
 from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
+from dnsbridge.resolvers.upstream_tls import Tls, client_context
 from dnsbridge.watch.connection import CannotConnect, NoCredentials
 from dnsbridge.watch.manifests import ManifestError, ManifestSource
 from dnsbridge.wire import name as names
@@ -141,11 +144,7 @@ def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
     ns_addresses = tuple([ip_address(host).packed for host in hosts])
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
     clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions) for each in by_precedence]
-    forwards = {
-        each.zone: Forward([Upstream(host, port) for host, port in each.upstreams])
-        for each in settings.forward
-        if each.upstreams
-    }
+    forwards = {each.zone: Forward(_upstreams(each), policy=each.policy) for each in settings.forward if each.upstreams}
     store = CacheStore(settings.cache.size)
     caches = {zone: _cached(forward, store, settings.cache) for zone, forward in forwards.items()}
     router = Router(
@@ -169,8 +168,19 @@ def _cached(forward: Forward, store: CacheStore, said: config.Cache) -> Cached:
         second,
         serve_stale=said.serve_stale,
         prefetch=said.prefetch,
-        down=lambda: not any(upstream.up for upstream in forward.upstreams),
+        down=lambda: all(upstream.health.condition is Condition.DOWN for upstream in forward.upstreams),
     )
+
+
+def _upstreams(said: config.Forward) -> list[AnyUpstream]:
+    uses_tls = any(isinstance(each, StreamAddress) and each.tls for each in said.upstreams)
+    context = client_context(said.ca) if uses_tls else None
+    return [
+        StreamUpstream(each.host, each.port, Tls(context, each.name) if context and each.tls else None)
+        if isinstance(each, StreamAddress)
+        else Upstream(each.host, each.port)
+        for each in said.upstreams
+    ]
 
 
 def _bridged(

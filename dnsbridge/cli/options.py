@@ -19,7 +19,10 @@ _SOURCE = (
     click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
     click.option("--zone", metavar="ZONE", help="Zone of the cluster.  [default: cluster.local]"),
     click.option(
-        "--upstream", metavar="ADDR[:PORT]", multiple=True, help="DNS server for all other names; may be repeated."
+        "--upstream",
+        metavar="ADDR[:PORT]",
+        multiple=True,
+        help="DNS server for all other names, also tcp://ADDR or tls://ADDR#NAME; may be repeated.",
     ),
 )
 _SERVER = (

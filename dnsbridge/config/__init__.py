@@ -6,7 +6,7 @@ from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
-from dnsbridge.config.values import Address
+from dnsbridge.config.values import Address, StreamAddress
 
 __all__ = [
     "Access",
@@ -24,6 +24,7 @@ __all__ = [
     "Selector",
     "Settings",
     "Source",
+    "StreamAddress",
     "Tcp",
     "effective",
     "load",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.schema import Cluster, Settings, Source
-from dnsbridge.config.values import Address
+from dnsbridge.config.values import Address, StreamAddress
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:
@@ -130,7 +130,7 @@ def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tup
     )
 
 
-def _servers(settings: Settings) -> Iterator[tuple[str, Address]]:
+def _servers(settings: Settings) -> Iterator[tuple[str, Address | StreamAddress]]:
     for index, forward in enumerate(settings.forward):
         for position, address in enumerate(forward.upstreams):
             yield f"forward[{index}].upstreams[{position}]", address
@@ -139,7 +139,7 @@ def _servers(settings: Settings) -> Iterator[tuple[str, Address]]:
             yield f"clusters[{index}].coredns", cluster.coredns
 
 
-def _reaches(listen: Address, address: Address, local_addresses: frozenset[str]) -> bool:
+def _reaches(listen: Address, address: Address | StreamAddress, local_addresses: frozenset[str]) -> bool:
     """Whether what is sent to an address arrives at one that is listened on."""
     if listen.port != address.port:
         return False

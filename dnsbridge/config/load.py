@@ -77,4 +77,5 @@ def _in_folder(settings: Settings, folder: Path) -> Settings:
 
     clusters = tuple(structs.replace(each, source=moved(each.source)) for each in settings.clusters)
     state_dir = settings.state_dir and folder / settings.state_dir
-    return structs.replace(settings, clusters=clusters, state_dir=state_dir)
+    forward = tuple(structs.replace(each, ca=each.ca and folder / each.ca) for each in settings.forward)
+    return structs.replace(settings, clusters=clusters, forward=forward, state_dir=state_dir)

@@ -26,6 +26,7 @@ from dnsbridge.config.values import (
     ServerAddress,
     Silence,
     Text,
+    UpstreamAddress,
     Zone,
     whole,
 )
@@ -162,9 +163,13 @@ class Forward(Section, frozen=True):
         ForwardZone, Meta(description='The names that are forwarded: this and all below; "." is all names.')
     ] = "."
     upstreams: Annotated[
-        tuple[ServerAddress, ...],
+        tuple[UpstreamAddress, ...],
         Meta(description='The DNS servers to ask; for the zone "." an empty list is those of /etc/resolv.conf.'),
     ] = ()
+    ca: Annotated[
+        File | None,
+        Meta(description="A PEM file of the authorities that vouch for tls:// upstreams; null is the system's."),
+    ] = None
     policy: Annotated[Policy, Meta(description="The order in which the upstreams are asked.")] = "sequential"
 
 

@@ -4,6 +4,7 @@
     ListenAddress            "127.0.0.1:53" "[::1]:53" "127.0.0.1" (port 53); port 0 is any free one
     HttpAddress              as ListenAddress, with port 9153; null or "" is off
     ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
+    UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853"
     Host                     "10.0.0.1" "fd00::1"
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
@@ -58,6 +59,20 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class StreamAddress(NamedTuple):
+    """A DNS server that is asked over TCP or TLS alone."""
+
+    host: str
+    port: int
+    tls: bool = False
+    name: str = ""
+    """The name that its certificate must have; empty: its address."""
+
+    def __str__(self) -> str:
+        name = f"#{self.name}" if self.name else ""
+        return f"{'tls' if self.tls else 'tcp'}://{Address(self.host, self.port)}{name}"
 
 
 def plainly(value: Any) -> Any:
@@ -189,14 +204,44 @@ def _http(scalar: Scalar) -> Address | None:
 
 
 def _server(scalar: Scalar) -> Address:
-    if "://" in scalar.text:
-        scheme = scalar.text.partition("://")[0]
-        advice = "only DNS over UDP and TCP is; write ADDR[:PORT]"
-        raise BadValueError(f"{shown(scalar.text)}: {shown(scheme + '://')} is not supported in this version, {advice}")
-    address = _address(scalar, 53, 1)
+    text = _text(scalar)
+    if "://" in text:
+        raise BadValueError(f"{shown(text)}: this server is asked over UDP, and TCP where needed; write ADDR[:PORT]")
+    return _not_any(_address(scalar, 53, 1), text)
+
+
+def _not_any(address: Address, text: str) -> Address:
     if ipaddress.ip_address(address.host).is_unspecified:
-        raise BadValueError(f"{shown(scalar.text)} is the address of no server; write the server's own address")
+        raise BadValueError(f"{shown(text)} is the address of no server; write the server's own address")
     return address
+
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+
+
+def _upstream(scalar: Scalar) -> Address | StreamAddress:
+    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls."""
+    text = _text(scalar)
+    scheme, separator, rest = text.rpartition("://")
+    if separator and scheme not in ("tcp", "tls"):
+        advice = "write ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
+        raise BadValueError(f"{shown(text)}: {shown(scheme + separator)} is not a transport; {advice}")
+    place, mark, name = rest.partition("#")
+    if mark and scheme != "tls":
+        if not scheme and re.fullmatch("[0-9]{1,5}", name):
+            raise BadValueError(f"{shown(text)}: a port follows a colon; write {_with_port(place, name)}")
+        raise BadValueError(f"{shown(text)}: only TLS checks a name; write tls://{place}#{name}, or no #NAME")
+    if mark and not _HOST_NAME.fullmatch(name):
+        advice = "write the name in the server's certificate, such as #dns.corp.example"
+        raise BadValueError(f"{shown(text)}: {shown(name)} after # is not a host name; {advice}")
+    if scheme == "tls" and not mark and _HOST_NAME.fullmatch(place) and not _ip(place):
+        raise BadValueError(f"{shown(text)} has no address; write tls://ADDR#{place}")
+    address = _not_any(_address(Scalar(place, place), 853 if scheme == "tls" else 53, 1), text)
+    return StreamAddress(*address, scheme == "tls", name.lower()) if scheme else address
+
+
+def _with_port(place: str, port: str) -> str:
+    return f"[{place}]:{port}" if ":" in place else f"{place}:{port}"
 
 
 def _host(scalar: Scalar) -> IPAddress:
@@ -272,6 +317,13 @@ HttpAddress = Annotated[
     Address | None, Kind(_http, 'ADDR:PORT, such as 127.0.0.1:9153, or "" for none', {"type": ["string", "null"]})
 ]
 ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
+UpstreamAddress = Annotated[
+    Address | StreamAddress,
+    Kind(
+        _upstream,
+        "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME, such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
+    ),
+]
 Host = Annotated[IPAddress, Kind(_host, "an IP address such as 10.0.0.1 or fd00::1, without a port")]
 Cidr = Annotated[Network, Kind(_cidr, _EXAMPLE_CIDRS)]
 Client = Annotated[Network | Literal["private"], Kind(_client, f"private, or {_EXAMPLE_CIDRS}")]

@@ -1,14 +1,12 @@
-"""One upstream DNS server over UDP: its sockets, the questions in flight on them, and whether it is up.
+"""One upstream DNS server over UDP: its sockets, the questions in flight on them, and its health.
 
     Asker              a question that can be asked here: its octets, and whom to tell how it went
+    Carrier            where a question is in flight
     UpstreamSocket     a connected socket and its questions in flight, by ID
     Upstream           a pool of such sockets, and the server's health
 
 Against forged replies (RFC 5452 section 4): the kernel takes datagrams from the upstream's address and port only, each
 socket has a source port that the kernel drew at random, the ID is random, and the question must come back as it went.
-
-Health: three timeouts in a row without a reply in between, or a port that is closed (ICMP), put an upstream down for
-five seconds. After that one question at a time, one per five seconds, tries it, until it replies.
 """
 
 import asyncio
@@ -18,6 +16,7 @@ import time
 from typing import Protocol
 
 from dnsbridge.resolvers import transparent
+from dnsbridge.resolvers.health import Health
 from dnsbridge.wire.constants import MAX_MESSAGE
 
 POOL_SIZE = 32
@@ -25,10 +24,20 @@ QUESTIONS_PER_SOCKET = 10_000
 """After that many a socket gives way to one with another source port."""
 REPLIES_PER_TURN = 64
 """Replies read from one socket before the event loop sees to others."""
-TIMEOUTS_TO_DOWN = 3
-DOWN_SECONDS = 5.0
 _DRAW = 3
 _BLOCK = 4096 * _DRAW
+
+
+class Carrier(Protocol):
+    """A socket or a connection on which questions are in flight."""
+
+    def forget(self, identity: bytes) -> None:
+        """A question is no longer waited for."""
+        ...
+
+    def timed_out(self, now: float, asked_at: float) -> None:
+        """A question has no reply in time, but is still waited for."""
+        ...
 
 
 class Asker(Protocol):
@@ -38,7 +47,7 @@ class Asker(Protocol):
     """The message after its ID octets."""
     question: bytes
     """Its question section."""
-    socket: "UpstreamSocket"
+    socket: Carrier
     """Where it is in flight; set by `Upstream.ask`."""
     identity: bytes
     """The ID under which it is in flight there; set by `Upstream.ask`."""
@@ -47,8 +56,8 @@ class Asker(Protocol):
         """A reply that matches came; the question is no longer in flight."""
         ...
 
-    def refused(self, failed: "UpstreamSocket") -> None:
-        """The socket failed on which it was in flight. Called in a later turn of the event loop."""
+    def refused(self, failed: Carrier) -> None:
+        """The socket or connection failed on which it was in flight. Called in a later turn of the event loop."""
         ...
 
 
@@ -72,6 +81,11 @@ class UpstreamSocket:
         self.waiting.pop(identity, None)
         if self.retired and not self.waiting:
             self.close()
+
+    def timed_out(self, now: float, asked_at: float) -> None:
+        """See Carrier."""
+        self.upstream.timeouts += 1
+        self.upstream.health.timed_out(now, asked_at)
 
     def close(self) -> None:
         """Give up the socket; may be repeated."""
@@ -99,8 +113,6 @@ class UpstreamSocket:
                 continue
             del waiting[identity]
             upstream.received += 1
-            upstream.timeouts_in_row = 0
-            upstream.down_until = 0.0
             asker.replied(reply)
             if not waiting:
                 # Nothing more is expected: one more read would only say so.
@@ -125,15 +137,22 @@ class Upstream:
         self._random = b""
         self._position = 0
         self._closed = False
-        self.timeouts_in_row = 0
-        self.down_until = 0.0
-        """Monotonic seconds; 0 while up."""
+        self.health = Health()
         self.sent = 0
         self.received = 0
         """Replies that matched."""
         self.timeouts = 0
+        self.late = 0
+        """Replies that came after the time of their attempt, or when the question had its answer from elsewhere."""
+        self.late_dropped = 0
+        """Late replies no longer waited for because too many were."""
+        self.hedges = 0
+        """Questions asked here because another upstream was slow."""
+        self.hedges_won = 0
+        """Those of them that were answered from here."""
+        self.probes = 0
         self.mismatched = 0
-        """Datagrams that answered nothing in flight: late, forged, or garbage."""
+        """Datagrams that answered nothing in flight: very late, forged, or garbage."""
         self.malformed = 0
         """Replies that matched, but whose records do not parse."""
         self.refused_by_icmp = 0
@@ -148,23 +167,14 @@ class Upstream:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     @property
-    def up(self) -> bool:
-        """Whether it is asked without reserve."""
-        return not self.down_until
+    def timeout(self) -> float:
+        """Seconds that an attempt has."""
+        return self.health.timeout
 
     @property
     def in_flight(self) -> int:
         """Questions that wait for a reply over UDP."""
         return sum(len(each.waiting) for each in self._sockets)
-
-    def usable(self, now: float) -> bool:
-        """Whether a question may be asked here: it is up, or this question becomes the one that tries whether it is."""
-        if not self.down_until:
-            return True
-        if now < self.down_until:
-            return False
-        self.down_until = now + DOWN_SECONDS
-        return True
 
     def ask(self, asker: Asker) -> bool:
         """Send a question; False if that failed at once."""
@@ -201,18 +211,11 @@ class Upstream:
             self._pool[slot] = None
         return True
 
-    def timed_out(self, now: float) -> None:
-        """A question that was asked here got no reply in time."""
-        self.timeouts += 1
-        self.timeouts_in_row += 1
-        if self.timeouts_in_row >= TIMEOUTS_TO_DOWN:
-            self.down_until = now + DOWN_SECONDS
-
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
         """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""
         if isinstance(error, ConnectionRefusedError):
             self.refused_by_icmp += 1
-            self.down_until = time.monotonic() + DOWN_SECONDS
+            self.health.refused(time.monotonic())
         askers = list(failed.waiting.values())
         failed.waiting.clear()
         failed.close()

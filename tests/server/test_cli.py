@@ -96,9 +96,9 @@ USAGE = [
         '--listen: "localhost" is not an IP address; write an address, not a name',
     ),
     (
-        ["config", "show", "--upstream", "tls://192.0.2.1"],
-        '--upstream: "tls://192.0.2.1": "tls://" is not supported in this version, only DNS over UDP and TCP is;'
-        r" write ADDR\[:PORT\]",
+        ["config", "show", "--upstream", "https://192.0.2.1"],
+        '--upstream: "https://192.0.2.1": "https://" is not a transport;'
+        r" write ADDR\[:PORT\], tcp://ADDR\[:PORT\] or tls://ADDR\[:PORT\]#NAME",
     ),
     (["serve", "--workers", "many"], ".*'--workers': 'many' is not a valid integer; see 'dnsbridge serve --help'"),
 ]

@@ -48,6 +48,13 @@ async def forwarding(
             await server.__aexit__(None, None, None)
 
 
+def udp(forward: Forward, number: int = 0) -> Upstream:
+    """One of its upstreams, which is asked over UDP."""
+    upstream = forward.upstreams[number]
+    assert isinstance(upstream, Upstream)
+    return upstream
+
+
 async def outcome(forward: Forward, query: Query) -> Outcome:
     """What a question gets in the end."""
     got = forward.resolve(query)

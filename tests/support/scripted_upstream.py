@@ -3,11 +3,14 @@
     Behaviour        a question's octets in, the replies to send out (none: silence; over TCP: the connection is closed)
     ScriptedUpstream a server whose behaviours are used up one per question, the last one for all that follow
 
+TCP can be TLS, and its connections can stay open.
+
 Replies are made with dnspython, so that they are not our own idea of a message.
 """
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
@@ -31,6 +34,8 @@ class Reply(msgspec.Struct, frozen=True):
     """Sent from another port than the one that was asked (UDP)."""
     unframed: bool = False
     """Sent without its length (TCP)."""
+    last: bool = False
+    """The connection is closed after it (TCP)."""
 
 
 Behaviour = Callable[[bytes], Sequence[Reply]]
@@ -88,7 +93,16 @@ def first(reply: Callable[[bytes], Reply], then: Behaviour) -> Behaviour:
 class ScriptedUpstream:
     """The server; `async with` runs it."""
 
-    def __init__(self, *udp: Behaviour, tcp: Sequence[Behaviour] = (silence,)) -> None:
+    def __init__(
+        self,
+        *udp: Behaviour,
+        tcp: Sequence[Behaviour] = (silence,),
+        keep: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`keep`: TCP connections stay open for further questions, and silence is silence; `tls`: they are TLS."""
+        self._keep = keep
+        self._tls = tls
         self._udp = list(udp) or [silence]
         self._tcp = list(tcp)
         self.port = 0
@@ -97,6 +111,10 @@ class ScriptedUpstream:
         self.ports: list[int] = []
         """Their source ports."""
         self.asked_tcp: list[bytes] = []
+        self.accepted = 0
+        """TCP connections, after the TLS handshake."""
+        self.connections: set[asyncio.StreamWriter] = set()
+        """Those that are open."""
         self._handles: list[asyncio.TimerHandle] = []
 
     async def __aenter__(self) -> "ScriptedUpstream":
@@ -105,7 +123,7 @@ class ScriptedUpstream:
             self._socket = _datagrams(0)
             self.port = self._socket.getsockname()[1]
             try:
-                self._server = await asyncio.start_server(self._connected, ADDRESS, self.port)
+                self._server = await asyncio.start_server(self._connected, ADDRESS, self.port, ssl=self._tls)
                 break
             except OSError:  # a port that is free over UDP can be taken over TCP
                 self._socket.close()
@@ -121,6 +139,8 @@ class ScriptedUpstream:
         self.close_udp()
         self._other.close()
         self._server.close()
+        for writer in list(self.connections):
+            writer.transport.abort()
         await self._server.wait_closed()
 
     def close_udp(self) -> None:
@@ -145,18 +165,34 @@ class ScriptedUpstream:
             sender.sendto(octets, client)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self.connections.add(writer)
         try:
-            message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-            self.asked_tcp.append(message)
-            for reply in _next(self._tcp)(message):
-                if reply.delay:
-                    await asyncio.sleep(reply.delay)
-                writer.write((b"" if reply.unframed else len(reply.octets).to_bytes(2, "big")) + reply.octets)
-            await writer.drain()
-        except (EOFError, ConnectionError):
+            while True:
+                message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+                self.asked_tcp.append(message)
+                for reply in _next(self._tcp)(message):
+                    if not reply.delay:
+                        _write(writer, reply)
+                    elif self._keep:
+                        self._handles.append(self._loop.call_later(reply.delay, _write, writer, reply))
+                    else:
+                        await asyncio.sleep(reply.delay)
+                        _write(writer, reply)
+                await writer.drain()
+                if not self._keep:
+                    break
+        except (EOFError, OSError):
             pass  # the forwarder may go away at any time
         finally:
+            self.connections.discard(writer)
             writer.close()
+
+
+def _write(writer: asyncio.StreamWriter, reply: Reply) -> None:
+    writer.write((b"" if reply.unframed else len(reply.octets).to_bytes(2, "big")) + reply.octets)
+    if reply.last:
+        writer.close()
 
 
 def _next(script: list[Behaviour]) -> Behaviour:

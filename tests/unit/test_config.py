@@ -129,8 +129,6 @@ BAD_FILES = [
     ("listen: ['[1.2.3.4]:53']", f'd.yaml:1: listen[0]: got "[1.2.3.4]:53"; write {LISTEN}'),
     ("listen: ['::1:53:x']", f'd.yaml:1: listen[0]: got "::1:53:x"; write {LISTEN}'),
     ("http: 9153", 'd.yaml:1: http: "9153" is not an IP address; write an address, not a name'),
-    ("forward: [{upstreams: ['tls://1.1.1.1']}]", 'd.yaml:1: forward[0].upstreams[0]: "tls://1.1.1.1": "tls://" is not '
-     "supported in this version, only DNS over UDP and TCP is; write ADDR[:PORT]"),
     ("forward: [{upstreams: ['1.1.1.1:0']}]",
      'd.yaml:1: forward[0].upstreams[0]: "1.1.1.1:0" has a bad port; write a port from 1 to 65535'),
     ("forward: [{upstreams: ['::']}]",

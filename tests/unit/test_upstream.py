@@ -2,26 +2,24 @@
 
 import asyncio
 import socket
-import time
 from typing import Any
 
 import pytest
 
 from dnsbridge.resolvers import upstream as upstream_module
-from dnsbridge.resolvers.forward import Forwarded
+from dnsbridge.resolvers.health import Condition
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.resolvers.upstream import POOL_SIZE, Upstream
 from dnsbridge.wire.failure import Failure
-from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
+from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ScriptedUpstream, silence
 
 
-def test_a_silent_upstream_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After three timeouts in a row it is passed over; later one question tries it, and its reply brings it back."""
-    monkeypatch.setattr(upstream_module, "DOWN_SECONDS", 0.3)
+def test_a_silent_upstream_costs_one_timeout() -> None:
+    """After one timeout the other upstream is asked first; probes, not clients, find out when the first is back."""
 
     async def test() -> None:
-        servers = [ScriptedUpstream(silence, silence, silence, ONE), ScriptedUpstream(TWO)]
+        servers = [ScriptedUpstream(silence, silence, ONE), ScriptedUpstream(TWO)]
         async with forwarding(*servers) as forward:
 
             async def one(number: int) -> str:
@@ -29,28 +27,14 @@ def test_a_silent_upstream_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPa
                 return said(query, await outcome(forward, query))
 
             assert [await one(number) for number in range(5)] == ["2"] * 5
-            assert len(servers[0].asked) == 3
-            assert [upstream.up for upstream in forward.upstreams] == [False, True]
-            await until(lambda: forward.upstreams[0].down_until <= time.monotonic())
-            # All in one turn of the loop: one is the probe, the others pass by.
-            assert await asyncio.gather(*(one(number) for number in range(10, 15))) == ["1", "2", "2", "2", "2"]
-            assert [upstream.up for upstream in forward.upstreams] == [True, True]
+            assert len(servers[0].asked) == 1
+            silent = forward.upstreams[0]
+            assert silent.health.condition is Condition.SUSPECT
+            await until(lambda: silent.health.up)
+            assert silent.probes == 2
+            # The probe is a question that has had an answer.
+            assert servers[0].asked[1][2:] == servers[1].asked[-1][2:]
             assert await one(20) == "1"
-
-    run(test())
-
-
-def test_a_reply_between_timeouts_keeps_an_upstream_up() -> None:
-    """Timeouts count only in a row."""
-
-    async def test() -> None:
-        script = [silence, silence, ONE, silence, silence, ONE]
-        servers = [ScriptedUpstream(*script), ScriptedUpstream(TWO)]
-        async with forwarding(*servers) as forward:
-            for number in range(6):
-                await outcome(forward, ask(f"n{number}.example"))
-            assert forward.upstreams[0].up
-            assert forward.upstreams[0].timeouts == 4
 
     run(test())
 
@@ -62,7 +46,7 @@ def test_a_refused_port_moves_questions_at_once(monkeypatch: pytest.MonkeyPatch)
     async def test() -> None:
         servers = [ScriptedUpstream(silence), ScriptedUpstream(TWO)]
         async with forwarding(*servers, attempt_timeout=5.0, deadline=8.0) as forward:
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             queries = [ask(f"n{number}.example") for number in range(200)]
             waiting = [forward.resolve(query) for query in queries[:100]]
             await until(lambda: len(servers[0].asked) == 100)
@@ -71,26 +55,9 @@ def test_a_refused_port_moves_questions_at_once(monkeypatch: pytest.MonkeyPatch)
             results = [await each for each in waiting if isinstance(each, Pending)]
             assert [said(query, got) for query, got in zip(queries, results, strict=True)] == ["2"] * 200
             assert upstream.refused_by_icmp > 0
-            assert not upstream.up
+            assert not upstream.health.up
             assert (upstream.timeouts, upstream.in_flight) == (0, 0)
             assert len(servers[1].asked) == 200
-
-    run(test())
-
-
-def test_news_of_a_socket_left_behind() -> None:
-    """A question that has moved on is not moved again when it hears that an earlier socket failed."""
-
-    async def test() -> None:
-        server = ScriptedUpstream(silence)
-        async with forwarding(server, attempt_timeout=2.0, deadline=5.0) as forward:
-            waiting = [forward.resolve(ask(f"n{number}.example")) for number in range(20)]
-            questions = [each for each in waiting if isinstance(each, Forwarded)]
-            others = [each.socket for each in questions if each.socket is not questions[0].socket]
-            questions[0].refused(others[0])
-            assert forward.upstreams[0].sent == len(questions) == 20
-            questions[0].refused(questions[0].socket)
-            assert forward.upstreams[0].sent == 21
 
     run(test())
 
@@ -120,7 +87,7 @@ def test_failed_sends(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             def fail(*arguments: object) -> int:
                 raise error
 
-            upstream = forward.upstreams[0]
+            upstream = udp(forward)
             original = upstream._open
 
             def opened(slot: int) -> Any:
@@ -172,7 +139,7 @@ def test_a_socket_never_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(socket, "socket", Drawn)
             assert forward.resolve(ask()) is Failure.UPSTREAM
             monkeypatch.undo()
-            assert (forward.upstreams[0].sent, forward.upstreams[0].send_failures) == (0, 3)
+            assert (udp(forward).sent, udp(forward).send_failures) == (0, 3)
 
     run(test())
 
@@ -186,11 +153,11 @@ def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
         async with forwarding(server, attempt_timeout=2.0, deadline=5.0) as forward:
             for start in range(0, 1000, 100):  # no more at a time than a socket's buffer holds
                 await asyncio.gather(*(outcome(forward, ask(f"n{start + more}.example")) for more in range(100)))
-            assert len(server.asked) == 1000
+            assert len(server.asked) >= 1000  # more where this machine is busy: a question without a reply goes again
             # 200 sockets at least; the kernel may draw a port again that was given back.
             assert len(set(server.ports)) > 4 * POOL_SIZE
-            assert len({asked[:2] for asked in server.asked}) > 950
-            await until(lambda: len(forward.upstreams[0]._sockets) <= POOL_SIZE)
+            assert len({asked[:2] for asked in server.asked}) > 0.95 * len(server.asked)
+            await until(lambda: len(udp(forward)._sockets) <= POOL_SIZE)
 
     run(test())
 

@@ -1,0 +1,212 @@
+"""How one upstream is doing, from what its replies and silences say: time goes in, decisions come out.
+
+    UP        asked without reserve
+    SUSPECT   did not reply in time: others are asked before it until a reply comes, whatever it was asked and when
+    DOWN      three timeouts, each of a question asked after the one before; or half of its last questions failed; or
+              its port is closed. Only probes go there until a reply comes to something asked since then
+
+    timeout       smoothed RTT and four times its variation (RFC 6298), doubled with each timeout in a row
+    hedge_after   the 95th percentile of the last RTTs: who waits longer may ask another upstream too
+
+A question failed if it got no reply, one that does not parse, or an error while another upstream had an answer.
+"""
+
+import math
+from collections import deque
+from enum import IntEnum
+
+MIN_TIMEOUT = 0.05
+MAX_TIMEOUT = 0.8
+"""Seconds: also the timeout while there is no RTT yet."""
+MIN_HEDGE = 0.01
+_SMOOTHING = 1 / 8
+_VARIATION_SMOOTHING = 1 / 4
+"""The constants of RFC 6298 section 2."""
+SAMPLES = 64
+FEWEST_SAMPLES = 16
+"""RTTs without which nothing is said about their 95th percentile."""
+_SAMPLES_PER_PERCENTILE = 8
+SAMPLE_INTERVAL = 0.001
+"""Seconds in which one RTT is enough: at tens of thousands of replies a second the others would say the same."""
+WINDOW = 5.0
+"""Seconds over which failures are compared with good replies, from the first failure on."""
+FAILURES_TO_DOWN = 5
+RATIO_TO_DOWN = 0.5
+TIMEOUTS_TO_DOWN = 3
+PROBE_INTERVAL = 1.0
+MAX_PROBE_INTERVAL = 4.5
+"""Seconds: under the 5 in which a recovered upstream is in use again."""
+PROBE_BACKOFF = 1.5
+PROBE_JITTER = 0.2
+_RELAPSE = 10.0
+"""Seconds: whoever fails again so soon after it came back is probed no more often than before."""
+
+
+class Condition(IntEnum):
+    """The less, the sooner it is asked."""
+
+    UP = 0
+    SUSPECT = 1
+    DOWN = 2
+
+
+class Health:
+    """The state of one upstream. Times are monotonic seconds."""
+
+    __slots__ = (
+        "condition",
+        "srtt",
+        "rttvar",
+        "timeout",
+        "hedge_after",
+        "erring",
+        "probe_at",
+        "good",
+        "bad",
+        "sample_at",
+        "_samples",
+        "_taken",
+        "_window_start",
+        "_timeouts",
+        "_changed_at",
+        "_timed_out_at",
+        "_probes",
+    )
+
+    def __init__(self) -> None:
+        self.condition = Condition.UP
+        self.srtt = 0.0
+        """Smoothed RTT in seconds; 0 before the first reply."""
+        self.rttvar = 0.0
+        self.timeout = MAX_TIMEOUT
+        """Seconds that an attempt has."""
+        self.hedge_after = math.inf
+        self.erring = False
+        """Whether it is down because of errors that it sends, which another such error does not end."""
+        self.probe_at = math.inf
+        """When the next probe is due; infinite while it is up."""
+        self.good = 0
+        self.bad = 0
+        """Questions in this window."""
+        self._samples: deque[float] = deque(maxlen=SAMPLES)
+        self._taken = 0
+        self.sample_at = 0.0
+        """Replies that come before are only counted in `good`."""
+        self._window_start = -math.inf
+        self._timeouts = 0
+        """In a row; several questions that were in flight together count once."""
+        self._changed_at = -math.inf
+        """When it last became down, or up again."""
+        self._timed_out_at = -math.inf
+        self._probes = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it is asked without reserve."""
+        return self.condition is Condition.UP
+
+    def replied(self, now: float, asked_at: float) -> None:
+        """A reply came that is no error."""
+        self.good += 1
+        if now < self.sample_at:
+            return
+        self.sample_at = now + SAMPLE_INTERVAL
+        rtt = now - asked_at
+        self._measure(rtt)
+        if rtt <= MAX_TIMEOUT:
+            self._timeouts = 0
+            if self.condition is Condition.SUSPECT or (
+                self.condition is Condition.DOWN and asked_at >= self._changed_at
+            ):
+                self._recover(now)
+        if self.condition is not Condition.UP:
+            self.sample_at = 0.0
+
+    def replied_with_error(self, now: float, asked_at: float) -> None:
+        """An error came, SERVFAIL or REFUSED: a sign of life, and not known yet to be the upstream's fault."""
+        if not self.erring:
+            self.replied(now, asked_at)
+
+    def late(self, now: float, asked_at: float) -> None:
+        """A reply came to a question that had been counted as timed out."""
+        self.bad = max(0, self.bad - 1)
+        self.replied(now, asked_at)
+
+    def timed_out(self, now: float, asked_at: float) -> None:
+        """No reply came in time."""
+        if asked_at >= self._timed_out_at:
+            self._timed_out_at = now
+            self._timeouts += 1
+            self.timeout = min(self.timeout * 2, MAX_TIMEOUT)
+        self.sample_at = 0.0
+        if self.condition is Condition.UP:
+            self.condition = Condition.SUSPECT
+            self._schedule(now)
+        if self._timeouts >= TIMEOUTS_TO_DOWN:
+            self._fail(now)
+        self.failed(now)
+
+    def failed(self, now: float) -> None:
+        """A question failed here that might not have failed elsewhere."""
+        if now - self._window_start > WINDOW:
+            self._window_start = now
+            self.good = self.bad = 0
+        self.bad += 1
+        if self.bad >= FAILURES_TO_DOWN and self.bad >= RATIO_TO_DOWN * (self.good + self.bad):
+            self._fail(now)
+
+    def erred(self, now: float) -> None:
+        """It replied with an error, and then another upstream had an answer."""
+        self.good = max(0, self.good - 1)
+        before = self.condition
+        self.failed(now)
+        if before is not Condition.DOWN and self.condition is Condition.DOWN:
+            self.erring = True
+
+    def refused(self, now: float) -> None:
+        """Its port is closed."""
+        self._fail(now)
+
+    def probed(self, now: float, draw: float) -> None:
+        """A probe goes out now; `draw` is a random number from 0 to 1, so that probes of many servers do not meet."""
+        self._probes += 1
+        self._schedule(now, draw)
+
+    def _measure(self, rtt: float) -> None:
+        if self.srtt:
+            deviation = rtt - self.srtt
+            self.srtt += deviation * _SMOOTHING
+            self.rttvar += (abs(deviation) - self.rttvar) * _VARIATION_SMOOTHING
+        else:
+            self.srtt = rtt
+            self.rttvar = rtt / 2
+        self.timeout = min(max(self.srtt + 4 * self.rttvar, MIN_TIMEOUT), MAX_TIMEOUT)
+        samples = self._samples
+        samples.append(rtt)
+        self._taken += 1
+        if self._taken % _SAMPLES_PER_PERCENTILE == 0 and len(samples) >= FEWEST_SAMPLES:
+            self.hedge_after = max(sorted(samples)[len(samples) * 95 // 100], MIN_HEDGE)
+
+    def _fail(self, now: float) -> None:
+        if self.condition is Condition.DOWN:
+            return
+        if self.condition is Condition.UP:
+            self._schedule(now)
+        self.condition = Condition.DOWN
+        self._changed_at = now
+        self.sample_at = 0.0
+
+    def _recover(self, now: float) -> None:
+        if self.condition is Condition.DOWN:
+            self._changed_at = now
+            self.good = self.bad = 0
+        self.condition = Condition.UP
+        self.erring = False
+        self.probe_at = math.inf
+
+    def _schedule(self, now: float, draw: float = 0.0) -> None:
+        """Set when the next probe is due."""
+        if self.condition is Condition.UP and now - self._changed_at > _RELAPSE:
+            self._probes = 0
+        interval = min(PROBE_INTERVAL * PROBE_BACKOFF**self._probes, MAX_PROBE_INTERVAL)
+        self.probe_at = now + interval * (1 - PROBE_JITTER * draw)

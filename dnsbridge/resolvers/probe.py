@@ -1,0 +1,99 @@
+"""Probes: questions of our own to upstreams that are not up, until they reply; clients do not pay for finding out."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME
+from dnsbridge.resolvers.upstream import Carrier
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
+from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
+from dnsbridge.wire.query import compose
+
+ROOT_NS = compose(b"\0", Type.NS, Class.IN, 0)[2:]
+"""What is asked while no question has been answered yet: all but its ID."""
+
+
+class Probe:
+    """One probe (an Asker)."""
+
+    __slots__ = ("wire", "question", "socket", "identity", "asked_at", "ended", "_upstream")
+
+    socket: Carrier
+    identity: bytes
+
+    def __init__(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> None:
+        self.wire = wire
+        self.question = question
+        self._upstream = upstream
+        self.asked_at = now
+        self.ended = False
+        """It has a reply, or was refused."""
+
+    def replied(self, reply: bytes) -> None:
+        """See Asker."""
+        self.ended = True
+        health = self._upstream.health
+        if reply[3] & 15 in ERRORS_TO_BLAME:
+            health.replied_with_error(time.monotonic(), self.asked_at)
+        else:
+            health.replied(time.monotonic(), self.asked_at)
+
+    def refused(self, failed: Carrier) -> None:
+        """See Asker: the port is still closed."""
+        self.ended = True
+
+
+class Prober:
+    """Probes the upstreams of one zone; has a timer only while one of them is not up."""
+
+    def __init__(self, upstreams: Sequence[AnyUpstream], sample: Callable[[], tuple[bytes, bytes]]) -> None:
+        """`sample` gives what to ask, best something that was answered lately: a message without its ID, its question.
+
+        A name that is asked for anyway is one that the upstream should know, which the root need not be.
+        """
+        self._upstreams = tuple(upstreams)
+        self._sample = sample
+        self._out: dict[AnyUpstream, Probe] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake(self, now: float) -> None:
+        """See to the upstreams that are not up; may be called at any time."""
+        if self._timer is not None:
+            return
+        due = min(upstream.health.probe_at for upstream in self._upstreams)
+        if due < float("inf"):
+            # A millisecond later than due: the loop's clock may be that coarse.
+            self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.0) + 0.001, self._look)
+
+    def close(self) -> None:
+        """Probe no more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for upstream in self._upstreams:
+            if upstream.health.probe_at <= now:
+                self._probe(upstream, now)
+        self.wake(now)
+
+    def _probe(self, upstream: AnyUpstream, now: float) -> None:
+        upstream.health.probed(now, random.random())
+        earlier = self._out.pop(upstream, None)
+        if earlier and not earlier.ended:
+            earlier.socket.timed_out(now, earlier.asked_at)
+            earlier.socket.forget(earlier.identity)
+        wire, question = self._sample()
+        probe = Probe(upstream, wire, question, now)
+        upstream.probes += 1
+        if upstream.ask(probe):
+            self._out[upstream] = probe
+
+
+def root_ns() -> tuple[bytes, bytes]:
+    """A sample that any server has an answer to, if only an error."""
+    return ROOT_NS, ROOT_NS[HEADER_SIZE - 2 :]

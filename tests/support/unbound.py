@@ -1,0 +1,76 @@
+"""A real resolver, unbound, on loopback over TLS, with data of its own and nobody to ask. It needs no root.
+
+with Unbound(folder, certificate, key, ["www.corp.example. 60 A 192.0.2.10"]) as unbound:
+    unbound.port     TLS, on 127.0.0.1
+"""
+
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.knot import ADDRESS, START_SECONDS, STOP_SECONDS, free_port
+
+
+class Unbound:
+    """An unbound with a certificate and some records; `with` runs it."""
+
+    def __init__(self, folder: Path, certificate: Path, key: Path, records: Sequence[str]) -> None:
+        self.port = 0
+        self._folder = folder
+        self._settings = {
+            "chroot": '""',
+            "username": '""',
+            "pidfile": '""',
+            "directory": f'"{folder}"',
+            "use-syslog": "no",
+            "do-daemonize": "no",
+            "module-config": '"iterator"',
+            "num-threads": "1",
+            "tls-service-pem": f'"{certificate}"',
+            "tls-service-key": f'"{key}"',
+            "local-zone": '"." static',
+        }
+        self._records = list(records)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Unbound":
+        self.port = free_port()
+        lines = [f"interface: {ADDRESS}@{self.port}", f"tls-port: {self.port}"]
+        lines += [f"{name}: {value}" for name, value in self._settings.items()]
+        lines += [f"local-data: '{record}'" for record in self._records]
+        config = self._folder / "unbound.conf"
+        config.write_text("server:\n" + "".join(f"    {line}\n" for line in lines), encoding="utf-8")
+        with (self._folder / "unbound.log").open("wb") as log:
+            command = ["unbound", "-d", "-c", str(config)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"unbound does not start: {(self._folder / 'unbound.log').read_text()[-2000:]}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it. May be repeated."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((ADDRESS, self.port)) == 0

@@ -1,0 +1,104 @@
+"""How upstreams are written: transport, address, port, name of the certificate, and who vouches for it."""
+
+from pathlib import Path
+
+import pytest
+
+from dnsbridge.config import Address, ConfigError, Flags, Loaded, StreamAddress, effective, load
+
+UPSTREAM = "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
+NAME = "write the name in the server's certificate, such as #dns.corp.example"
+PORT = "has a bad port; write a port from 1 to 65535"
+
+
+def loading(folder: Path, text: str, flags: Flags) -> Loaded | str:
+    """What a file with this text loads as; an error as its text, with the folder taken out."""
+    (folder / "d.yaml").write_text(text)
+    result = load(folder / "d.yaml", flags)
+    return str(result).replace(f"{folder}/", "") if isinstance(result, ConfigError) else result
+
+
+BAD = [
+    ("https://1.1.1.1", f': "https://" is not a transport; write {UPSTREAM}'),
+    ("TLS://1.1.1.1", f': "TLS://" is not a transport; write {UPSTREAM}'),
+    ("tls://tcp://1.1.1.1", f': "tls://tcp://" is not a transport; write {UPSTREAM}'),
+    ("tls://dns.corp", " has no address; write tls://ADDR#dns.corp"),
+    ("tls://1.1.1.1#", f': "" after # is not a host name; {NAME}'),
+    ("tls://1.1.1.1#a..b", f': "a..b" after # is not a host name; {NAME}'),
+    ("tls://1.1.1.1#*.b", f': "*.b" after # is not a host name; {NAME}'),
+    ("tls://1.1.1.1#" + "a." * 127 + "a", None),
+    ("tcp://1.1.1.1#dns.corp", ": only TLS checks a name; write tls://1.1.1.1#dns.corp, or no #NAME"),
+    ("1.1.1.1#dns.corp", ": only TLS checks a name; write tls://1.1.1.1#dns.corp, or no #NAME"),
+    ("1.1.1.1#5353", ": a port follows a colon; write 1.1.1.1:5353"),
+    ("fd00::1#5353", ": a port follows a colon; write [fd00::1]:5353"),
+    ("tls://[::]:853", " is the address of no server; write the server's own address"),
+]
+
+
+@pytest.mark.parametrize(("written", "wanted"), BAD, ids=range(len(BAD)))
+def test_bad_upstream(tmp_path: Path, written: str, wanted: str | None) -> None:
+    """A bad upstream has one line that says what to write, in the file and as a flag."""
+    shown = loading(tmp_path, f"forward: [{{upstreams: ['{written}']}}]", Flags())
+    flag = loading(tmp_path, "", Flags(upstream=(written,)))
+    assert isinstance(shown, str)
+    assert isinstance(flag, str)
+    assert "\n" not in shown
+    if wanted is not None:
+        assert shown == f'd.yaml:1: forward[0].upstreams[0]: "{written}"{wanted}'
+        assert flag == f'--upstream: "{written}"{wanted}'
+
+
+BAD_FILES = [
+    ("clusters: [{coredns: 'tls://1.1.1.1'}]",
+     'd.yaml:1: clusters[0].coredns: "tls://1.1.1.1": this server is asked over UDP, and TCP where needed; '
+     "write ADDR[:PORT]"),
+    ("forward: [{upstreams: [{tls: 1.1.1.1}]}]",
+     f"d.yaml:1: forward[0].upstreams[0]: got a mapping; write {UPSTREAM}, such as 10.0.0.53 or "
+     "tls://10.0.0.53#dns.corp"),
+    ("forward: [{upstreams: ['tls://1.1.1.1:0']}]", f'd.yaml:1: forward[0].upstreams[0]: "1.1.1.1:0" {PORT}'),
+    ("forward: [{upstreams: ['tls://1.1.1.1#A.b', 'tls://1.1.1.1:853#a.b']}]",
+     "d.yaml:1: forward[0].upstreams: tls://1.1.1.1:853#a.b is listed 2 times; remove all but one"),
+    ("forward: [{ca: []}]", "d.yaml:1: forward[0].ca: got a list; write null, or a path"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wanted"), BAD_FILES, ids=range(len(BAD_FILES)))
+def test_bad_file(tmp_path: Path, text: str, wanted: str) -> None:
+    """A bad file gives one line."""
+    assert loading(tmp_path, text, Flags()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted", "shown"),
+    [
+        ("10.0.0.1", Address("10.0.0.1", 53), "10.0.0.1:53"),
+        ("tcp://10.0.0.1", StreamAddress("10.0.0.1", 53), "tcp://10.0.0.1:53"),
+        ("tcp://[fd00::1]:54", StreamAddress("fd00::1", 54), "tcp://[fd00::1]:54"),
+        ("tls://10.0.0.1", StreamAddress("10.0.0.1", 853, True), "tls://10.0.0.1:853"),
+        ("tls://::2#a", StreamAddress("::2", 853, True, "a"), "tls://[::2]:853#a"),
+        (
+            "tls://[fd00::1]:8853#Dns.Corp",
+            StreamAddress("fd00::1", 8853, True, "dns.corp"),
+            "tls://[fd00::1]:8853#dns.corp",
+        ),
+    ],
+)
+def test_upstream(tmp_path: Path, written: str, wanted: Address | StreamAddress, shown: str) -> None:
+    """A good upstream, in the file and as a flag; what is shown of it means the same."""
+    for text in (written, shown):
+        for loaded in (
+            loading(tmp_path, f"forward: [{{upstreams: ['{text}']}}]", Flags()),
+            loading(tmp_path, "", Flags(upstream=(text,))),
+        ):
+            assert isinstance(loaded, Loaded), loaded
+            assert loaded.settings.forward[0].upstreams == (wanted,)
+            rows = {row.key: row.value for row in effective(loaded)}
+            assert rows["forward[0].upstreams"] == [shown]
+
+
+@pytest.mark.parametrize(("written", "wanted"), [("office.pem", "FOLDER/office.pem"), ("/etc/o.pem", "/etc/o.pem")])
+def test_authorities_lie_beside_the_file(tmp_path: Path, written: str, wanted: str) -> None:
+    """A relative path of certificate authorities starts at the file's folder."""
+    loaded = loading(tmp_path, f"forward: [{{ca: {written}, upstreams: ['tls://10.0.0.1#dns.corp']}}]", Flags())
+    assert isinstance(loaded, Loaded), loaded
+    assert str(loaded.settings.forward[0].ca) == wanted.replace("FOLDER", str(tmp_path))
