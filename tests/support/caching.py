@@ -47,7 +47,14 @@ class Setting:
         self.now = 1000
         self.store = CacheStore(options.pop("size", 1000))
         said = {"serve_stale": 3600.0, "prefetch": False, **options}
-        self.cached = Cached(forward, self.store, lambda: self.now, **said)
+        self.cached = Cached(self, self.store, lambda: self.now, **said)
+        self.fetches = 0
+        """Questions that the cache gave to the forwarder, which may ask each more than once."""
+
+    def resolve(self, query: Query) -> Outcome | Pending:
+        """The forwarder, counted."""
+        self.fetches += 1
+        return self.forward.resolve(query)
 
     async def outcome(self, query: Query) -> Outcome:
         """What a question gets in the end."""

@@ -39,7 +39,7 @@ def test_expired_while_the_upstream_is_slow() -> None:
             assert words(query, late) == "1/30 EDE3"
             await until(up.at_rest)
             assert await up.say(query) == "2/60"
-            assert (up.asked, up.cached.stale) == (2, 3)
+            assert (up.fetches, up.cached.stale) == (2, 3)
 
     run(test())
 
@@ -81,7 +81,7 @@ def test_all_upstreams_are_known_to_be_down() -> None:
                 assert not isinstance(got, Pending)
                 assert words(query, got) == "1/30 EDE3"
             await until(up.at_rest)
-            assert up.asked == 2
+            assert up.fetches == 2
             assert await up.say(query) == "2/60"
 
     run(test())
