@@ -123,14 +123,14 @@ def test_a_late_reply() -> None:
             assert said(query, await outcome(forward, query)) == "66"
             upstream = forward.upstreams[0]
             assert (upstream.late, upstream.mismatched) == (1, 0)
-            assert upstream.health.up
+            await until(lambda: upstream.health.up)
         async with forwarding(ScriptedUpstream(late), ScriptedUpstream(TWO)) as forward:
             query = ask()
             assert said(query, await outcome(forward, query)) == "2"
             upstream = forward.upstreams[0]
             await until(lambda: upstream.late == 1)
             assert (upstream.timeouts, upstream.mismatched, upstream.in_flight) == (1, 0, 0)
-            assert upstream.health.up
+            await until(lambda: upstream.health.up)
 
     run(test())
 
