@@ -318,6 +318,7 @@ class FoldingRelay:
 
     def __init__(self) -> None:
         self.asked = 0
+        self._number = 0
         self.target = 0
         """Port that is forwarded to."""
         self._waiting: dict[bytes, tuple[bytes, tuple[str, int]]] = {}
@@ -344,8 +345,9 @@ class FoldingRelay:
             for readable in select.select([self._front, self._back], [], [], 0.05)[0]:
                 message, peer = readable.recvfrom(4096)
                 if readable is self._front:
-                    self.asked += 1
-                    identity = (self.asked & 0xFFFF).to_bytes(2, "big")
+                    self._number += 1
+                    self.asked += message[12] != 0  # a question for the root only tries whether we are alive
+                    identity = (self._number & 0xFFFF).to_bytes(2, "big")
                     self._waiting[identity] = message[:2], peer
                     end = message.index(0, 12)
                     self._back.sendto(
