@@ -90,7 +90,6 @@ class PartsCollector(Collector):
             ("cache_failures_held", "Questions answered by a failure of a moment ago (RFC 9520).", "failures_held"),
             ("cache_prefetches", "Answers fetched anew before they expired.", "prefetches"),
             ("cache_overloads", "Questions not taken because too many wait for the same answer.", "overloads"),
-            ("cache_broken_replies", "Replies that could not be made sense of.", "broken"),
             ("cache_past", "Questions that went past the cache.", "past"),
         ):
             yield _counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])

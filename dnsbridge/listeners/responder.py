@@ -8,6 +8,7 @@ Both give the body of the answer to `send`, now or later, or say with `Ignored` 
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.prepared import Prepared
@@ -37,9 +38,9 @@ class Responder:
     def respond(self, message: bytes, stream: bool, send: Send) -> Ignored | None:
         """Answer a message."""
         query = parse(message, stream)
-        if isinstance(query, Ignored):
-            return self._ignore(query)
-        if isinstance(query, Rejected):
+        if not isinstance(query, Query):
+            if isinstance(query, Ignored):
+                return self._ignore(query)
             self._reject(message, query, send)
             return None
         try:
@@ -47,9 +48,9 @@ class Responder:
         except Exception as error:
             found = self._internal_error(error)
         if isinstance(found, Pending):
-            found.then(lambda outcome: self._finish(query, outcome, send))
+            found.then(partial(self._finish, query, send))
         else:
-            self._finish(query, found, send)
+            self._finish(query, send, found)
         return None
 
     def refuse(self, message: bytes, stream: bool, send: Send) -> Ignored | None:
@@ -62,9 +63,9 @@ class Responder:
         self._reject(message, query, send)
         return None
 
-    def _finish(self, query: Query, outcome: Outcome, send: Send) -> None:
+    def _finish(self, query: Query, send: Send, outcome: Outcome) -> None:
         if isinstance(outcome, Answer):
-            if not query.stream:
+            if (outcome.expires or outcome.depends) and not query.stream:
                 self.prepared.offer(query.message[2:], outcome)
             body = octets(outcome.body)
         else:

@@ -27,6 +27,8 @@ _IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
 _PKTINFO_SPACE = socket.CMSG_SPACE(20)
 
 Peer = tuple[Any, ...]
+Source = list[tuple[int, int, bytes]]
+"""Packet information that makes an answer leave from the address that was asked."""
 
 
 def open_socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
@@ -64,6 +66,8 @@ class UdpListener:
         self._access = access
         self._silent = silent
         self._waiting = 0
+        self._outbox: list[tuple[bytes, Peer, Source | None]] = []
+        """Answers to send in this turn of the event loop."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -103,7 +107,7 @@ class UdpListener:
                     except OSError:
                         counters.udp_send_errors += 1
                 else:
-                    self._take(message, peer, partial(self._send, message[:2], peer))
+                    self._take(message, peer, partial(self._answer, message[:2], peer, None))
         except BlockingIOError:
             pass
         except OSError:
@@ -125,9 +129,12 @@ class UdpListener:
                     counters.prepared_hits += 1
                     octets = body if isinstance(body, bytes) else body.octets()
                     counters.rcodes[octets[1] & 15] += 1
-                    self._send_from(message[:2], peer, source, octets)
+                    try:
+                        self._socket.sendmsg([message[:2], octets], source, 0, peer)
+                    except OSError:
+                        counters.udp_send_errors += 1
                 else:
-                    self._take(message, peer, partial(self._send_from, message[:2], peer, source))
+                    self._take(message, peer, partial(self._answer, message[:2], peer, source))
         except BlockingIOError:
             pass
         except OSError:
@@ -142,36 +149,42 @@ class UdpListener:
         if not self._access.allows(peer[0]):
             counters.client_denied += 1
             if not self._silent:
-                self._responder.refuse(message, False, send)
+                self._waiting += 1
+                if self._responder.refuse(message, False, send) is not None:
+                    self._done()
             return
         if self._waiting >= MAX_WAITING:
             counters.udp_overloads += 1
             return
         self._waiting += 1
         self._idle.clear()
-        if self._responder.respond(message, False, partial(self._answered, send)) is not None:
+        if self._responder.respond(message, False, send) is not None:
             self._done()
-
-    def _answered(self, send: "partial[None]", body: bytes) -> None:
-        send(body)
-        self._done()
 
     def _done(self) -> None:
         self._waiting -= 1
         if not self._waiting:
             self._idle.set()
 
-    def _send(self, identity: bytes, peer: Peer, body: bytes) -> None:
-        try:
-            self._socket.sendto(identity + body, peer)
-        except OSError:
-            self._responder.counters.udp_send_errors += 1
+    def _answer(self, identity: bytes, peer: Peer, source: Source | None, body: bytes) -> None:
+        """Answer at the end of this turn of the event loop: all together they wake the clients less often."""
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.append((identity + body, peer, source))
+        self._waiting -= 1
+        if not self._waiting:
+            self._idle.set()
 
-    def _send_from(self, identity: bytes, peer: Peer, source: list[tuple[int, int, bytes]], body: bytes) -> None:
-        try:
-            self._socket.sendmsg([identity, body], source, 0, peer)
-        except OSError:
-            self._responder.counters.udp_send_errors += 1
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for message, peer, source in outbox:
+            try:
+                if source is None:
+                    self._socket.sendto(message, peer)
+                else:
+                    self._socket.sendmsg([message], source, 0, peer)
+            except OSError:
+                self._responder.counters.udp_send_errors += 1
 
 
 def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:

@@ -71,6 +71,12 @@ class Attempts:
         self.late.pop(attempt, None)
         return self.fresh.pop(attempt, None) is not None or self.slow.pop(attempt, None) is not None
 
+    def abandon(self, attempt: Attempt) -> None:
+        """Wait for one no longer, and take no reply to it, if it waits here at all."""
+        for stage in (self.fresh, self.slow, self.late):
+            if stage.pop(attempt, None) is not None:
+                attempt.socket.forget(attempt.identity)
+
     def turn_slow(self, asked_until: float) -> list[Attempt]:
         """Those that were asked until then and were fresh are slow now."""
         moved = _oldest(self.fresh, asked_until)

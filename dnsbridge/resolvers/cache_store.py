@@ -1,18 +1,23 @@
 """The table of forwarded answers: bounded in number and octets, and proof against a scan of random names.
 
-An answer starts on probation and is protected once it was asked for again; room is made on probation first. So names
-that are asked once push out each other and nothing else. Time is an argument, in whole seconds.
+An answer starts on probation, in the order of arrival. When room is made, the oldest there goes, or is protected if it
+was asked for again. So names that are asked once push out each other and nothing else. Where too many are protected,
+the one goes that has not been asked for since its last turn. Time is an argument, in whole seconds.
 """
 
-from collections import OrderedDict
+from collections import deque
 
 import msgspec
 
 from dnsbridge.wire.stored import Stored
 
 PROTECTED_SHARE = 0.8
+CHANCES = 100
+"""Protected answers that are kept for being asked for while room is made for one: it must not take long."""
 OVERHEAD = 500
 """Octets that an answer takes beside its key and records: objects and table slots."""
+OCTETS_OF_OFFSET = 40
+"""What the place of a TTL takes."""
 LARGEST_SHARE = 8
 """An answer that would take more than one part in so many of all octets is not kept: it would push out all others."""
 OCTETS_EACH = 1000
@@ -28,7 +33,11 @@ class Held(msgspec.Struct, gc=False):
     stored: Stored
     since: int
     """When it was stored."""
+    octets: int
+    """What it takes."""
     hits: int = 0
+    again: bool = False
+    """Whether it was asked for since its last turn to go."""
 
     @property
     def expires(self) -> int:
@@ -44,69 +53,76 @@ class CacheStore:
         self.size = size
         self.octets = 0
         self.evicted = 0
-        # Unlike a dict, this finds its first entry at once however many were taken from its front.
-        self._probation: OrderedDict[Key, Held] = OrderedDict()
-        self._protected: OrderedDict[Key, Held] = OrderedDict()
+        self._held: dict[Key, Held] = {}
+        self._probation: deque[Key] = deque()
+        self._protected: deque[Key] = deque()
+        """Each key that is held is in one of the two."""
         self._most = size * OCTETS_EACH
+        self._most_protected = int(size * PROTECTED_SHARE)
 
     def __len__(self) -> int:
-        return len(self._probation) + len(self._protected)
+        return len(self._held)
 
     def get(self, key: Key) -> Held | None:
-        """The answer, fresh or stale; it is asked for again, so it is protected from now on."""
-        held = self._protected.get(key)
+        """The answer, fresh or stale, which counts as asked for."""
+        held = self._held.get(key)
         if held is not None:
-            self._protected.move_to_end(key)
-        else:
-            held = self._probation.pop(key, None)
-            if held is None:
-                return None
-            self._protected[key] = held
-            if len(self._protected) > self.size * PROTECTED_SHARE:
-                demoted, other = self._protected.popitem(last=False)
-                self._probation[demoted] = other
-        held.hits += 1
+            held.hits += 1
+            held.again = True
         return held
 
     def put(self, key: Key, stored: Stored, now: int) -> None:
         """Keep an answer in the place of an older one."""
-        table = self._protected if key in self._protected else self._probation
-        old = table.get(key)
-        size = _octets(key, stored)
-        if old is not None:
-            self.octets -= _octets(key, old.stored)
-        if size * LARGEST_SHARE > self._most:
+        octets = len(key) + len(stored.records) + len(stored.said) + OVERHEAD
+        if stored.ttls_at:
+            octets += OCTETS_OF_OFFSET * len(stored.ttls_at)
+        old = self._held.get(key)
+        if octets * LARGEST_SHARE > self._most:
             if old is not None:
-                del table[key]
+                self._remove({key})
             return
-        self.octets += size
-        if old is not None:
-            old.stored, old.since, old.hits = stored, now, 0
+        self.octets += octets
+        if old is None:
+            self._held[key] = Held(stored, now, octets)
+            self._probation.append(key)
         else:
-            table[key] = Held(stored, now)
-        while len(self) > self.size or self.octets > self._most:
-            self._evict()
+            self.octets -= old.octets
+            old.stored, old.since, old.octets, old.hits = stored, now, octets, 0
+        while self.octets > self._most or len(self._held) > self.size:
+            self._make_room()
 
     def remove(self, name: bytes | None) -> int:
         """Forget all answers of a folded name (None: of all names); how many there were."""
-        gone = 0
-        for table in (self._probation, self._protected):
-            for key in [key for key in table if name is None or key[:-5] == name]:
-                self.octets -= _octets(key, table.pop(key).stored)
-                gone += 1
-        return gone
+        return self._remove({key for key in self._held if name is None or key[:-5] == name})
 
     def of_name(self, name: bytes) -> list[tuple[Key, Held]]:
         """The answers of a folded name."""
-        tables = (self._probation, self._protected)
-        return [(key, held) for table in tables for key, held in table.items() if key[:-5] == name]
+        return [(key, held) for key, held in self._held.items() if key[:-5] == name]
 
-    def _evict(self) -> None:
-        key, held = (self._probation or self._protected).popitem(last=False)
-        self.octets -= _octets(key, held.stored)
+    def _make_room(self) -> None:
+        """Let one answer go."""
+        held = self._held
+        probation, protected = self._probation, self._protected
+        chances = CHANCES
+        while True:
+            if probation and len(protected) <= self._most_protected:
+                key = probation.popleft()
+            else:
+                key = protected.popleft()
+                chances -= 1
+            oldest = held[key]
+            if not oldest.again or chances < 0:
+                break
+            oldest.again = False
+            protected.append(key)
+        del held[key]
+        self.octets -= oldest.octets
         self.evicted += 1
 
-
-def _octets(key: Key, stored: Stored) -> int:
-    # Each record has its TTL kept beside it.
-    return len(key) + len(stored.records) + len(stored.said) + 24 * len(stored.ttls) + OVERHEAD
+    def _remove(self, keys: set[Key]) -> int:
+        for key in keys:
+            self.octets -= self._held.pop(key).octets
+        if keys:
+            self._probation = deque([key for key in self._probation if key not in keys])
+            self._protected = deque([key for key in self._protected if key not in keys])
+        return len(keys)

@@ -13,12 +13,13 @@ past the cache.
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
+from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore, Held, Key
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire import edns
-from dnsbridge.wire.compose import octets
-from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, CD, MAX_MESSAGE, RD, Class
+from dnsbridge.wire.constants import AD, CD, HEADER_SIZE, RD, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, compose
 from dnsbridge.wire.stored import FAILURE_TTL, Stored, keep
@@ -35,7 +36,19 @@ PREFETCH_SHARE = 0.1
 PREFETCH_HITS = 2
 PREFETCH_TTL = 5
 """Seconds; what lives shorter than this would be fetched about twice as often."""
-_OPT = {dnssec_ok: edns.record(dnssec_ok) for dnssec_ok in (False, True)}
+_MESSAGES = {
+    dnssec_ok | checking_disabled: (
+        compose(b"", 0, 0, 0, RD | AD | checking_disabled, edns.record(False))[2:HEADER_SIZE],
+        dnssec_ok,
+        edns.record(dnssec_ok),
+    )
+    for dnssec_ok in (False, True)
+    for checking_disabled in (0, CD)
+}
+"""By the last octet of a key: what comes before its question, the DO bit, and what comes after."""
+_KINDS = {kind: bytes([kind]) for kind in _MESSAGES}
+_IN = int(Class.IN)
+"""Faster to compare with than the member of an enumeration."""
 
 Reason = Failure | Stored
 """Why the upstreams gave no data: they were silent, or what they said instead."""
@@ -74,18 +87,73 @@ class Aging:
         return self._body
 
 
-class _Fetch:
+class Waiting(Pending):
+    """A client's question that waits for a fetch."""
+
+    __slots__ = ("query",)
+
+    def __init__(self, query: Query) -> None:
+        # Not by the base class's own method: a call for each question.
+        self.outcome = None
+        self._waiters = ()
+        self.query = query
+
+
+class Fetch(Asking):
     """A question that is out, and who waits for it."""
 
-    __slots__ = ("held", "late", "timer", "waiters")
+    held: Held | None = None
+    """An expired answer, to be used if nothing comes."""
+    kept: Stored | None = None
+    """What came."""
+    timer: asyncio.TimerHandle | None = None
+    late = False
+    """Nobody is made to wait any more."""
 
-    def __init__(self) -> None:
-        self.held: Held | None = None
-        """An expired answer, to be used if nothing comes."""
-        self.waiters: list[tuple[Query, Pending]] = []
-        self.timer: asyncio.TimerHandle | None = None
-        self.late = False
-        """Nobody is made to wait any more."""
+    def __init__(self, cached: "Cached", key: Key) -> None:
+        head, self._dnssec_ok, opt = _MESSAGES[key[-1]]
+        self.key = key
+        self.question = question = key[:-1]
+        self.wire = head + question + opt
+        self.waiters: list[Waiting] = []
+        self._cached = cached
+
+    def accept(self, reply: bytes) -> bool:
+        """See Asking."""
+        kept = keep(self.question, self._dnssec_ok, reply)
+        if isinstance(kept, Stored):
+            self.kept = kept
+            return True
+        return False
+
+    def ended(self, failure: Failure | None) -> None:
+        """See Asking."""
+        cached = self._cached
+        del cached.fetches[self.key]
+        if self.timer:
+            self.timer.cancel()
+        kept = self.kept
+        if failure is not None or kept is None or kept.failed:
+            cached.failed(self, failure or kept or Failure.UPSTREAM)
+            return
+        if cached.failures:
+            cached.failures.pop(self.key, None)
+        if kept.ttl:
+            cached.store.put(self.key, kept, cached.clock())
+        for waiting in self.waiters:
+            waiting.settle(Answer(kept.render(waiting.query, 0)))
+
+
+class Forwarder(Protocol):
+    """What a cache stands before."""
+
+    def resolve(self, query: Query) -> Outcome | Pending:
+        """See Forward."""
+        ...
+
+    def ask(self, asking: Asking) -> None:
+        """See Forward."""
+        ...
 
 
 class Cached:
@@ -93,7 +161,7 @@ class Cached:
 
     def __init__(
         self,
-        forward: Resolver,
+        forward: Forwarder,
         store: CacheStore,
         clock: Callable[[], int],
         *,
@@ -116,73 +184,77 @@ class Cached:
         self.prefetches = 0
         self.overloads = 0
         """Questions not taken because too many wait for the same."""
-        self.broken = 0
-        """Replies that could not be made sense of."""
         self.past = 0
         """Questions that went past the cache."""
         self._forward = forward
-        self._store = store
+        self.store = store
         self._serve_stale = serve_stale
         self._prefetch = prefetch
         self._down = down
         self._stale_timer = stale_timer
-        self._fetches: dict[Key, _Fetch] = {}
-        self._failures: dict[Key, tuple[int, Reason]] = {}
+        self.fetches: dict[Key, Fetch] = {}
+        self.failures: dict[Key, tuple[int, Reason]] = {}
         """Until when, and what."""
 
     def resolve(self, query: Query) -> Outcome | Pending:
         """The kept answer, or the upstreams'."""
         message = query.message
-        end = query.question_end
+        question = query.question
         options = query.edns
         if (
-            query.qclass != Class.IN
-            or not message[2] & (RD >> 8)
-            or not self._store.size
-            or (options is None and len(message) != end)
-            or (options is not None and not _is_common(options, end, len(message)))
+            query.qclass != _IN
+            or not query.flags & RD
+            or not self.store.size
+            or (
+                len(message) != HEADER_SIZE + len(question)
+                if options is None
+                else not _is_common(options, query.question_end, len(message))
+            )
         ):
             self.past += 1
             return self._forward.resolve(query)
-        dnssec_ok = options is not None and options.dnssec_ok
-        key = query.folded + message[end - 4 : end] + bytes((dnssec_ok | message[3] & CD,))
-        now = self.clock()
-        held = self._store.get(key)
+        kind = _KINDS[query.flags & CD] if options is None or not options.dnssec_ok else _KINDS[query.flags & CD | 1]
+        key = query.folded + question[-4:] + kind
+        held = self.store.get(key)
         if held is not None:
+            now = self.clock()
             if now < held.expires:
                 self.hits += 1
                 self.prefetch(key, held, query, now)
                 return Answer(Aging(self, key, held, query), expires=held.expires)
             if now >= held.expires + self._serve_stale:
                 held = None
-        failure = self._failures.get(key)
+        failure = self.failures.get(key)
         if failure is not None:
-            if now < failure[0]:
+            if self.clock() < failure[0]:
                 self.failures_held += 1
                 return self._given_up(query, held, failure[1])
-            del self._failures[key]
+            del self.failures[key]
         self.misses += 1
-        fetch = self._fetches.get(key)
+        fetch = self.fetches.get(key)
         if held is not None and (fetch.late if fetch else self._down()):
             if fetch is None:
-                self._fetches[key] = fetch = _Fetch()
+                self.fetches[key] = fetch = Fetch(self, key)
                 fetch.held, fetch.late = held, True
-                self._ask(key, query, dnssec_ok)
+                self._forward.ask(fetch)
             return self._given_up(query, held, Failure.UPSTREAM)
-        waiting = Pending()
         if fetch is None:
-            fetch = self._fetches[key] = _Fetch()
-            fetch.waiters.append((query, waiting))
-            fetch.held = held
-            self._ask(key, query, dnssec_ok)
+            fetch = self.fetches[key] = Fetch(self, key)
+            waiting = Waiting(query)
+            fetch.waiters.append(waiting)
+            if held is not None:
+                fetch.held = held
+            self._forward.ask(fetch)
+            if fetch.over:
+                assert waiting.outcome is not None
+                return waiting.outcome
         elif len(fetch.waiters) >= MAX_WAITERS:
             self.overloads += 1
             return self._given_up(query, held, Failure.OVERLOAD)
         else:
-            fetch.waiters.append((query, waiting))
+            waiting = Waiting(query)
+            fetch.waiters.append(waiting)
             fetch.held = held
-        if waiting.outcome is not None:
-            return waiting.outcome
         if held is not None and fetch.timer is None:
             fetch.timer = asyncio.get_running_loop().call_later(self._stale_timer, self._lose_patience, fetch)
         return waiting
@@ -195,79 +267,37 @@ class Cached:
             or ttl < PREFETCH_TTL
             or held.hits < PREFETCH_HITS
             or not self._prefetch
-            or key in self._fetches
-            or len(self._fetches) >= MAX_PREFETCHING
+            or key in self.fetches
+            or len(self.fetches) >= MAX_PREFETCHING
         ):
             return
-        failure = self._failures.get(key)
+        failure = self.failures.get(key)
         if failure is None or now >= failure[0]:
             self.prefetches += 1
-            self._fetches[key] = _Fetch()
-            self._ask(key, query, bool(query.edns and query.edns.dnssec_ok))
+            fetch = self.fetches[key] = Fetch(self, key)
+            self._forward.ask(fetch)
 
     def forget_failures(self, name: bytes | None) -> None:
         """Forget what failed of a folded name (None: of all)."""
-        for key in [key for key in self._failures if name is None or key[:-5] == name]:
-            del self._failures[key]
+        for key in [key for key in self.failures if name is None or key[:-5] == name]:
+            del self.failures[key]
 
-    def _ask(self, key: Key, query: Query, dnssec_ok: bool) -> None:
-        """Ask the upstreams the question of a key; the outcome goes to whoever waits for it by then."""
-        opt = _OPT[dnssec_ok]
-        flags = RD | AD | (query.message[3] & CD)
-        message = compose(query.folded, query.qtype, query.qclass, 0, flags, opt)
-        end = len(message)
-        ours = Query(
-            message,
-            query.folded,
-            query.folded,
-            query.qtype,
-            query.qclass,
-            edns.Edns(end - len(opt), end, ADVERTISED_UDP_SIZE, 0, dnssec_ok, b""),
-            MAX_MESSAGE,
-            stream=True,
-        )
-        reached = self._forward.resolve(ours)
-        if isinstance(reached, Pending):
-            reached.then(lambda outcome: self._done(key, ours, outcome))
-        else:
-            self._done(key, ours, reached)
-
-    def _done(self, key: Key, ours: Query, outcome: Outcome) -> None:
-        """The upstreams have answered, or failed."""
-        fetch = self._fetches.pop(key)
-        if fetch.timer:
-            fetch.timer.cancel()
-        now = self.clock()
-        why: Reason = Failure.UPSTREAM
-        if isinstance(outcome, Failure):
-            why = outcome
-        else:
-            kept = keep(ours, b"\0\0" + octets(outcome.body))
-            if not isinstance(kept, Stored):
-                self.broken += 1
-            elif kept.failed:
-                why = kept
-            else:
-                self._failures.pop(key, None)
-                if kept.ttl:
-                    self._store.put(key, kept, now)
-                for query, waiting in fetch.waiters:
-                    waiting.settle(Answer(kept.render(query, 0)))
-                return
+    def failed(self, fetch: Fetch, why: Reason) -> None:
+        """The upstreams have given no data."""
         if why is not Failure.OVERLOAD:
-            self._failures.pop(key, None)
-            if len(self._failures) >= MAX_FAILURES:
-                del self._failures[next(iter(self._failures))]
-            self._failures[key] = (now + FAILURE_TTL, why)
-        for query, waiting in fetch.waiters:
-            waiting.settle(self._given_up(query, fetch.held, why))
+            self.failures.pop(fetch.key, None)
+            if len(self.failures) >= MAX_FAILURES:
+                del self.failures[next(iter(self.failures))]
+            self.failures[fetch.key] = (self.clock() + FAILURE_TTL, why)
+        for waiting in fetch.waiters:
+            waiting.settle(self._given_up(waiting.query, fetch.held, why))
 
-    def _lose_patience(self, fetch: _Fetch) -> None:
+    def _lose_patience(self, fetch: Fetch) -> None:
         """The upstreams take long: an expired answer now is better than a fresh one too late."""
         fetch.late = True
         waiters, fetch.waiters = fetch.waiters, []
-        for query, waiting in waiters:
-            waiting.settle(self._given_up(query, fetch.held, Failure.UPSTREAM))
+        for waiting in waiters:
+            waiting.settle(self._given_up(waiting.query, fetch.held, Failure.UPSTREAM))
 
     def _given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome:
         """What a client gets when the upstreams give nothing."""

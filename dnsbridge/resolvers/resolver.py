@@ -51,12 +51,12 @@ class Pending:
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None
-        self._waiters: list[Callable[[Outcome], None]] = []
+        self._waiters: tuple[Callable[[Outcome], None], ...] = ()
 
     def then(self, waiter: Callable[[Outcome], None]) -> None:
         """Call `waiter` with the outcome, now if it is there."""
         if self.outcome is None:
-            self._waiters.append(waiter)
+            self._waiters += (waiter,)
         else:
             waiter(self.outcome)
 
@@ -65,7 +65,7 @@ class Pending:
         if self.outcome is not None:
             return
         self.outcome = outcome
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             waiter(outcome)
 

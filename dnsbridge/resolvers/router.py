@@ -17,6 +17,8 @@ from dnsbridge.wire.query import Query
 from dnsbridge.zone.addresses import reverse_prefix
 
 _ARPA = b"\x04arpa\x00"
+_ROOT = b"\x00"
+_TRANSFERS = frozenset({Type.AXFR, Type.IXFR})
 _VERSION = frozenset({names.from_text("version.bind"), names.from_text("version.server")})
 
 
@@ -53,21 +55,30 @@ class Router:
         }
         for fallback in clusters:
             fallback.cluster.outside = self
+        self._perhaps_clusters = (*self._suffixes, _ARPA)
+        """How the octets end of every name that may be a cluster's; so they may by chance, in the middle of a label."""
+        self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
+        """The same for names that may be in a forward zone other than the root's."""
+        self._root = (_ROOT, forwards[_ROOT]) if _ROOT in forwards else None
 
     def resolve(self, query: Query) -> Outcome | Pending:
         """The answer of whoever owns the question."""
         if query.name in self._own_questions:
             self.loops += 1
             return Failure.LOOP
-        if query.qtype in (Type.AXFR, Type.IXFR):
+        if query.qtype in _TRANSFERS:
             return Failure.TRANSFER
         if query.qclass == Class.CH:
             return self._chaos(query)
-        found = self.cluster_of(query.folded)
-        if found:
-            fallback, place = found
-            return fallback.resolve(query, place) if query.qclass == Class.IN else Failure.CLASS
-        forward = self.forward_of(query.folded)
+        folded = query.folded
+        if folded.endswith(self._perhaps_clusters):
+            found = self.cluster_of(folded)
+            if found:
+                fallback, place = found
+                return fallback.resolve(query, place) if query.qclass == Class.IN else Failure.CLASS
+        forward = self._root
+        if forward is None or folded.endswith(self._below_root):
+            forward = self.forward_of(folded)
         return forward[1].resolve(query) if forward else Failure.NO_ROUTE
 
     def cluster_of(self, folded: bytes) -> tuple[Fallback, Place] | None:

@@ -45,12 +45,13 @@ def outgoing(query: Query) -> bytes:
 
 def matches(reply: bytes, question: bytes) -> bool:
     """Whether a message is a response to `question` (a question section), case aside; not its ID."""
-    end = HEADER_SIZE + len(question)
-    if len(reply) < end or reply[2] & _QR_AND_OPCODE != 0x80 or reply[4:6] != _ONE_QUESTION:
+    if len(reply) < HEADER_SIZE or reply[2] & _QR_AND_OPCODE != 0x80 or reply[4:6] != _ONE_QUESTION:
         return False
-    echoed = reply[HEADER_SIZE:end]
+    if reply.startswith(question, HEADER_SIZE):
+        return True
     # Type and class are compared as they are: in lower case, type 65 (HTTPS) would be type 97.
-    return echoed == question or (echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower())
+    echoed = reply[HEADER_SIZE : HEADER_SIZE + len(question)]
+    return echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower()
 
 
 def incoming(query: Query, reply: bytes) -> bytes | None:

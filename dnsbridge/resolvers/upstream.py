@@ -13,6 +13,8 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Iterator
+from struct import Struct as Layout
 from typing import Protocol
 
 from dnsbridge.resolvers import transparent
@@ -24,8 +26,8 @@ QUESTIONS_PER_SOCKET = 10_000
 """After that many a socket gives way to one with another source port."""
 REPLIES_PER_TURN = 64
 """Replies read from one socket before the event loop sees to others."""
-_DRAW = 3
-_BLOCK = 4096 * _DRAW
+_DRAW = Layout("!2sB")
+_BLOCK = 4096 * _DRAW.size
 
 
 class Carrier(Protocol):
@@ -134,8 +136,10 @@ class Upstream:
         self._pool: list[UpstreamSocket | None] = [None] * POOL_SIZE
         self._sockets: set[UpstreamSocket] = set()
         """Those of the pool, and the retired ones that still wait for replies."""
-        self._random = b""
-        self._position = 0
+        self._draws: Iterator[tuple[bytes, int]] = iter(())
+        """IDs and slots of the pool, at random."""
+        self._outbox: list[tuple[UpstreamSocket, bytes, bytes]] = []
+        """Questions to send in this turn of the event loop: socket, ID, and the message after it."""
         self._closed = False
         self.health = Health()
         self.sent = 0
@@ -177,14 +181,13 @@ class Upstream:
         return sum(len(each.waiting) for each in self._sockets)
 
     def ask(self, asker: Asker) -> bool:
-        """Send a question; False if that failed at once."""
-        position = self._position
-        if position >= len(self._random):
-            self._random = os.urandom(_BLOCK)
-            position = 0
-        self._position = position + _DRAW
-        drawn = self._random[position : position + 2]
-        slot = self._random[position + 2] % POOL_SIZE
+        """Send a question, at the end of this turn of the event loop; False if there is no socket to send it on."""
+        draw = next(self._draws, None)
+        if draw is None:
+            self._draws = _DRAW.iter_unpack(os.urandom(_BLOCK))
+            draw = next(self._draws)
+        drawn, slot = draw
+        slot %= POOL_SIZE
         chosen = self._pool[slot] or self._open(slot)
         if chosen is None:
             self.send_failures += 1
@@ -192,24 +195,39 @@ class Upstream:
         waiting = chosen.waiting
         while drawn in waiting:
             drawn = os.urandom(2)
-        try:
-            chosen.send(drawn + asker.wire)
-        except ConnectionRefusedError as error:
-            # It speaks of an earlier datagram of this socket; this one was not sent.
-            self.socket_failed(chosen, error)
-            return False
-        except OSError:
-            self.send_failures += 1
-            return False
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._outbox.append((chosen, drawn, asker.wire))
         waiting[drawn] = asker
         asker.socket = chosen
         asker.identity = drawn
-        self.sent += 1
         chosen.asked += 1
         if chosen.asked >= QUESTIONS_PER_SOCKET:
             chosen.retired = True
             self._pool[slot] = None
         return True
+
+    def _send(self) -> None:
+        """Send what was asked in this turn of the event loop.
+
+        All of it together: one datagram after another keeps the upstream awake, which costs half as much as to wake it
+        for each.
+        """
+        outbox, self._outbox = self._outbox, []
+        self.sent += len(outbox)
+        for chosen, identity, wire in outbox:
+            try:
+                chosen.send(identity + wire)
+            except ConnectionRefusedError as error:
+                # It speaks of an earlier datagram of this socket; this one was not sent.
+                self.sent -= 1
+                self.socket_failed(chosen, error)
+            except OSError:
+                self.sent -= 1
+                asker = chosen.waiting.pop(identity, None)
+                if asker is not None:
+                    self.send_failures += 1
+                    asker.refused(chosen)
 
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
         """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""

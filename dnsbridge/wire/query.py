@@ -49,23 +49,17 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     """Octets that the answer may have on this transport, for this client."""
     stream: bool
     """Over TCP."""
+    flags: int
+    """The flags that an answer copies: RD and CD (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2)."""
+    question: bytes
+    """The question section, as asked."""
     hops: int = 0
     """CNAMEs that were followed on the way to this question."""
-
-    @property
-    def flags(self) -> int:
-        """The flags that an answer copies: RD and CD (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2)."""
-        return int.from_bytes(self.message[2:4], "big") & (RD | CD)
 
     @property
     def question_end(self) -> int:
         """Offset of the first octet after the question."""
         return HEADER_SIZE + len(self.name) + 4
-
-    @property
-    def question(self) -> bytes:
-        """The question section, as asked."""
-        return self.message[HEADER_SIZE : HEADER_SIZE + len(self.name) + 4]
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -101,6 +95,7 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
     name = message[HEADER_SIZE:position]
     qtype, qclass = _TWO.unpack_from(message, position)
     position += 4
+    question = message[HEADER_SIZE:position]
     found: edns.Edns | None = None
     if position != end or answers or authorities or additionals:
         scanned = _scan(message, position, answers + authorities, additionals)
@@ -114,7 +109,18 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
         if found
         else CLASSIC_UDP_SIZE
     )
-    query = Query(message, name, name.lower(), qtype, qclass, found, limit, stream)
+    query = Query(
+        message,
+        name,
+        name.lower(),
+        qtype,
+        qclass,
+        found,
+        limit,
+        stream,
+        flags & (RD | CD),
+        question,
+    )
     if found and found.version:
         return Rejected(Failure.EDNS_VERSION, query)
     return query

@@ -3,19 +3,20 @@
 Compression pointers lead back into the question or to earlier records, and the question of a client that asks the same
 has the same length; so the octets fit behind the question of any such client, in any case, and only TTLs are patched.
 
-    keep(query, reply)                  a reply -> Stored, or that it is broken
-    stored.render(query, age, ...)      Stored -> the body for a client
+    keep(question, dnssec_ok, reply)    a reply -> Stored, or that it is broken
+    stored.render(query, age)           Stored -> the body for a client
 """
 
+from collections.abc import Iterable
 from struct import Struct as Layout
 
 import msgspec
 
 from dnsbridge.wire import edns, rdata, walk
 from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, TC, ExtendedError, Option, Rcode, Type
-from dnsbridge.wire.query import Query
-from dnsbridge.wire.scrub import scrub
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, ExtendedError, Option, Rcode, Type
+from dnsbridge.wire.query import Query, parse
+from dnsbridge.wire.scrub import MAX_CHAIN, scrub
 
 MAX_TTL = 86400
 """Seconds; no answer is kept for longer (RFC 8767 section 4 speaks of days)."""
@@ -28,12 +29,19 @@ STALE_TTL = 30
 
 _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
-_COUNTS = Layout("!HHHH")
 _TTL = Layout("!I")
 _TTL_AND_LENGTH = Layout("!IH")
+_TTL_AFTER_POINTER = 6
+"""Octets of a pointer, type and class."""
 _POINTER_TO_QUESTION = b"\xc0\x0c"
+_TC_OR_RCODE = TC | 15
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 _STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
+_ENDLESS_CHAIN = edns.extended_error(ExtendedError.OTHER, f"more than {MAX_CHAIN} aliases")
+_NAMES_IN_DATA = frozenset([rtype.to_bytes(2, "big") for rtype in rdata.NAMES_AT])
+_OPT_START = b"\0" + Type.OPT.to_bytes(2, "big")
+_OPT_ENDS = frozenset([edns.record(dnssec_ok)[5:] for dnssec_ok in (False, True)])
+"""After the size: no extended RCODE, version 0, and no options."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -44,9 +52,9 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     answers: int
     authorities: int
     records: bytes
-    """The answer and authority sections."""
-    ttls: tuple[int, ...]
-    """Offset and value of each TTL, in turn."""
+    """The answer and authority sections, with the TTLs that they had in the beginning."""
+    ttls_at: tuple[int, ...] | None
+    """Offset of each TTL; None where every record has the question's name, as a pointer to it."""
     ttl: int
     """Seconds that it is good for; 0 for what is not to be kept, only passed on."""
     said: bytes = b""
@@ -64,44 +72,87 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
     def render(self, query: Query, age: int) -> bytes:
         """The body for a client, `age` seconds later, at most `query.limit` octets."""
+        if not age:
+            return self._body(query, self.records, self.said)
         records = bytearray(self.records)
-        ttls = self.ttls
-        for at in range(0, len(ttls), 2):
-            left = ttls[at + 1] - age
-            _TTL.pack_into(records, ttls[at], left if left > 0 else 0)
+        for at in self._ttls_at():
+            (ttl,) = _TTL.unpack_from(records, at)
+            _TTL.pack_into(records, at, ttl - age if ttl > age else 0)
         return self._body(query, records, self.said)
 
     def render_stale(self, query: Query) -> bytes:
         """The body for a client that gets it after its end, for lack of anything better (RFC 8767 section 4)."""
         records = bytearray(self.records)
-        for at in self.ttls[::2]:
+        for at in self._ttls_at():
             _TTL.pack_into(records, at, STALE_TTL)
         return self._body(query, records, _STALE)
 
-    def _body(self, query: Query, records: bytearray, options: bytes) -> bytes:
+    def _ttls_at(self) -> Iterable[int]:
+        if self.ttls_at is not None:
+            return self.ttls_at
+        records = self.records
+        found = []
+        at = _TTL_AFTER_POINTER
+        while at < len(records):
+            found.append(at)
+            at += _TTL_AFTER_POINTER + _TTL_AND_LENGTH.size + _TTL_AND_LENGTH.unpack_from(records, at)[1]
+        return found
+
+    def _body(self, query: Query, records: bytes | bytearray, options: bytes) -> bytes:
         flags = QR | RA | query.flags | self.flags
         if flags & AD and not (query.edns and query.edns.dnssec_ok) and not query.message[3] & AD:
             flags &= ~AD  # who did not ask for it would not know what it means (RFC 6840 section 5.8)
         opt = edns.record(query.edns.dnssec_ok, options) if query.edns else b""
-        counts = (1, self.answers, self.authorities, 1 if opt else 0)
-        body = _AFTER_ID.pack(flags, *counts) + query.question + records + opt
+        additionals = 1 if opt else 0
+        body = _AFTER_ID.pack(flags, 1, self.answers, self.authorities, additionals) + query.question + records + opt
         if len(body) + 2 <= query.limit:
             return body
         cut = walk.truncate(b"\0\0" + body, query.limit)
         if isinstance(cut, walk.Broken) or len(cut) > query.limit:
             opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
-            return _AFTER_ID.pack(flags | TC, 1, 0, 0, counts[3]) + query.question + opt
+            return _AFTER_ID.pack(flags | TC, 1, 0, 0, additionals) + query.question + opt
         return cut[2:]
 
 
-def keep(query: Query, reply: bytes) -> Stored | walk.Broken:
-    """What is kept of a reply (ID included) whose question is the query's; `query.name` is folded."""
+def keep(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Broken:
+    """What is kept of a reply (ID included) to a question (its section, in any case), asked with or without DO."""
+    return _plain(question, reply) or _walked(question, dnssec_ok, reply)
+
+
+def _plain(question: bytes, reply: bytes) -> Stored | None:
+    """What is kept of the most common reply, which needs no walk: only what was asked for, directly at the question's
+    name, without names in the data, and an OPT without options. None if it is another.
+    """
+    _, flags, _, answers, authorities, additionals = _HEADER.unpack_from(reply)
+    head = question[-4:]
+    if flags & _TC_OR_RCODE or not answers or authorities or additionals > 1 or head[:2] in _NAMES_IN_DATA:
+        return None
+    start = position = HEADER_SIZE + len(question)
+    size = len(reply)
+    head = _POINTER_TO_QUESTION + head
+    least = MAX_TTL
+    for _ in range(answers):
+        if position + 12 > size or not reply.startswith(head, position):
+            return None
+        ttl, length = _TTL_AND_LENGTH.unpack_from(reply, position + 6)
+        if ttl > MAX_TTL:
+            return None
+        if ttl < least:
+            least = ttl
+        position += 12 + length
+    if additionals:
+        if not reply.startswith(_OPT_START, position) or reply[position + 5 :] not in _OPT_ENDS:
+            return None
+    elif position != size:
+        return None
+    return Stored(flags & AD, answers, 0, reply[start:position], None, least)
+
+
+def _walked(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Broken:
+    """What is kept of any other reply."""
     flags = int.from_bytes(reply[2:4], "big")
     if flags & TC:
         return walk.Broken("truncated")
-    plain = _plain(query, reply, flags)
-    if plain is not None:
-        return plain
     found = walk.records(reply)
     if isinstance(found, walk.Broken):
         return found
@@ -119,47 +170,19 @@ def keep(query: Query, reply: bytes) -> Stored | walk.Broken:
     if rcode not in _GOOD:
         return Stored(rcode, 0, 0, b"", (), 0, said)
     answers = [record for record in found if record.section == 0]
-    dnssec_ok = bool(query.edns and query.edns.dnssec_ok)
-    if not _is_clean(query, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
-        scrubbed = _scrubbed(query, reply, dnssec_ok)
+    if not _is_clean(question, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
+        scrubbed = _scrubbed(question, reply, dnssec_ok)
         if isinstance(scrubbed, walk.Broken):
             return scrubbed
+        if scrubbed is None:
+            # What the upstream says is well-formed, and no other would say it better.
+            return Stored(Rcode.SERVFAIL, 0, 0, b"", (), 0, _ENDLESS_CHAIN)
         reply = scrubbed
         again = walk.records(reply)
         if isinstance(again, walk.Broken):
             return again
         answers = [record for record in again if record.section < 2]
-    return _stored(query, reply, answers, flags & (AD | 15), said)
-
-
-def _plain(query: Query, reply: bytes, flags: int) -> Stored | None:
-    """What is kept of the most common reply, which needs no walk: only what was asked for, directly at the question's
-    name, without names in the data, and an OPT without options. None if it is another.
-    """
-    _, answers, authorities, additionals = _COUNTS.unpack_from(reply, 4)
-    if flags & 15 or not answers or authorities or additionals > 1 or query.qtype in rdata.NAMES_AT:
-        return None
-    start = position = query.question_end
-    size = len(reply)
-    head = _POINTER_TO_QUESTION + query.message[start - 4 : start]
-    ttls: list[int] = []
-    least = MAX_TTL
-    for _ in range(answers):
-        if reply[position : position + 6] != head or position + 12 > size:
-            return None
-        ttl, length = _TTL_AND_LENGTH.unpack_from(reply, position + 6)
-        if ttl >= 1 << 31:
-            return None
-        least = min(least, ttl)
-        ttls += (position + 6 - start, min(ttl, MAX_TTL))
-        position += 12 + length
-    if additionals:
-        opt = reply[position:]
-        if len(opt) != edns.OPT_SIZE or opt[:3] != b"\0\0\x29" or opt[5] or opt[9] or opt[10]:
-            return None
-    elif position != size:
-        return None
-    return Stored(flags & AD, answers, 0, reply[start:position], tuple(ttls), least)
+    return _stored(question, reply, answers, flags & (AD | 15), said)
 
 
 def _extended_errors(options: bytes) -> bytes:
@@ -168,45 +191,43 @@ def _extended_errors(options: bytes) -> bytes:
     )
 
 
-def _is_clean(query: Query, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
+def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
     """Whether the answer section can be kept as it is: the records asked for, directly at the question's name, without
     names in their data, which might point anywhere.
     """
-    qtype = query.qtype
-    if rcode or not answers or proofs or qtype in rdata.NAMES_AT:
+    if rcode or not answers or proofs or question[-4:-2] in _NAMES_IN_DATA:
         return False
-    return all(
-        record.rtype == qtype
-        and record.rclass == query.qclass
-        and reply[record.start : record.start + 2] == _POINTER_TO_QUESTION
-        for record in answers
-    )
+    head = _POINTER_TO_QUESTION + question[-4:]
+    return all(reply[record.start : record.start + 6] == head for record in answers)
 
 
-def _scrubbed(query: Query, reply: bytes, dnssec_ok: bool) -> bytes | walk.Broken:
+def _scrubbed(question: bytes, reply: bytes, dnssec_ok: bool) -> bytes | walk.Broken | None:
+    """The reply with what belongs to the question alone; None if its CNAME chain does not end."""
     message = walk.read(reply)
     if isinstance(message, walk.Broken):
         return message
-    cleaned = scrub(message, query.folded, query.qtype, dnssec_ok)
+    asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
+    assert isinstance(asked, Query)
+    cleaned = scrub(message, asked.folded, asked.qtype, dnssec_ok)
     if cleaned is None:
-        return walk.Broken("a CNAME chain that does not end")
+        return None
     said = Sections(Rcode.NOERROR, cleaned.answer, cleaned.authority, authoritative=False)
-    body = octets(compose(query, said))
+    body = octets(compose(asked, said))
     return walk.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
 
 
-def _stored(query: Query, reply: bytes, own: list[walk.Record], flags: int, said: bytes) -> Stored:
+def _stored(question: bytes, reply: bytes, own: list[walk.Record], flags: int, said: bytes) -> Stored:
     """The answer that is made of some records, which follow the question without a gap."""
-    start = HEADER_SIZE + len(query.name) + 4
+    start = HEADER_SIZE + len(question)
     end = own[-1].end if own else start
-    values = [record.ttl if record.ttl < 1 << 31 else 0 for record in own]  # RFC 2181 section 8
+    qtype = int.from_bytes(question[-4:-2], "big")
+    # RFC 2181 section 8: the greatest values mean 0.
+    values = [min(record.ttl, MAX_TTL) if record.ttl < 1 << 31 else 0 for record in own]
     answers = sum(record.section == 0 for record in own)
-    positive = not flags & 15 and any(
-        record.rtype == query.qtype or query.qtype == Type.ANY for record in own[:answers]
-    )
+    positive = not flags & 15 and any(record.rtype == qtype or qtype == Type.ANY for record in own[:answers])
     ttl = 0
     if positive:
-        ttl = min(*values[:answers], MAX_TTL)
+        ttl = min(values[:answers])
     else:
         for at, record in enumerate(own):
             if record.section == 1 and record.rtype == Type.SOA:
@@ -215,7 +236,8 @@ def _stored(query: Query, reply: bytes, own: list[walk.Record], flags: int, said
                 # The client takes how long it may keep the answer from here (RFC 2308 section 5).
                 values[at] = ttl
                 break
-    ttls: list[int] = []
-    for record, value in zip(own, values, strict=True):
-        ttls += (record.ttl_at - start, min(value, MAX_TTL))
-    return Stored(flags, answers, len(own) - answers, reply[start:end], tuple(ttls), ttl, said)
+    records = bytearray(reply[start:end])
+    ttls_at = tuple([record.ttl_at - start for record in own])
+    for at, value in zip(ttls_at, values, strict=True):
+        _TTL.pack_into(records, at, value)
+    return Stored(flags, answers, len(own) - answers, bytes(records), ttls_at, ttl, said)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.resolvers.cache_store import OCTETS_EACH, CacheStore, _octets
+from dnsbridge.resolvers.cache_store import OCTETS_EACH, OVERHEAD, CacheStore
 from dnsbridge.wire.stored import Stored
 
-SMALL = Stored(0, 1, 0, b"x" * 16, (6, 60), 60)
+SMALL = Stored(0, 1, 0, b"x" * 16, None, 60)
 
 
 def key(name: int | str, kind: int = 1) -> bytes:
@@ -18,7 +18,7 @@ def key(name: int | str, kind: int = 1) -> bytes:
 
 def sized(octets: int) -> Stored:
     """An answer with so many octets of records."""
-    return Stored(0, 1, 0, bytes(octets), (6, 60), 60)
+    return Stored(0, 1, 0, bytes(octets), None, 60)
 
 
 def test_fresh_until() -> None:
@@ -118,6 +118,7 @@ def test_octets_never_drift(size: int, steps: list[tuple[str, int, int]]) -> Non
             store.remove(key(name)[:-5])
         else:
             store.put(key(name), sized(octets), 0)
-        held = {**store._probation, **store._protected}
-        assert len(held) == len(store) <= size
-        assert store.octets == sum(_octets(each, one.stored) for each, one in held.items()) <= size * OCTETS_EACH
+        held = [one for name in range(16) for one in store.of_name(key(name)[:-5])]
+        assert len(held) == len(store) == len(store._probation) + len(store._protected) <= size
+        counted = sum(len(each) + len(one.stored.records) + OVERHEAD for each, one in held)
+        assert store.octets == counted <= size * OCTETS_EACH

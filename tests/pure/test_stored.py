@@ -62,7 +62,7 @@ def respond(query: Query, *answer: str, authority: tuple[str, ...] = (), rcode: 
 
 def kept(query: Query, reply: bytes) -> Stored:
     """What is kept."""
-    found = keep(query, reply)
+    found = keep(query.question, bool(query.edns and query.edns.dnssec_ok), reply)
     assert isinstance(found, Stored), found
     return found
 
@@ -236,7 +236,7 @@ def test_names_that_point_nowhere(rtype: str, target: int) -> None:
     at = found[0].data + {"MX": 2, "SRV": 6}.get(rtype, 0)
     reply = reply[:at] + (0xC000 | target).to_bytes(2, "big")
     reply[found[0].data - 2 : found[0].data] = (len(reply) - found[0].data).to_bytes(2, "big")
-    assert isinstance(keep(query, bytes(reply)), walk.Broken)
+    assert isinstance(keep(query.question, False, bytes(reply)), walk.Broken)
 
 
 def test_a_large_answer_is_kept_whole() -> None:
@@ -256,7 +256,7 @@ def test_truncated_is_not_kept(change: bytes) -> None:
     """What is cut off says nothing about the whole."""
     query = ask()
     reply = respond(query, f"{NAME} 60 IN A 192.0.2.1")
-    assert isinstance(keep(query, reply[:2] + bytes([reply[2] | change[0]]) + reply[3:]), walk.Broken)
+    assert isinstance(keep(query.question, False, reply[:2] + bytes([reply[2] | change[0]]) + reply[3:]), walk.Broken)
 
 
 @given(seed=st.integers(0, 1 << 30), count=st.integers(1, 8), reply=replies(), dnssec_ok=st.booleans())
@@ -270,7 +270,9 @@ def test_garbage_never_raises(seed: int, count: int, reply: tuple[str, list[str]
     for _ in range(count):
         at = random.choice((*range(6, 12), *range(end, len(octets))))
         octets[at] = random.randrange(256)
-    stored = keep(query, bytes(octets[: random.choice((len(octets), random.randrange(end, len(octets) + 1)))]))
+    stored = keep(
+        query.question, dnssec_ok, bytes(octets[: random.choice((len(octets), random.randrange(end, len(octets) + 1)))])
+    )
     if isinstance(stored, Stored):
         client = ask(NAME.upper(), rtype, stream=False)
         for body in (stored.render(client, 7), stored.render_stale(client)):
@@ -283,4 +285,4 @@ def test_random_octets_never_raise(garbage: bytes) -> None:
     """Any octets after a matching question."""
     query = ask()
     header = b"\0\0\x81\x80\0\x01" + garbage[:6].ljust(6, b"\0")
-    keep(query, header + query.question + garbage[6:])
+    keep(query.question, False, header + query.question + garbage[6:])

@@ -10,6 +10,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.forward import Forward
@@ -56,6 +57,11 @@ class Setting:
         self.fetches += 1
         return self.forward.resolve(query)
 
+    def ask(self, asking: Asking) -> None:
+        """The forwarder, counted."""
+        self.fetches += 1
+        self.forward.ask(asking)
+
     async def outcome(self, query: Query) -> Outcome:
         """What a question gets in the end."""
         got = self.cached.resolve(query)
@@ -74,7 +80,7 @@ class Setting:
 
     def at_rest(self) -> bool:
         """Whether nothing is out."""
-        return not self.cached._fetches and self.forward.in_flight == 0
+        return not self.cached.fetches and self.forward.in_flight == 0
 
 
 def read(query: Query, got: Outcome) -> dns.message.Message:

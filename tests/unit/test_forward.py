@@ -266,18 +266,32 @@ def test_identical_questions_are_asked_once() -> None:
 
 
 def test_questions_in_flight_are_bounded() -> None:
-    """Over the limit there is an answer at once, identical questions may still wait, and room comes back."""
+    """Over the limit the oldest ends at once and is waited for no more; identical questions may still wait."""
 
     async def test() -> None:
-        async with forwarding(ScriptedUpstream(silence), in_flight_limit=3) as forward:
-            waiting = [forward.resolve(ask(f"n{number}.example")) for number in range(3)]
-            assert forward.in_flight == 3
-            assert forward.resolve(ask("n3.example")) is Failure.OVERLOAD
-            assert forward.resolve(ask("n0.example")) is waiting[0]
-            assert forward.overloads == 1
-            assert [await each for each in waiting if isinstance(each, Pending)] == [Failure.UPSTREAM] * 3
-            assert forward.in_flight == 0
+        server = ScriptedUpstream(silence)
+        async with forwarding(server, in_flight_limit=3) as forward:
+            waiting = [forward.resolve(ask(f"n{number}.example")) for number in range(4)]
+            assert all(isinstance(each, Pending) for each in waiting)
+            assert [each.outcome for each in waiting if isinstance(each, Pending)] == [Failure.OVERLOAD, *[None] * 3]
+            assert (forward.in_flight, forward.overloads, udp(forward).in_flight) == (3, 1, 3)
+            assert forward.resolve(ask("n1.example")) is waiting[1]
+            assert [await each for each in waiting[1:] if isinstance(each, Pending)] == [Failure.UPSTREAM] * 3
+            assert (forward.in_flight, forward.overloads) == (0, 1)
             assert isinstance(forward.resolve(ask("n3.example")), Pending)
+
+    run(test())
+
+
+def test_the_oldest_of_many_make_room_together() -> None:
+    """One in a hundred of what is in flight ends when there is one too many, so that it is not so with the next."""
+
+    async def test() -> None:
+        async with forwarding(ScriptedUpstream(silence), in_flight_limit=200, attempt_timeout=5.0) as forward:
+            waiting = [forward.resolve(ask(f"n{number}.example")) for number in range(202)]
+            ended = [isinstance(each, Pending) and each.outcome is Failure.OVERLOAD for each in waiting]
+            assert ended == [True, True, *[False] * 200]
+            assert (forward.in_flight, forward.overloads) == (200, 2)
 
     run(test())
 
