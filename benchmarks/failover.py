@@ -45,6 +45,8 @@ class Course(NamedTuple):
     samples: list[Sample]
     dark: float
     light: float
+    waited: float
+    """Seconds that dnsbridge's core was taken by others."""
 
 
 def run(policy: str, lines: Sequence[Line], dark: float, rate: int, folder: Path, cores: tuple[int, int]) -> Course:
@@ -63,14 +65,14 @@ def run(policy: str, lines: Sequence[Line], dark: float, rate: int, folder: Path
         lines[0].dark(False)
         came = time.monotonic()
         time.sleep(AFTER)
-        return Course(probe.stop(), went, came)
+        return Course(probe.stop(), went, came, server.kept_waiting())
     finally:
         server.stop()
 
 
 def figures(policy: str, rtt: float, course: Course) -> list[Figure]:
     """What one course gave, `rtt` in seconds."""
-    samples, dark, light = course
+    samples, dark, light, waited = course
     later = [sample for sample in samples if dark + 1 <= sample.sent < light]
     first = [sample for sample in samples if dark <= sample.sent < dark + 1]
     before = [sample for sample in samples if sample.sent < dark]
@@ -89,6 +91,7 @@ def figures(policy: str, rtt: float, course: Course) -> list[Figure]:
         Figure(f"{what} p50 after it", _percentile(later, 50), "ms"),
         Figure(f"{what} p99 after it", _percentile(later, 99), "ms", 2 * rtt * 1000 + 100),
         Figure(f"{what} in use again", min(again, default=math.inf) - light, "s", 5),
+        Figure(f"{what} dnsbridge's core taken by others", waited, "s"),
     ]
 
 

@@ -26,10 +26,14 @@ DIRECT = "the upstream itself"
 PERCENTS = (50, 99)
 
 
-def measure(rounds: int, seconds: float, rtt: float, rate: int, folder: Path) -> dict[str, list[float]]:
-    """The milliseconds of all answers, by who was asked; raises Failed."""
+Taken = dict[str, list[float]]
+"""Milliseconds of all answers, by who was asked."""
+
+
+def measure(rounds: int, seconds: float, rtt: float, rate: int, folder: Path) -> tuple[Taken, float]:
+    """What was taken, and the seconds that dnsbridge's core was taken by others; raises Failed."""
     server_core, load_core = two_cores()
-    taken: dict[str, list[float]] = {}
+    taken: Taken = {}
     with ExitStack() as running:
         upstream = Upstream(folder)
         running.callback(upstream.stop)
@@ -56,10 +60,10 @@ def measure(rounds: int, seconds: float, rtt: float, rate: int, folder: Path) ->
                     raise Failed(f"{who} left {lost} of {len(samples)} questions without an answer")
                 if number:  # the first makes everybody warm
                     taken.setdefault(who, []).extend(sample.seconds * 1000 for sample in samples)
-    return taken
+        return taken, servers[0].kept_waiting()
 
 
-def figures(taken: dict[str, list[float]], rtt: float) -> list[Figure]:
+def figures(taken: Taken, waited: float, rtt: float) -> list[Figure]:
     """What each adds, and what it is added to."""
     base = {percent: percentile(taken[DIRECT], percent) for percent in PERCENTS}
     over = f"over {rtt * 1000:g} ms"
@@ -70,7 +74,7 @@ def figures(taken: dict[str, list[float]], rtt: float) -> list[Figure]:
                 bar = 0.5 if (who, percent) == (Dnsbridge.name, 50) else None
                 more = percentile(values, percent) - base[percent]
                 found.append(Figure(f"added by {who} {over}, p{percent}", more, "ms", bar))
-    return found
+    return [*found, Figure("dnsbridge's core taken by others", waited, "s")]
 
 
 def main() -> int:
@@ -87,7 +91,8 @@ def main() -> int:
     rtt = options.rtt / 1000
     try:
         with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            found = figures(measure(options.rounds, options.seconds, rtt, options.rate, Path(folder)), rtt)
+            taken, waited = measure(options.rounds, options.seconds, rtt, options.rate, Path(folder))
+            found = figures(taken, waited, rtt)
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
