@@ -26,7 +26,7 @@ check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
 
-bench: $(STAMP) ## every benchmark, the peers in the same run; about twelve minutes (QUICK=1: about two)
+bench: $(STAMP) ## every benchmark, the peers in the same run; about twelve minutes (QUICK=1: three)
 	@tools/debian_packages.sh bench
 	@$(BIN)/python -m benchmarks.cluster_names $(if $(QUICK),--rounds 5 --seconds 1) $(BENCH_ARGS)
 	@$(BIN)/python -m benchmarks.forwarding $(if $(QUICK),--rounds 1 --seconds 1)

@@ -73,6 +73,8 @@ class Upstream(Peer):
 class Forwarder(Peer):
     """A server that sends everything to its upstreams."""
 
+    program: str
+
     def __init__(self, folder: Path, upstreams: Sequence[int]) -> None:
         """`upstreams` are ports of loopback."""
         super().__init__(folder)
@@ -80,14 +82,14 @@ class Forwarder(Peer):
 
 
 class Dnsbridge(Forwarder):
-    """`python -m dnsbridge serve`, one cluster with one name, no HTTP unless asked for."""
+    """`python -m dnsbridge serve`, one cluster with one name, no HTTP."""
 
     name = "dnsbridge"
+    program = sys.executable
 
-    def __init__(self, folder: Path, upstreams: Sequence[int], policy: str = "sequential", http: bool = False) -> None:
-        """`policy` as in the settings; `http`: with metrics, on the port `http`."""
+    def __init__(self, folder: Path, upstreams: Sequence[int], policy: str = "sequential") -> None:
+        """`policy` as in the settings."""
         super().__init__(folder, upstreams)
-        self.http = peers.free_port() if http else 0
         self._policy = policy
 
     def configure(self, _: list[Name]) -> list[str]:
@@ -100,14 +102,15 @@ class Dnsbridge(Forwarder):
             f'forward: [{{zone: ".", upstreams: [{upstreams}], policy: {self._policy}}}]\ncache: {{size: {CACHED}}}\n',
             encoding="utf-8",
         )
-        command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--workers", "1"]
-        return [*command, "--config", str(settings), "--http", f"{ADDRESS}:{self.http}" if self.http else ""]
+        command = [self.program, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--workers", "1"]
+        return [*command, "--config", str(settings), "--http", ""]
 
 
 class Unbound(Forwarder):
     """unbound with the module that forwards alone."""
 
     name = peers.Unbound.name
+    program = peers.Unbound.name
 
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
@@ -135,13 +138,14 @@ forward-zone:
 """,
             encoding="utf-8",
         )
-        return [which("unbound"), "-d", "-c", str(config)]
+        return [which(self.program), "-d", "-c", str(config)]
 
 
 class Dnsdist(Forwarder):
     """dnsdist 1.7: one thread receives, one sends back."""
 
     name = "dnsdist"
+    program = "dnsdist"
 
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
@@ -153,13 +157,14 @@ class Dnsdist(Forwarder):
             f'getPool(""):setCache(newPacketCache({CACHED}))\n',
             encoding="utf-8",
         )
-        return [which("dnsdist"), "--supervised", "--disable-syslog", "-C", str(config)]
+        return [which(self.program), "--supervised", "--disable-syslog", "-C", str(config)]
 
 
 class Recursor(Forwarder):
     """PowerDNS Recursor 4.8: one thread that receives and asks."""
 
     name = "recursor"
+    program = "pdns_recursor"
 
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
@@ -184,13 +189,14 @@ class Recursor(Forwarder):
         }
         lines = [f"{name}={value}\n" for name, value in settings.items()]
         (self.folder / "recursor.conf").write_text("".join(lines), encoding="utf-8")
-        return [which("pdns_recursor"), f"--config-dir={self.folder}"]
+        return [which(self.program), f"--config-dir={self.folder}"]
 
 
 class CoreDns(Forwarder):
     """CoreDNS with one operating system thread that runs Go code at a time."""
 
     name = "coredns"
+    program = os.environ.get("COREDNS", "coredns")
 
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
@@ -201,8 +207,7 @@ class CoreDns(Forwarder):
             f"    forward . {upstreams}\n}}\n",
             encoding="utf-8",
         )
-        program = os.environ.get("COREDNS") or which("coredns")
-        return ["env", "GOMAXPROCS=1", program, "-conf", str(config)]
+        return ["env", "GOMAXPROCS=1", which(self.program), "-conf", str(config)]
 
 
 PEERS: tuple[type[Forwarder], ...] = (Unbound, Dnsdist, Recursor, CoreDns)
@@ -210,12 +215,10 @@ PEERS: tuple[type[Forwarder], ...] = (Unbound, Dnsdist, Recursor, CoreDns)
 
 def installed(kinds: Sequence[type[Forwarder]]) -> tuple[list[type[Forwarder]], list[str]]:
     """Those that this machine has, and why the others are left out."""
-    programs = {Recursor.name: "pdns_recursor"}
     found, lacking = [], []
     for kind in kinds:
         try:
-            if not (kind is CoreDns and os.environ.get("COREDNS")):
-                which(programs.get(kind.name, kind.name))
+            which(kind.program)
             found.append(kind)
         except Failed as failure:
             lacking.append(f"without {kind.name}: {failure}")

@@ -45,10 +45,7 @@ def measure(rounds: int, seconds: float, count: int, folder: Path) -> Rounds:
     """All rounds; raises Failed."""
     server_core, load_core = two_cores()
     results: Rounds = {}
-    peers, lacking = installed(PEERS)
-    kinds: list[type[Forwarder]] = [Dnsbridge, *peers]
-    for line in lacking:
-        print(line, file=sys.stderr)
+    kinds: list[type[Forwarder]] = [Dnsbridge, *installed(PEERS)[0]]
     with ExitStack() as running:
         upstream = Upstream(folder)
         running.callback(upstream.stop)
@@ -121,7 +118,7 @@ def main() -> int:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
     print(medians(results))
-    print(table(ratios(results)))
+    print("\n".join([table(ratios(results)), *installed(PEERS)[1]]))
     if options.json:
         report: dict[str, object] = {
             f"{load} {name}": {"median": summary(rounds), "rounds": rounds} for (load, name), rounds in results.items()
