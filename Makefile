@@ -26,10 +26,15 @@ check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
 
-bench: $(STAMP) ## cost of an answer next to unbound, then of following an API server; about four minutes
+bench: $(STAMP) ## every benchmark, the peers in the same run; about twelve minutes (QUICK=1: three)
 	@tools/debian_packages.sh bench
-	@$(BIN)/python -m benchmarks.cluster_names $(BENCH_ARGS)
-	@$(BIN)/python -m benchmarks.watching
+	@$(BIN)/python -m benchmarks.cluster_names $(if $(QUICK),--rounds 5 --seconds 1) $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.forwarding $(if $(QUICK),--rounds 1 --seconds 1)
+	@$(BIN)/python -m benchmarks.latency $(if $(QUICK),--rounds 1 --seconds 1)
+	@$(BIN)/python -m benchmarks.cache_memory
+	@$(BIN)/python -m benchmarks.failover $(if $(QUICK),--policy sequential --rtt 20 --dark 3)
+	@$(BIN)/python -m benchmarks.forged $(if $(QUICK),--replies 100000)
+	@$(BIN)/python -m benchmarks.watching $(if $(QUICK),--quick)
 
 lab: $(STAMP) ## a playground: the example cluster, and Knot DNS as the corporate DNS; Ctrl-C ends it
 	@tools/debian_packages.sh test

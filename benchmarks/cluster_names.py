@@ -15,8 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-import msgspec
-
+from benchmarks.figures import write_json
 from benchmarks.load import Round, run_round
 from benchmarks.names import Name, names, write_questions
 from benchmarks.peers import Dnsbridge, Failed, Peer, Unbound
@@ -105,7 +104,7 @@ def main() -> int:
     print(table(results))
     if options.json:
         report = {name: {"median": summary(rounds), "rounds": rounds} for name, rounds in results.items()}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        write_json(options.json, report)
     return 0
 
 

@@ -43,10 +43,15 @@ class Round(Struct, frozen=True):
         return self.user + self.system
 
 
-def run_round(peer: Peer, questions: Path, seconds: float, core: int) -> Round:
-    """Ask a peer for that many seconds; raises Failed when answers were lost or were not all NOERROR."""
+def run_round(peer: Peer, questions: Path, seconds: float, core: int, once: bool = False) -> Round:
+    """Ask a peer for that many seconds; raises Failed when answers were lost or were not all NOERROR.
+
+    `once`: no question twice; the round ends when all have been asked.
+    """
     before = peer.cpu_ticks()
     command = _command(peer, questions, seconds, core)
+    if once:
+        command += ["-n", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     after = peer.cpu_ticks()
     completed = _completed(peer, done.returncode, done.stdout, done.stderr)

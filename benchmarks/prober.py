@@ -6,6 +6,7 @@ round_trips      the same without a change: what `follow` cannot be faster than
 paced            so many questions a second, whatever becomes of them; the kernel says when each answer came
 """
 
+import math
 import multiprocessing
 import os
 import select
@@ -15,9 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
-
-import dns.message
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 from benchmarks.peers import ADDRESS, Failed
 
@@ -31,6 +30,11 @@ _TIMESTAMP = struct.Struct("@qq")
 
 Question = tuple[str, IPv4Address]
 """An owner and the address that is waited for."""
+_HEADER = b"\0\0\x01\0\0\x01" + bytes(6)
+"""RD and one question."""
+_A_IN = b"\0\x01\0\x01"
+_Arrival = tuple[int, int, int]
+"""Nanoseconds of the system's clock, RCODE, last octet."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -50,6 +54,10 @@ class Probe(Generic[_T]):
         theirs.close()
         if self._receive() is not None:
             raise Failed("a prober did not start")
+
+    def tell(self, message: object) -> None:
+        """Something that the function understands."""
+        self._connection.send(message)
 
     def stop(self) -> _T:
         """Tell it to end; what the function returned."""
@@ -80,8 +88,9 @@ def _run(
 
 
 def query(owner: str) -> bytes:
-    """The octets of a question for an address."""
-    return dns.message.make_query(owner, "A").to_wire()
+    """The octets of a question for an address, without EDNS; a library would take seconds for so many."""
+    labels = owner.removesuffix(".").encode().split(b".")
+    return _HEADER + b"".join(bytes([len(label)]) + label for label in labels) + b"\0" + _A_IN
 
 
 def first_answers(port: int, wanted: Sequence[Question], check: Callable[[], object], interval: float) -> list[float]:
@@ -143,16 +152,29 @@ def round_trips(connection: Connection, port: int, owner: str) -> list[float]:
     return found
 
 
-def paced(connection: Connection, port: int, owners: Sequence[str], rate: float) -> list[tuple[float, float]]:
-    """(monotonic seconds when it was sent, seconds until its answer reached this host's socket) of each question.
+class Sample(NamedTuple):
+    """A question and its answer."""
 
-    An answer that never came has infinity. Questions are sent by the clock, so a server that stands still is asked on;
+    sent: float
+    """Monotonic seconds."""
+    seconds: float
+    """Until its answer reached this host's socket; infinity if it never did."""
+    rcode: int
+    """-1 without an answer."""
+    last: int
+    """The last octet of the answer: where its last record is an A, that of the address."""
+
+
+def paced(connection: Connection, port: int, owners: Sequence[str], rate: float) -> list[Sample]:
+    """So many questions a second for these names in turn, until it is told to end.
+
+    Questions are sent by the clock, so a server that stands still is asked on;
     when this process itself was kept waiting, it sends what is due at once.
     """
     messages = [query(owner)[2:] for owner in owners]
     offset = time.time_ns() - time.monotonic_ns()
     sent: list[int] = []
-    came: dict[int, int] = {}
+    came: dict[int, _Arrival] = {}
     interval = int(1e9 / rate)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -174,20 +196,24 @@ def paced(connection: Connection, port: int, owners: Sequence[str], rate: float)
         while len(came) < len(sent) and time.monotonic() < deadline:
             select.select([sock], [], [], 0.01)
             _receive(sock, len(sent), came)
-    return [
-        ((moment - offset) / 1e9, (came[number] - moment) / 1e9 if number in came else float("inf"))
-        for number, moment in enumerate(sent)
-    ]
+    return [_sample(moment, offset, came.get(number)) for number, moment in enumerate(sent)]
 
 
-def _receive(sock: socket.socket, sent: int, came: dict[int, int]) -> None:
-    """Note when the answers that have come were received; an ID is that of the latest question that had it."""
+def _sample(sent: int, offset: int, arrival: _Arrival | None) -> Sample:
+    if arrival is None:
+        return Sample((sent - offset) / 1e9, math.inf, -1, -1)
+    received, rcode, last = arrival
+    return Sample((sent - offset) / 1e9, (received - sent) / 1e9, rcode, last)
+
+
+def _receive(sock: socket.socket, sent: int, came: dict[int, _Arrival]) -> None:
+    """Note when and what answers have come; an ID is that of the latest question that had it."""
     try:
         while True:
             message, ancillary, _, _ = sock.recvmsg(4096, 64)
             latest = sent - 1
             number = latest - ((latest - int.from_bytes(message[:2], "big")) & 0xFFFF)
             seconds, nanoseconds = _TIMESTAMP.unpack(ancillary[0][2])
-            came.setdefault(number, seconds * 1_000_000_000 + nanoseconds)
+            came.setdefault(number, (seconds * 1_000_000_000 + nanoseconds, message[3] & 15, message[-1]))
     except BlockingIOError:
         pass

@@ -30,6 +30,7 @@ from benchmarks import api, memory, prober
 from benchmarks.api import Api
 from benchmarks.cluster_names import two_cores
 from benchmarks.download import download
+from benchmarks.figures import Figure, line, percentile, plain, table, write_json
 from benchmarks.load import run_round, steady
 from benchmarks.names import write_questions
 from benchmarks.peers import Failed, Watching
@@ -63,21 +64,6 @@ class Size(msgspec.Struct, frozen=True):
 QUICK = Size(
     Shape(services=1_000, headless=100, endpoints_per_slice=10, namespaces=10, nodes=10), 15_000, 1, 40, 2, 1, 1
 )
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """One line of the table; without a bar it explains another one."""
-
-    what: str
-    value: float
-    unit: str
-    bar: float | None = None
-    """The most that it should be."""
-
-    @property
-    def held(self) -> bool | None:
-        """Whether the figure is within its bar."""
-        return None if self.bar is None else self.value <= self.bar
 
 
 class Bench:
@@ -223,14 +209,20 @@ class Bench:
         probe = prober.Probe(self.load_core, prober.paced, peer.port, owners, 5_000)
         windows = [window for _ in range(self.size.relists) for window in self._cut(server, peer)]
         samples = probe.stop()
-        inside = [late * 1000 for sent, late in samples if any(begin <= sent <= end for begin, end in windows)]
+        inside = [
+            sample.seconds * 1000 for sample in samples if any(begin <= sample.sent <= end for begin, end in windows)
+        ]
         if not inside:
             raise Failed("no question was asked while a relist ran")
         self.add("seconds of a list, at most", max(end - begin for begin, end in windows), "s")
         self.add("questions while a relist ran", len(inside), "")
         for percent, bar in ((50.0, None), (99.0, None), (99.9, 10.0)):
             self.add(f"answers while a relist ran, p{percent:g}", percentile(inside, percent), "ms", bar)
-        outside = [late * 1000 for sent, late in samples if not any(begin <= sent <= end for begin, end in windows)]
+        outside = [
+            sample.seconds * 1000
+            for sample in samples
+            if not any(begin <= sample.sent <= end for begin, end in windows)
+        ]
         self.add("answers at other times, p99.9", percentile(outside, 99.9), "ms")
         self.add("dnsbridge's core taken by others meanwhile", peer.kept_waiting() - waited, "s")
 
@@ -255,20 +247,6 @@ class Bench:
         self.add(f"CPU time of an answer, {CHANGES} changes a second", cpus[1], "us")
 
 
-def percentile(values: list[float], percent: float) -> float:
-    """The smallest value that is not exceeded by so many percent of the values."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
-
-
-def line(figure: Figure) -> str:
-    """A figure for people."""
-    held = {True: "held", False: "MISSED", None: ""}[figure.held]
-    bar = "" if figure.bar is None else f"<= {figure.bar:g}"
-    value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.2f}"
-    return f"{figure.what:<56}{value:>10} {figure.unit:<4}{bar:>8}  {held}".rstrip()
-
-
 def main() -> int:
     """Measure and print; 1 when something did not work."""
     parser = argparse.ArgumentParser(description="following an API server: start, memory, latency, throughput")
@@ -282,10 +260,9 @@ def main() -> int:
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    print("\n".join(line(figure) for figure in bench.figures))
+    print(table(bench.figures))
     if options.json:
-        report = [{**msgspec.to_builtins(figure), "held": figure.held} for figure in bench.figures]
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        write_json(options.json, plain(bench.figures))
     return 0
 
 

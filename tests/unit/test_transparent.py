@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dnsbridge.resolvers import transparent
 from dnsbridge.wire.query import Query
+from tests.support.forger import FORGERIES, Forgery, Way
 from tests.support.forwarding import ask, option
 
 COOKIE = option(10, b"12345678")
@@ -17,6 +18,8 @@ KEEPALIVE = option(11, b"")
 PADDING = option(12, bytes(9))
 NSID = option(3, b"ns1")
 UNKNOWN = option(65001, b"\x00\xff")
+BY_THEIR_OCTETS = [each for each in FORGERIES if each.way is Way.AS_TRUE and each.field != "ID"]
+"""Forged replies that only their octets tell from the true one."""
 
 
 def response(query: Query, records: int = 1, options: tuple[dns.edns.Option, ...] | None = None) -> dns.message.Message:
@@ -80,6 +83,20 @@ def test_matching(change: object, expected: bool) -> None:
     query = ask("Www.Example.COM", rtype="TYPE65")
     assert callable(change)
     assert transparent.matches(change(response(query, 0).to_wire()), query.question) is expected
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [each for each in FORGERIES if each.way is Way.AS_TRUE and each.field != "ID"],
+    ids=lambda each: each.field,
+)
+def test_forged_replies_do_not_match(forgery: Forgery) -> None:
+    """The true reply does, and with one field wrong it does not, whatever else is in it."""
+    query = ask("www.example.com", use_edns=0)
+    true = response(query, 0).to_wire()
+    assert transparent.matches(true, query.question)
+    assert forgery.change(true) != true
+    assert not transparent.matches(forgery.change(true), query.question)
 
 
 @pytest.mark.parametrize("asked", [0, dns.flags.RD, dns.flags.CD, dns.flags.RD | dns.flags.CD | dns.flags.AD])
