@@ -205,6 +205,10 @@ class Cached:
             self._fetches[key] = _Fetch()
             self._ask(key, query, bool(query.edns and query.edns.dnssec_ok))
 
+    def replace(self, forward: Resolver) -> None:
+        """Ask other upstreams from now on; what is out at the old ones is still waited for."""
+        self._forward = forward
+
     def forget_failures(self, name: bytes | None) -> None:
         """Forget what failed of a folded name (None: of all)."""
         for key in [key for key in self._failures if name is None or key[:-5] == name]:
