@@ -61,6 +61,16 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
     yield from describe_prefixes(bridged)
 
 
+def describe_stale(bridged: Bridged) -> str:
+    """That a cluster's source is silent, and who answers now."""
+    start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.max_staleness:g} s"
+    if bridged.fallback.mode == "never":
+        return f"{start}; answers are stale, and CoreDNS is never asked (fallback: never)"
+    if not bridged.coredns.servers():
+        return f"{start}; answers are stale, and no CoreDNS is known to ask"
+    return f"{start}; CoreDNS is asked first, and where it does not answer, answers are stale"
+
+
 def describe_prefixes(bridged: Bridged) -> Iterator[str]:
     """Which prefixes a cluster has, and which objects say so."""
     cluster, index = bridged.cluster, bridged.cluster.index

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
 from dnsbridge.app.cache import Cache
-from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes
+from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, Parts, build, second
 from dnsbridge.app.sockets import Listening, listen
@@ -161,11 +161,7 @@ async def _watch_freshness(parts: Parts) -> None:
         for bridged in moved:
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
-                log.error(
-                    "cluster %s: no sign of life from its source for %g s; CoreDNS is asked first, answers are stale",
-                    cluster.name,
-                    bridged.max_staleness,
-                )
+                log.error("%s", describe_stale(bridged))
                 continue
             log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
             for line in describe_cluster(bridged):
