@@ -173,8 +173,7 @@ def _cached(forward: Forward, store: CacheStore, said: config.Cache) -> Cached:
 
 
 def _upstreams(said: config.Forward) -> list[AnyUpstream]:
-    uses_tls = any(isinstance(each, StreamAddress) and each.tls for each in said.upstreams)
-    context = client_context(said.ca) if uses_tls else None
+    context = client_context(said.ca) if said.uses_tls else None
     return [
         StreamUpstream(each.host, each.port, Tls(context, each.name) if context and each.tls else None)
         if isinstance(each, StreamAddress)

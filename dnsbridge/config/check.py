@@ -113,6 +113,12 @@ def _forward(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 "", f"{key}.upstreams", f"no server to ask for {forward.zone}; write addresses such as 10.0.0.53"
             )
+        if forward.ca is not None and not forward.uses_tls:
+            text = (
+                f"vouches for tls:// upstreams, and {forward.zone} has none; write them as tls://ADDR#NAME,"
+                " or remove this line"
+            )
+            yield Problem("", f"{key}.ca", text)
         for address, times in Counter(forward.upstreams).items():
             if times > 1:
                 yield Problem("", f"{key}.upstreams", f"{address} is listed {times} times; remove all but one")

@@ -25,6 +25,7 @@ from dnsbridge.config.values import (
     Network,
     ServerAddress,
     Silence,
+    StreamAddress,
     Text,
     UpstreamAddress,
     Zone,
@@ -171,6 +172,11 @@ class Forward(Section, frozen=True):
         Meta(description="A PEM file of the authorities that vouch for tls:// upstreams; null is the system's."),
     ] = None
     policy: Annotated[Policy, Meta(description="The order in which the upstreams are asked.")] = "sequential"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether an upstream is asked over TLS."""
+        return any(isinstance(each, StreamAddress) and each.tls for each in self.upstreams)
 
 
 class Cache(Section, frozen=True):

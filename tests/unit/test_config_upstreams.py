@@ -8,6 +8,7 @@ from dnsbridge.config import Address, ConfigError, Flags, Loaded, StreamAddress,
 
 UPSTREAM = "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
 NAME = "write the name in the server's certificate, such as #dns.corp.example"
+NOT_TLS = "vouches for tls:// upstreams, and . has none; write them as tls://ADDR#NAME, or remove this line"
 PORT = "has a bad port; write a port from 1 to 65535"
 
 
@@ -59,6 +60,8 @@ BAD_FILES = [
     ("forward: [{upstreams: ['tls://1.1.1.1#A.b', 'tls://1.1.1.1:853#a.b']}]",
      "d.yaml:1: forward[0].upstreams: tls://1.1.1.1:853#a.b is listed 2 times; remove all but one"),
     ("forward: [{ca: []}]", "d.yaml:1: forward[0].ca: got a list; write null, or a path"),
+    ("forward:\n- ca: o.pem\n  upstreams: [10.0.0.1, 'tcp://10.0.0.2']", f"d.yaml:2: forward[0].ca: {NOT_TLS}"),
+    ("forward:\n- upstreams: []\n  ca: o.pem", f"d.yaml:3: forward[0].ca: {NOT_TLS}"),
 ]  # fmt: skip
 
 
@@ -66,6 +69,13 @@ BAD_FILES = [
 def test_bad_file(tmp_path: Path, text: str, wanted: str) -> None:
     """A bad file gives one line."""
     assert loading(tmp_path, text, Flags()) == wanted
+
+
+def test_authorities_under_a_flag(tmp_path: Path) -> None:
+    """Upstreams of the command line without TLS leave a file's authorities without a use; its line is named."""
+    text = "forward:\n- upstreams: ['tls://10.0.0.1#dns.corp']\n  ca: o.pem"
+    assert loading(tmp_path, text, Flags(upstream=("10.0.0.2",))) == f"d.yaml:3: forward[0].ca: {NOT_TLS}"
+    assert isinstance(loading(tmp_path, text, Flags(upstream=("10.0.0.2", "tls://10.0.0.3"))), Loaded)
 
 
 @pytest.mark.parametrize(
