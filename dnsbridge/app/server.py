@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from dnsbridge import __version__
 from dnsbridge.app.cache import Cache
 from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
+from dnsbridge.app.forward_zones import second
 from dnsbridge.app.metrics import PartsCollector
-from dnsbridge.app.parts import CannotStart, Parts, build, second
+from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Address, Loaded, Settings
@@ -95,6 +96,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     works = [bridged.source.follow for bridged in parts.clusters]
     works += [keeper.keep for keeper in keepers]
     works += [partial(_watch_freshness, parts), partial(_expire, parts)]
+    if parts.zones.files:
+        works.append(parts.zones.follow)
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)

@@ -201,10 +201,10 @@ def check(output: str, file: str | None, **flags: Any) -> int:
 @output_option
 def show(output: str, file: str | None, **flags: Any) -> None:
     """Show every setting as it is in effect, and where it came from."""
-    from dnsbridge.app.complete import discover
+    from dnsbridge.app.complete import shown
     from dnsbridge.config import effective
 
-    rows = effective(discover(load(file, **flags)))
+    rows = effective(shown(load(file, **flags)))
     if output == "json":
         print_json(rows)
     else:

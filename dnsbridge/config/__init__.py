@@ -1,6 +1,6 @@
 """Settings: what the configuration file and the flags may say, read, checked and explained."""
 
-from dnsbridge.config.check import upstream_is_self
+from dnsbridge.config.check import reaches, upstream_is_self
 from dnsbridge.config.flags import Flags
 from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
@@ -28,6 +28,7 @@ __all__ = [
     "Tcp",
     "effective",
     "load",
+    "reaches",
     "schema",
     "settings_table",
     "upstream_is_self",

@@ -165,7 +165,10 @@ class Forward(Section, frozen=True):
     ] = "."
     upstreams: Annotated[
         tuple[UpstreamAddress, ...],
-        Meta(description='The DNS servers to ask; for the zone "." an empty list is those of /etc/resolv.conf.'),
+        Meta(
+            description="The DNS servers to ask, and files like /etc/resolv.conf that name some, which are followed; "
+            'for the zone "." an empty list is /etc/resolv.conf.'
+        ),
     ] = ()
     ca: Annotated[
         File | None,
