@@ -39,7 +39,7 @@ def shown(loaded: Loaded) -> Loaded:
     files = resolv_confs(completed.settings.forward, completed.settings.listen)
     for index, forward in enumerate(completed.settings.forward):
         if forward is not loaded.settings.forward[index]:
-            servers = servers_of(forward, files)
+            servers = tuple(servers_of(forward, files))
             completed = completed.discovered(f"forward[{index}].upstreams", servers, str(RESOLV_CONF))
     return completed
 

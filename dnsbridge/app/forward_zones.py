@@ -96,14 +96,15 @@ class ForwardZones:
     def _renew(self, said: config.Forward) -> bool:
         """Ask the servers of this moment from now on; whether they are others than before."""
         zone = said.zone
-        servers = servers_of(said, self.files)
+        servers = tuple(servers_of(said, self.files))
         if servers == self._servers.get(zone, ()):
             return False
-        self._servers[zone] = servers
-        old = self.forwards.pop(zone, None)
+        old = self.forwards.get(zone)
         known = {str(upstream): upstream for upstream in old.upstreams} if old else {}
-        if servers:
-            upstreams = [self._upstream(zone, server, known) for server in servers]
+        upstreams = [self._upstream(zone, server, known) for server in servers]
+        self._servers[zone] = servers
+        self.forwards.pop(zone, None)
+        if upstreams:
             self.forwards[zone] = Forward(upstreams, policy=said.policy)
         cached = self.caches[zone]
         cached.replace(self.forwards.get(zone) or NoServers())

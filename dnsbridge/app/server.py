@@ -20,6 +20,7 @@ from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
+from dnsbridge.app.upstream_states import states
 from dnsbridge.config import Address, Loaded, Settings
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.responder import Responder
@@ -208,7 +209,7 @@ async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "Http
             if bridged.cluster.freshness is Freshness.UNSYNCED
         ]
 
-    http = HttpServer(registry, not_ready, Cache(parts))
+    http = HttpServer(registry, not_ready, Cache(parts), partial(states, parts))
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

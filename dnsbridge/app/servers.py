@@ -27,15 +27,14 @@ def resolv_confs(said: Sequence[config.Forward], listening: Sequence[Address]) -
     return files
 
 
-def servers_of(said: config.Forward, files: Mapping[Path, ResolvConf]) -> tuple[Server, ...]:
-    """The servers of a zone as they are now, in order, each once."""
-    found: dict[Server, None] = {}
+def servers_of(said: config.Forward, files: Mapping[Path, ResolvConf]) -> dict[Server, Server | Path]:
+    """The servers of a zone as they are now, in order, each with the upstream that stands for it first."""
+    found: dict[Server, Server | Path] = {}
     for each in said.upstreams:
-        if isinstance(each, Path):
-            found.update(dict.fromkeys(Address(host, PORT) for host in files[each].hosts))
-        else:
-            found[each] = None
-    return tuple(found)
+        named = [Address(host, PORT) for host in files[each].hosts] if isinstance(each, Path) else [each]
+        for server in named:
+            found.setdefault(server, each)
+    return found
 
 
 def _can_be_asked(listening: Sequence[Address], host: str) -> bool:

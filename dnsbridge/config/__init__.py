@@ -6,7 +6,7 @@ from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
-from dnsbridge.config.values import Address, StreamAddress
+from dnsbridge.config.values import Address, StreamAddress, read_server
 
 __all__ = [
     "Access",
@@ -29,6 +29,7 @@ __all__ = [
     "effective",
     "load",
     "reaches",
+    "read_server",
     "schema",
     "settings_table",
     "upstream_is_self",

@@ -246,6 +246,15 @@ def _upstream(scalar: Scalar) -> Address | StreamAddress | Path:
     return StreamAddress(*address, scheme == "tls", name.lower()) if scheme else address
 
 
+def read_server(text: str) -> Address | StreamAddress | None:
+    """A server as it is shown; None if this is none."""
+    try:
+        found = _upstream(Scalar(text, text))
+    except BadValueError:
+        return None
+    return None if isinstance(found, Path) else found
+
+
 def _with_port(place: str, port: str) -> str:
     return f"[{place}]:{port}" if ":" in place else f"{place}:{port}"
 

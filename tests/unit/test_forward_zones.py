@@ -34,7 +34,7 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Change:
     def set_ports(*ports: int) -> None:
         now[:] = ports
 
-    monkeypatch.setattr(forward_zones, "servers_of", lambda *_: tuple(Address(ADDRESS, port) for port in now))
+    monkeypatch.setattr(forward_zones, "servers_of", lambda *_: [Address(ADDRESS, port) for port in now])
     monkeypatch.setattr(forward_zones, "LOOK_INTERVAL", 0.001)
     monkeypatch.setattr(forward_zones, "LINGER", 0.0)
     return set_ports
