@@ -38,7 +38,7 @@ class ShownUpstream(Struct, frozen=True):
     """The cluster whose CoreDNS it is; empty for the others."""
     server: str
     transport: str
-    """`udp`, `tcp` or `tls`."""
+    """`udp`, `tcp` or `tls`; `file` for a resolv.conf that names no server at the moment."""
     certificate_name: str | None
     """The name or address that its certificate must have; null without TLS."""
     ca: str | None
@@ -67,9 +67,13 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
             listed.setdefault(server, "the running server")
         for position, (server, origin) in enumerate(listed.items(), 1):
             order = _ORDERS[forward.policy].format(position, len(listed)) if len(listed) > 1 else "the only one"
-            role = f"for {'all other names' if forward.zone == '.' else forward.zone}, {order}"
+            role = f"for {_names(forward)}, {order}"
             shown = _shown(server, forward, "", position, role, found)
             yield Effective(f"{key}[{position - 1}]", shown, origin)
+        useless = [path for path in forward.upstreams if isinstance(path, Path) and files[path].problem]
+        for position, path in enumerate(useless, len(listed) + 1):
+            origin = _origin(loaded, f"{key}[{forward.upstreams.index(path)}]")
+            yield Effective(f"{key}[{position - 1}]", _useless(forward, position, files[path]), origin)
     for index, cluster in enumerate(settings.clusters):
         key = f"clusters[{index}].coredns"
         addresses, origin = _running("", cluster.name, found), "discovered: Service kube-system/kube-dns"
@@ -121,6 +125,17 @@ def _shown(
     return ShownUpstream(
         zone, cluster, str(server), transport, name, ca, policy, position, f"{what}; {role}", state, doing
     )
+
+
+def _useless(said: Forward, position: int, file: ResolvConf) -> ShownUpstream:
+    """A file that names no server."""
+    what = f"a resolv.conf; for {_names(said)}"
+    doing = f"of no use: {file.problem}"
+    return ShownUpstream(said.zone, "", str(file.path), "file", None, None, said.policy, position, what, None, doing)
+
+
+def _names(said: Forward) -> str:
+    return "all other names" if said.zone == "." else said.zone
 
 
 def _doing(zone: str, cluster: str, server: str, found: Found) -> tuple[State | None, str]:

@@ -261,6 +261,19 @@ def test_not_known(tmp_path: Path, setting: str, why: str) -> None:
     assert found[1]["value"]["what"].endswith("; for a.example, number 2 of 3, asked in random order")
 
 
+def test_a_file_of_no_use(tmp_path: Path) -> None:
+    """A file that names no server is shown itself, after the servers."""
+    file = tmp_path / "d.yaml"
+    file.write_text(f"http: 127.0.0.1:9\nforward:\n- upstreams: [{tmp_path}/none, 192.0.2.1]\n")
+    rows = {row["key"]: row for row in json.loads(show("--config", str(file), "--output", "json").stdout)}
+    assert rows["forward[0].upstreams[0]"]["value"]["what"].endswith("; for all other names, the only one")
+    useless = rows["forward[0].upstreams[1]"]
+    assert (useless["value"]["server"], useless["value"]["transport"]) == (f"{tmp_path}/none", "file")
+    assert useless["value"]["doing"] == "of no use: no such file or directory"
+    assert useless["origin"] == f"{file}:3"
+
+
+@pytest.mark.needs("unbound", "knotd")
 def test_a_server_with_other_settings(office: Office) -> None:
     """What only the running server has is shown as its own, and what it has not as not known."""
     http = office.program.wait_for_log(r"metrics on http://(\S+)/metrics")[1]
