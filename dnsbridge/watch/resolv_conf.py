@@ -101,7 +101,7 @@ def _read(path: Path) -> bytes | str:
         # A pipe that nobody writes to would keep us waiting.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return "is no file"
+                return "is not a regular file"
             content = file.read(MAX_OCTETS + 1)
     except OSError as error:
         return (error.strerror or str(error)).lower()

@@ -1,11 +1,16 @@
 """A resolv.conf(5) as a source of upstreams: what counts in it, and when a change of it is taken."""
 
+import io
 import logging
 import os
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
+import dns.resolver
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnsbridge.watch.resolv_conf import MAX_OCTETS, MAX_SERVERS, MOVING_LOOKS, ResolvConf, parse
 
@@ -37,6 +42,39 @@ CONTENTS = [
 def test_what_counts(content: str, wanted: str) -> None:
     """The addresses of the nameserver lines, in order, each once."""
     assert " ".join(parse(content.encode("latin-1"))) == wanted
+
+
+LINES = [
+    "nameserver 10.0.0.1",
+    "nameserver 10.0.0.2   ",
+    "  nameserver\t10.0.0.3",
+    "nameserver fd00::53",
+    "#nameserver 10.0.0.4",
+    "; nameserver 10.0.0.5",
+    "nameserver",
+    "search corp.example nameserver 10.0.0.6",
+    "options ndots:5",
+    "",
+]
+
+
+@given(st.lists(st.sampled_from(LINES)), st.sampled_from(["\n", "\r\n"]))
+def test_same_as_dnspython(lines: list[str], end: str) -> None:
+    """dnspython finds the same nameservers in the same order."""
+    content = end.join(lines)
+    oracle = dns.resolver.Resolver(configure=False)
+    try:
+        oracle.read_resolv_conf(io.StringIO(content))
+    except dns.resolver.NoResolverConfiguration:
+        oracle.nameservers = []
+    assert parse(content.encode()) == tuple(dict.fromkeys(map(str, oracle.nameservers)))
+
+
+@given(st.binary())
+def test_any_octets(content: bytes) -> None:
+    """Whatever the file holds, what is found in it is addresses."""
+    for prefix in (b"", b"nameserver "):
+        assert all(ip_address(host) for host in parse(prefix + content))
 
 
 class Watched:
@@ -131,7 +169,7 @@ def itself(path: Path) -> None:
 USELESS: list[tuple[str, Callable[[Path], object], str]] = [
     ("away", away, "no such file or directory"),
     ("a folder", folder, "is a directory"),
-    ("a pipe", pipe, "is no file"),
+    ("a pipe", pipe, "is not a regular file"),
     ("a link to itself", itself, "too many levels of symbolic links"),
     ("empty", lambda path: path.write_text(""), "has no nameserver line with an address"),
     ("garbage", lambda path: path.write_bytes(os.urandom(4096)), "has no nameserver line with an address"),
