@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from dnsbridge.app.explain import ShownRecord, shown_records
-from dnsbridge.app.parts import Parts, second
+from dnsbridge.app.forward_zones import second
+from dnsbridge.app.parts import Parts
 from dnsbridge.resolvers.cache_store import Held, Key
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire import name as names
@@ -39,7 +40,7 @@ class Cache:
         """All that is held of a name. Raises BadNameError."""
         folded = names.from_text(name).lower()
         now = second()
-        return [_shown(folded, key, held, now) for key, held in self._parts.store.of_name(folded)]
+        return [_shown(folded, key, held, now) for key, held in self._parts.zones.store.of_name(folded)]
 
     def flush(self, name: str | None) -> int:
         """Forget what is held of a name (None: of all); how many answers there were. Raises BadNameError."""

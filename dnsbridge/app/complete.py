@@ -1,6 +1,9 @@
 """Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
 
-from dnsbridge.app.discovery import RESOLV_CONF, in_pod, is_local, kubeconfigs, nameservers
+from pathlib import Path
+
+from dnsbridge.app.discovery import RESOLV_CONF, in_pod, is_local, kubeconfigs
+from dnsbridge.app.servers import resolv_confs, servers_of
 from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, upstream_is_self
 from dnsbridge.resolvers.upstream_tls import client_context
 
@@ -23,24 +26,28 @@ def complete(loaded: Loaded) -> Loaded | ConfigError:
 
 
 def discover(loaded: Loaded) -> Loaded:
-    """The settings with the upstreams of this machine where none are named, but never the server itself."""
+    """The settings with this machine's resolv.conf as the upstream where none is named."""
     for index, forward in enumerate(loaded.settings.forward):
         if forward.zone == "." and not forward.upstreams:
-            key = f"forward[{index}].upstreams"
-            found = loaded.discovered(key, nameservers(), str(RESOLV_CONF))
-            selves = {problem.key for problem in _selves(found)}
-            others = [
-                address
-                for position, address in enumerate(found.settings.forward[index].upstreams)
-                if f"{key}[{position}]" not in selves
-            ]
-            loaded = loaded.discovered(key, tuple(others), str(RESOLV_CONF))
+            loaded = loaded.discovered(f"forward[{index}].upstreams", (RESOLV_CONF,), str(RESOLV_CONF))
     return loaded
+
+
+def shown(loaded: Loaded) -> Loaded:
+    """The settings as they are shown: where this machine's resolv.conf was discovered, the servers that it names."""
+    completed = discover(loaded)
+    files = resolv_confs(completed.settings.forward, completed.settings.listen)
+    for index, forward in enumerate(completed.settings.forward):
+        if forward is not loaded.settings.forward[index]:
+            servers = tuple(servers_of(forward, files))
+            completed = completed.discovered(f"forward[{index}].upstreams", servers, str(RESOLV_CONF))
+    return completed
 
 
 def _selves(loaded: Loaded) -> tuple[Problem, ...]:
     settings = loaded.settings
-    hosts = {address.host for forward in settings.forward for address in forward.upstreams}
+    named = [each for forward in settings.forward for each in forward.upstreams if not isinstance(each, Path)]
+    hosts = {server.host for server in named}
     hosts |= {cluster.coredns.host for cluster in settings.clusters if not isinstance(cluster.coredns, str)}
     return upstream_is_self(settings, frozenset(host for host in hosts if is_local(host)))
 

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+from dnsbridge.app.forward_zones import ForwardZones
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.cluster.objects import IPPool, Node, Object, ServiceCIDR
-from dnsbridge.config import Address, Loaded
+from dnsbridge.config import Address, Forward, Loaded
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
@@ -26,16 +28,29 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
             yield from describe_cluster(bridged)
     for index, forward in enumerate(settings.forward):
         origin = loaded.origins.get(f"forward[{index}].upstreams", loaded.origins.get(f"forward[{index}]", "default"))
-        servers = ", ".join(map(str, forward.upstreams))
-        if servers:
-            yield f"forward {forward.zone}: {servers} ({origin})"
-    if "." not in parts.forwards:
+        yield from _forward(forward, origin, parts.zones)
+    if "." not in parts.zones.forwards:
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
     idle = sorted({key.partition(".")[0] for key in loaded.origins if key.startswith(_NOT_YET)})
     if idle:
         yield f"settings without effect in this version: {', '.join(idle)}"
     allowed = ", ".join(map(str, settings.access.allow))
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
+
+
+def _forward(said: Forward, origin: str, zones: ForwardZones) -> Iterator[str]:
+    """The servers of a forward zone, and which of its files name none."""
+    start = f"forward {said.zone}: "
+    files = [zones.files[path] for path in said.upstreams if isinstance(path, Path)]
+    running = zones.forwards.get(said.zone)
+    if running:
+        origins = [origin, *(str(file.path) for file in files if file.hosts and not origin.endswith(str(file.path)))]
+        yield f"{start}{', '.join(map(str, running.upstreams))} ({', '.join(origins)})"
+    elif said.zone != "." and files:
+        yield f"{start}no upstream, so its names are refused"
+    for file in files:
+        if file.problem:
+            yield f"{start}{file.path}: {file.problem}; changes of it are followed"
 
 
 def describe_cluster(bridged: Bridged) -> Iterator[str]:
@@ -59,6 +74,16 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
     else:
         yield f"{start}no CoreDNS found (Service kube-system/kube-dns), so there is no fallback"
     yield from describe_prefixes(bridged)
+
+
+def describe_stale(bridged: Bridged) -> str:
+    """That a cluster's source is silent, and who answers now."""
+    start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.max_staleness:g} s"
+    if bridged.fallback.mode == "never":
+        return f"{start}; answers are stale, and CoreDNS is never asked (fallback: never)"
+    if not bridged.coredns.servers():
+        return f"{start}; answers are stale, and no CoreDNS is known to ask"
+    return f"{start}; CoreDNS is asked first, and where it does not answer, answers are stale"
 
 
 def describe_prefixes(bridged: Bridged) -> Iterator[str]:

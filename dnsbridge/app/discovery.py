@@ -1,8 +1,7 @@
-"""What this machine says by itself: its DNS servers, and its own addresses. Nothing here sends a packet."""
+"""What this machine says by itself: where its files are, and its own addresses. Nothing here sends a packet."""
 
 import os
 import socket
-from ipaddress import ip_address
 from pathlib import Path
 
 from dnsbridge.config import Address
@@ -11,24 +10,6 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849); connecting a UDP socket only asks the routing table."""
-
-
-def nameservers(path: Path = RESOLV_CONF) -> tuple[Address, ...]:
-    """The `nameserver` lines of a resolv.conf(5), in order; none if there is no such file."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ()
-    found: dict[Address, None] = {}
-    for line in lines:
-        words = line.split()
-        if len(words) >= 2 and words[0] == "nameserver":
-            try:
-                ip_address(words[1].partition("%")[0])
-            except ValueError:
-                continue
-            found[Address(words[1], 53)] = None
-    return tuple(found)
 
 
 def is_local(host: str) -> bool:

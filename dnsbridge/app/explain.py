@@ -104,7 +104,8 @@ async def explain(parts: Parts, query: Query) -> Explanation:
     elif forward := router.forward_of(query.folded):
         source = "forward"
         zone = names.to_text(forward[0])
-        servers = ", ".join(map(str, parts.forwards[zone.rstrip(".") or "."].upstreams))
+        there = parts.zones.forwards.get(zone.rstrip(".") or ".")
+        servers = ", ".join(map(str, there.upstreams)) if there else "no server, as its resolv.conf names none"
         because = f"no cluster has this name; forward zone {zone} goes to {servers}"
     reached = router.resolve(query)
     outcome = await reached if isinstance(reached, Pending) else reached

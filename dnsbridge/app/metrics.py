@@ -82,7 +82,7 @@ class PartsCollector(Collector):
         )
 
     def _cache(self) -> Iterator[Metric]:
-        each = [([zone], cached) for zone, cached in self._parts.caches.items()]
+        each = [([zone], cached) for zone, cached in self._parts.zones.caches.items()]
         for name, text, field in (
             ("cache_hits", "Forwarded answers that were held (those ready-made are prepared_hits).", "hits"),
             ("cache_misses", "Questions whose answer was not held, or had expired.", "misses"),
@@ -93,7 +93,7 @@ class PartsCollector(Collector):
             ("cache_past", "Questions that went past the cache.", "past"),
         ):
             yield _counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
-        store = self._parts.store
+        store = self._parts.zones.store
         yield _counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
         yield _gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
         yield _gauge("cache_octets", "Octets that they take, about.", [], [([], store.octets)])
@@ -169,10 +169,30 @@ class PartsCollector(Collector):
             yield _counter(name, text, label, [(key, getattr(one.counts, field)) for key, one in each])
 
     def _upstreams(self) -> Iterator[Metric]:
-        forwards = list(self._parts.forwards.items())
+        forwards = list(self._parts.zones.forwards.items())
         for bridged in self._parts.clusters:
             if bridged.coredns.forward:
                 forwards.append((f"coredns:{bridged.cluster.name}", bridged.coredns.forward))
+        zones = self._parts.zones
+        yield _counter(
+            "forward_changes",
+            "Times that a zone got other upstreams from a file.",
+            ["zone"],
+            [([zone], changes) for zone, changes in zones.changes.items()],
+        )
+        files = [([str(path)], file) for path, file in zones.files.items()]
+        yield _gauge(
+            "resolv_conf_usable",
+            "1 when the file names a server to ask; else the last ones stay in force.",
+            ["file"],
+            [(path, not file.problem) for path, file in files],
+        )
+        yield _gauge(
+            "resolv_conf_left_out",
+            "Nameservers of the file that are over the bound.",
+            ["file"],
+            [(path, file.left_out) for path, file in files],
+        )
         yield _counter(
             "forward_overloads",
             "Questions not forwarded because too many are in flight.",

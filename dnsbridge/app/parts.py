@@ -10,21 +10,15 @@ from msgspec import Struct
 
 from dnsbridge import config
 from dnsbridge.app.discovery import own_addresses
+from dnsbridge.app.forward_zones import ForwardZones
 from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
-from dnsbridge.config import Address, Settings, StreamAddress
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.config import Address, Settings
 from dnsbridge.resolvers.cluster import Cluster, Freshness
 from dnsbridge.resolvers.coredns import CoreDns
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.forward import Forward
-from dnsbridge.resolvers.health import Condition
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.router import Router
-from dnsbridge.resolvers.upstream import Upstream
-from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
-from dnsbridge.resolvers.upstream_tls import Tls, client_context
 from dnsbridge.watch.connection import CannotConnect, NoCredentials
 from dnsbridge.watch.manifests import ManifestError, ManifestSource
 from dnsbridge.wire import name as names
@@ -67,11 +61,7 @@ class Parts(Struct):
 
     clusters: list[Bridged]
     """In order of precedence."""
-    forwards: dict[str, Forward]
-    """By zone, as text."""
-    caches: dict[str, Cached]
-    """The same zones: each stands before its forward, over one store."""
-    store: CacheStore
+    zones: ForwardZones
     router: Router
     prepared: Prepared
 
@@ -114,15 +104,14 @@ class Parts(Struct):
         """Close every socket to an upstream."""
         for bridged in self.clusters:
             await bridged.coredns.close()
-        for forward in self.forwards.values():
-            await forward.close()
+        await self.zones.close()
 
     def flush(self, name: bytes | None) -> int:
         """Forget all forwarded answers of a folded name (None: of all names); how many there were."""
-        for cached in self.caches.values():
+        for cached in self.zones.caches.values():
             cached.forget_failures(name)
         self.prepared.drop_expiring()
-        return self.store.remove(name)
+        return self.zones.store.remove(name)
 
     def refresh(self, now: float) -> list[Bridged]:
         """Set every cluster's freshness to what it is now; those where it changed lose their prepared answers."""
@@ -144,43 +133,14 @@ def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
     ns_addresses = tuple([ip_address(host).packed for host in hosts])
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
     clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions) for each in by_precedence]
-    forwards = {each.zone: Forward(_upstreams(each), policy=each.policy) for each in settings.forward if each.upstreams}
-    store = CacheStore(settings.cache.size)
-    caches = {zone: _cached(forward, store, settings.cache) for zone, forward in forwards.items()}
+    zones = ForwardZones(settings.forward, settings.cache, listening)
     router = Router(
         [bridged.fallback for bridged in clusters],
-        {names.from_text(zone): cached for zone, cached in caches.items()},
+        {names.from_text(zone): cached for zone, cached in zones.caches.items()},
         own_questions,
         settings.version_bind,
     )
-    return Parts(clusters, forwards, caches, store, router, prepared)
-
-
-def second() -> int:
-    """The clock of the cache: monotonic whole seconds."""
-    return int(time.monotonic())
-
-
-def _cached(forward: Forward, store: CacheStore, said: config.Cache) -> Cached:
-    return Cached(
-        forward,
-        store,
-        second,
-        serve_stale=said.serve_stale,
-        prefetch=said.prefetch,
-        down=lambda: all(upstream.health.condition is Condition.DOWN for upstream in forward.upstreams),
-    )
-
-
-def _upstreams(said: config.Forward) -> list[AnyUpstream]:
-    uses_tls = any(isinstance(each, StreamAddress) and each.tls for each in said.upstreams)
-    context = client_context(said.ca) if uses_tls else None
-    return [
-        StreamUpstream(each.host, each.port, Tls(context, each.name) if context and each.tls else None)
-        if isinstance(each, StreamAddress)
-        else Upstream(each.host, each.port)
-        for each in said.upstreams
-    ]
+    return Parts(clusters, zones, router, prepared)
 
 
 def _bridged(

@@ -14,11 +14,13 @@ from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
 from dnsbridge.app.cache import Cache
-from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes
+from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
+from dnsbridge.app.forward_zones import second
 from dnsbridge.app.metrics import PartsCollector
-from dnsbridge.app.parts import CannotStart, Parts, build, second
+from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
+from dnsbridge.app.upstream_states import states
 from dnsbridge.config import Address, Loaded, Settings
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.responder import Responder
@@ -95,6 +97,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     works = [bridged.source.follow for bridged in parts.clusters]
     works += [keeper.keep for keeper in keepers]
     works += [partial(_watch_freshness, parts), partial(_expire, parts)]
+    if parts.zones.files:
+        works.append(parts.zones.follow)
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
     http = await _start_http(loaded, parts, counters)
@@ -161,11 +165,7 @@ async def _watch_freshness(parts: Parts) -> None:
         for bridged in moved:
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
-                log.error(
-                    "cluster %s: no sign of life from its source for %g s; CoreDNS is asked first, answers are stale",
-                    cluster.name,
-                    bridged.max_staleness,
-                )
+                log.error("%s", describe_stale(bridged))
                 continue
             log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
             for line in describe_cluster(bridged):
@@ -209,7 +209,7 @@ async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "Http
             if bridged.cluster.freshness is Freshness.UNSYNCED
         ]
 
-    http = HttpServer(registry, not_ready, Cache(parts))
+    http = HttpServer(registry, not_ready, Cache(parts), partial(states, parts))
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

@@ -1,9 +1,6 @@
 """The commands `dnsbridge cache show|flush`: they ask a running server on this host, through its HTTP side."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +8,7 @@ import click
 
 from dnsbridge.cli.options import Failed, load, output_option
 from dnsbridge.cli.output import print_json, print_table
-from dnsbridge.config import Address
-
-_TIMEOUT = 5.0
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-_LARGEST = 64 << 20
-"""Octets of an answer that are read at most."""
+from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
 
 _server_options = (
     click.option("--config", "file", metavar="FILE", help="The server's configuration file, for where it listens."),
@@ -75,24 +67,11 @@ def flush(name: str | None, output: str, file: str | None, http: str | None) -> 
 def _ask(method: str, path: str, file: str | None, http_address: str | None) -> Any:
     """What the server says, decoded. Raises Failed."""
     flags = {} if http_address is None else {"http": http_address}
-    address = load(file, **flags).settings.http
-    if address is None:
-        raise Failed("the server has no HTTP address (http: null); name one with --http, for it too")
-    if address.port == 0:
-        raise Failed(f"{address}: port 0 is any; the server's log says which one it has, give it with --http")
-    address = Address(_WILDCARDS.get(address.host, address.host), address.port)
-    # A proxy, which $http_proxy may name, has no way to this host's loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"http://{address}{path}", method=method)
     try:
-        with opener.open(request, timeout=_TIMEOUT) as response:
-            return json.loads(response.read(_LARGEST))
-    except urllib.error.HTTPError as error:
-        said = error.read(1000).decode("utf-8", "replace").strip()
-        raise Failed(f"{address}: {said or error.reason}") from None
-    except (OSError, http.client.HTTPException) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
-        text = (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()
-        raise Failed(f"no server answers at http://{address} ({text}); start one, or say where with --http") from None
+        return json.loads(ask(method, path, load(file, **flags).settings.http))
+    except NoServer as error:
+        raise Failed(f"no server answers at {error}; start one, or say where with --http") from None
+    except NoAnswer as error:
+        raise Failed(str(error)) from None
     except ValueError:
-        raise Failed(f"{address}: what answers there is no dnsbridge; say where it is with --http") from None
+        raise Failed("what answers there is no dnsbridge; say where it is with --http") from None

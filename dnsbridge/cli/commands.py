@@ -13,6 +13,7 @@ from dnsbridge import __version__
 from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
+from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
 
 DEMO_LISTEN = "127.0.0.1:5300"
 
@@ -200,18 +201,44 @@ def check(output: str, file: str | None, **flags: Any) -> int:
 @server_options
 @output_option
 def show(output: str, file: str | None, **flags: Any) -> None:
-    """Show every setting as it is in effect, and where it came from."""
-    from dnsbridge.app.complete import discover
+    """Show every setting as it is in effect, and where it came from; then each upstream, and how it is doing."""
+    from dnsbridge.app.complete import discover, shown
+    from dnsbridge.app.shown_upstreams import ShownUpstream, shown_upstreams
     from dnsbridge.config import effective
 
-    rows = effective(discover(load(file, **flags)))
+    loaded = load(file, **flags)
+    found = _states(loaded.settings.http)
+    rows = [*effective(shown(loaded)), *shown_upstreams(discover(loaded), found)]
     if output == "json":
         print_json(rows)
-    else:
-        print_table(
-            ("setting", "value", "origin"),
-            [(row.key, row.value if isinstance(row.value, str) else json.dumps(row.value), row.origin) for row in rows],
-        )
+        return
+
+    def text(value: Any) -> str:
+        if isinstance(value, ShownUpstream):
+            return f"{value.server}: {value.what}; {value.doing}"
+        return value if isinstance(value, str) else json.dumps(value)
+
+    print_table(("setting", "value", "origin"), [(row.key, text(row.value), row.origin) for row in rows])
+    if isinstance(found, str):
+        click.echo(f"how they are doing is not known: {found}", err=True)
+
+
+def _states(address: Any) -> Any:
+    """How the upstreams of the running server are doing, or why that is not known."""
+    from msgspec import ValidationError
+    from msgspec.json import decode
+
+    from dnsbridge.app.upstream_states import State
+
+    try:
+        found = decode(ask("GET", "/upstreams", address), type=list[State])
+    except NoServer as error:
+        return f"no server answers on {error}"
+    except NoAnswer as error:
+        return str(error)
+    except (ValidationError, ValueError):
+        return "what answers there is no dnsbridge, or one of another version"
+    return found
 
 
 @config_group.command(epilog="Example: dnsbridge config schema > dnsbridge.schema.json")

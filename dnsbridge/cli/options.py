@@ -22,7 +22,7 @@ _SOURCE = (
         "--upstream",
         metavar="ADDR[:PORT]",
         multiple=True,
-        help="DNS server for all other names, also tcp://ADDR or tls://ADDR#NAME; may be repeated.",
+        help="DNS server for all other names, also tcp://ADDR, tls://ADDR#NAME, /PATH/resolv.conf; may be repeated.",
     ),
 )
 _SERVER = (

@@ -1,12 +1,12 @@
 """Settings: what the configuration file and the flags may say, read, checked and explained."""
 
-from dnsbridge.config.check import upstream_is_self
+from dnsbridge.config.check import reaches, upstream_is_self
 from dnsbridge.config.flags import Flags
 from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
-from dnsbridge.config.values import Address, StreamAddress
+from dnsbridge.config.values import Address, StreamAddress, read_server
 
 __all__ = [
     "Access",
@@ -28,6 +28,8 @@ __all__ = [
     "Tcp",
     "effective",
     "load",
+    "reaches",
+    "read_server",
     "schema",
     "settings_table",
     "upstream_is_self",

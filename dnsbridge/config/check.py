@@ -2,7 +2,8 @@
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.schema import Cluster, Settings, Source
@@ -113,6 +114,12 @@ def _forward(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 "", f"{key}.upstreams", f"no server to ask for {forward.zone}; write addresses such as 10.0.0.53"
             )
+        if forward.ca is not None and not forward.uses_tls:
+            text = (
+                f"vouches for tls:// upstreams, and {forward.zone} has none; write them as tls://ADDR#NAME,"
+                " or remove this line"
+            )
+            yield Problem("", f"{key}.ca", text)
         for address, times in Counter(forward.upstreams).items():
             if times > 1:
                 yield Problem("", f"{key}.upstreams", f"{address} is listed {times} times; remove all but one")
@@ -121,26 +128,27 @@ def _forward(settings: Settings) -> Iterator[Problem]:
 def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tuple[Problem, ...]:
     """Servers to ask that are this server itself, which would make every such question a loop.
 
-    `local_addresses` are this host's, as text. To check discovered upstreams, put them into the settings.
+    `local_addresses` are this host's, as text. Those that a file names are for whoever reads it.
     """
     return tuple(
         Problem("", key, f"{address} is this server's own address, a loop; write the address of another DNS server")
         for key, address in _servers(settings)
-        if any(_reaches(listen, address, local_addresses) for listen in settings.listen)
+        if any(reaches(listen, address, local_addresses) for listen in settings.listen)
     )
 
 
 def _servers(settings: Settings) -> Iterator[tuple[str, Address | StreamAddress]]:
     for index, forward in enumerate(settings.forward):
         for position, address in enumerate(forward.upstreams):
-            yield f"forward[{index}].upstreams[{position}]", address
+            if not isinstance(address, Path):
+                yield f"forward[{index}].upstreams[{position}]", address
     for index, cluster in enumerate(settings.clusters):
         if not isinstance(cluster.coredns, str):
             yield f"clusters[{index}].coredns", cluster.coredns
 
 
-def _reaches(listen: Address, address: Address | StreamAddress, local_addresses: frozenset[str]) -> bool:
-    """Whether what is sent to an address arrives at one that is listened on."""
+def reaches(listen: Address, address: Address | StreamAddress, local_addresses: Collection[str]) -> bool:
+    """Whether what is sent to an address arrives at one that is listened on; `local_addresses` are this host's."""
     if listen.port != address.port:
         return False
     if listen.host == address.host:

@@ -25,6 +25,7 @@ from dnsbridge.config.values import (
     Network,
     ServerAddress,
     Silence,
+    StreamAddress,
     Text,
     UpstreamAddress,
     Zone,
@@ -164,13 +165,21 @@ class Forward(Section, frozen=True):
     ] = "."
     upstreams: Annotated[
         tuple[UpstreamAddress, ...],
-        Meta(description='The DNS servers to ask; for the zone "." an empty list is those of /etc/resolv.conf.'),
+        Meta(
+            description="The DNS servers to ask, and files like /etc/resolv.conf that name some, which are followed; "
+            'for the zone "." an empty list is /etc/resolv.conf.'
+        ),
     ] = ()
     ca: Annotated[
         File | None,
         Meta(description="A PEM file of the authorities that vouch for tls:// upstreams; null is the system's."),
     ] = None
     policy: Annotated[Policy, Meta(description="The order in which the upstreams are asked.")] = "sequential"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether an upstream is asked over TLS."""
+        return any(isinstance(each, StreamAddress) and each.tls for each in self.upstreams)
 
 
 class Cache(Section, frozen=True):

@@ -4,7 +4,8 @@
     ListenAddress            "127.0.0.1:53" "[::1]:53" "127.0.0.1" (port 53); port 0 is any free one
     HttpAddress              as ListenAddress, with port 9153; null or "" is off
     ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
-    UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853"
+    UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853",
+                             or the absolute path of a resolv.conf(5)
     Host                     "10.0.0.1" "fd00::1"
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
@@ -219,10 +220,15 @@ def _not_any(address: Address, text: str) -> Address:
 _HOST_NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
-def _upstream(scalar: Scalar) -> Address | StreamAddress:
-    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls."""
+def _upstream(scalar: Scalar) -> Address | StreamAddress | Path:
+    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls; or /PATH."""
     text = _text(scalar)
+    if text.startswith("/"):
+        return Path(text)
     scheme, separator, rest = text.rpartition("://")
+    if not separator and "/" in text:
+        advice = "write ADDR[:PORT], or the path of a resolv.conf, such as /etc/resolv.conf"
+        raise BadValueError(f"{shown(text)} is neither an address nor an absolute path; {advice}")
     if separator and scheme not in ("tcp", "tls"):
         advice = "write ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
         raise BadValueError(f"{shown(text)}: {shown(scheme + separator)} is not a transport; {advice}")
@@ -238,6 +244,15 @@ def _upstream(scalar: Scalar) -> Address | StreamAddress:
         raise BadValueError(f"{shown(text)} has no address; write tls://ADDR#{place}")
     address = _not_any(_address(Scalar(place, place), 853 if scheme == "tls" else 53, 1), text)
     return StreamAddress(*address, scheme == "tls", name.lower()) if scheme else address
+
+
+def read_server(text: str) -> Address | StreamAddress | None:
+    """A server as it is shown; None if this is none."""
+    try:
+        found = _upstream(Scalar(text, text))
+    except BadValueError:
+        return None
+    return None if isinstance(found, Path) else found
 
 
 def _with_port(place: str, port: str) -> str:
@@ -318,10 +333,13 @@ HttpAddress = Annotated[
 ]
 ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
 UpstreamAddress = Annotated[
-    Address | StreamAddress,
+    Address | StreamAddress | Path,
     Kind(
         _upstream,
-        "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME, such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
+        "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or the path of a resolv.conf,"
+        " such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
+        # What this is belongs to each item of the list, which has no description of its own.
+        {"type": "string", "description": "A DNS server, or a resolv.conf(5) that names some."},
     ),
 ]
 Host = Annotated[IPAddress, Kind(_host, "an IP address such as 10.0.0.1 or fd00::1, without a port")]

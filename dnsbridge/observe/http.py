@@ -2,8 +2,9 @@
 
 GET /metrics                    for Prometheus
 GET /healthz, /readyz           for whoever supervises the server
-GET /cache?name=NAME            what the cache holds of a name, as JSON    | for clients on
-POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   | the same host
+GET /upstreams                  how the upstreams are doing, as JSON       | for clients on
+GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
+POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
 """
 
 from collections.abc import Callable
@@ -33,8 +34,12 @@ class Cache(Protocol):
 class HttpServer:
     """The HTTP server on one address."""
 
-    def __init__(self, registry: CollectorRegistry, not_ready: NotReady, cache: Cache) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, not_ready: NotReady, cache: Cache, upstreams: Callable[[], Any]
+    ) -> None:
+        """`upstreams` gives what msgspec can write as JSON."""
         self._cache = cache
+        self._upstreams = upstreams
         self._registry = registry
         self._not_ready = not_ready
         self._runner: web.AppRunner | None = None
@@ -45,6 +50,7 @@ class HttpServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/upstreams", self._show_upstreams)
         application.router.add_get("/cache", self._show)
         application.router.add_post("/cache/flush", self._flush)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
@@ -70,6 +76,9 @@ class HttpServer:
             return web.Response(status=503, text="".join(f"{line}\n" for line in waiting))
         return web.Response(text="ok\n")
 
+    async def _show_upstreams(self, request: web.Request) -> web.Response:
+        return self._for_this_host(request, self._upstreams)
+
     async def _show(self, request: web.Request) -> web.Response:
         name = request.query.get("name")
         if name is None:
@@ -82,9 +91,16 @@ class HttpServer:
 
     def _for_this_host(self, request: web.Request, act: Callable[[], Any]) -> web.Response:
         """What a client gets that may look into the cache and change it; a web page of another site may not."""
-        if "Origin" in request.headers or not (request.remote and ip_address(request.remote).is_loopback):
-            return web.Response(status=403, text="the cache is shown and flushed from this host only\n")
+        if "Origin" in request.headers or not _from_this_host(request):
+            return web.Response(status=403, text="this is for clients on the server's own host only\n")
         try:
             return web.Response(body=msgspec.json.encode(act()), content_type="application/json")
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
+
+
+def _from_this_host(request: web.Request) -> bool:
+    """Whether a client is at a loopback address, or at the very address that it asks: no other host can be there."""
+    asked = request.transport.get_extra_info("sockname") if request.transport else None
+    remote = request.remote
+    return bool(remote and asked and (ip_address(remote).is_loopback or remote == asked[0]))

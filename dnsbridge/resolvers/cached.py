@@ -277,6 +277,10 @@ class Cached:
             fetch = self.fetches[key] = Fetch(self, key)
             self._forward.ask(fetch)
 
+    def replace(self, forward: Resolver) -> None:
+        """Ask other upstreams from now on; what is out at the old ones is still waited for."""
+        self._forward = forward
+
     def forget_failures(self, name: bytes | None) -> None:
         """Forget what failed of a folded name (None: of all)."""
         for key in [key for key in self.failures if name is None or key[:-5] == name]:

@@ -60,6 +60,9 @@ class Health:
         "timeout",
         "hedge_after",
         "erring",
+        "since",
+        "problem",
+        "errors",
         "probe_at",
         "good",
         "bad",
@@ -83,6 +86,12 @@ class Health:
         self.hedge_after = math.inf
         self.erring = False
         """Whether it is down because of errors that it sends, which another such error does not end."""
+        self.since: float | None = None
+        """When the condition last changed; None: it never has."""
+        self.problem = ""
+        """Why it was last not up, in a few words, also when it is up again; empty: it always was."""
+        self.errors = 0
+        """Replies with an error that may be the upstream's fault; a number that only grows."""
         self.probe_at = math.inf
         """When the next probe is due; infinite while it is up."""
         self.good = 0
@@ -124,6 +133,7 @@ class Health:
 
     def replied_with_error(self, now: float, asked_at: float) -> None:
         """An error came, SERVFAIL or REFUSED: a sign of life, and not known yet to be the upstream's fault."""
+        self.errors += 1
         if not self.erring:
             self.replied(now, asked_at)
 
@@ -140,32 +150,32 @@ class Health:
             self.timeout = min(self.timeout * 2, MAX_TIMEOUT)
         self.sample_at = 0.0
         if self.condition is Condition.UP:
-            self.condition = Condition.SUSPECT
+            self._become(Condition.SUSPECT, now, "no reply in time")
             self._schedule(now)
         if self._timeouts >= TIMEOUTS_TO_DOWN:
-            self._fail(now)
-        self.failed(now)
+            self._fail(now, "no reply in time")
+        self.failed(now, "no reply in time")
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, problem: str = "its replies do not parse") -> None:
         """A question failed here that might not have failed elsewhere."""
         if now - self._window_start > WINDOW:
             self._window_start = now
             self.good = self.bad = 0
         self.bad += 1
         if self.bad >= FAILURES_TO_DOWN and self.bad >= RATIO_TO_DOWN * (self.good + self.bad):
-            self._fail(now)
+            self._fail(now, problem)
 
     def erred(self, now: float) -> None:
         """It replied with an error, and then another upstream had an answer."""
         self.good = max(0, self.good - 1)
         before = self.condition
-        self.failed(now)
+        self.failed(now, "it replies with errors where others have an answer")
         if before is not Condition.DOWN and self.condition is Condition.DOWN:
             self.erring = True
 
     def refused(self, now: float) -> None:
         """Its port is closed."""
-        self._fail(now)
+        self._fail(now, "its port is closed")
 
     def probed(self, now: float, draw: float) -> None:
         """A probe goes out now; `draw` is a random number from 0 to 1, so that probes of many servers do not meet."""
@@ -187,12 +197,12 @@ class Health:
         if self._taken % _SAMPLES_PER_PERCENTILE == 0 and len(samples) >= FEWEST_SAMPLES:
             self.hedge_after = max(sorted(samples)[len(samples) * 95 // 100], MIN_HEDGE)
 
-    def _fail(self, now: float) -> None:
+    def _fail(self, now: float, problem: str) -> None:
         if self.condition is Condition.DOWN:
             return
         if self.condition is Condition.UP:
             self._schedule(now)
-        self.condition = Condition.DOWN
+        self._become(Condition.DOWN, now, problem)
         self._changed_at = now
         self.sample_at = 0.0
 
@@ -200,9 +210,14 @@ class Health:
         if self.condition is Condition.DOWN:
             self._changed_at = now
             self.good = self.bad = 0
-        self.condition = Condition.UP
+        self._become(Condition.UP, now, self.problem)
         self.erring = False
         self.probe_at = math.inf
+
+    def _become(self, condition: Condition, now: float, problem: str) -> None:
+        self.condition = condition
+        self.since = now
+        self.problem = problem
 
     def _schedule(self, now: float, draw: float = 0.0) -> None:
         """Set when the next probe is due."""

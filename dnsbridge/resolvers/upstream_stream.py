@@ -22,7 +22,7 @@ from typing import cast
 from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.health import MAX_TIMEOUT, Condition, Health
 from dnsbridge.resolvers.upstream import Asker, Upstream
-from dnsbridge.resolvers.upstream_tls import Tls, explained
+from dnsbridge.resolvers.upstream_tls import Tls, explained, in_words
 
 log = logging.getLogger(__name__)
 
@@ -319,6 +319,7 @@ class StreamUpstream:
         self.connect_failures += 1
         self.health.refused(time.monotonic())
         self._log(explained(error))
+        self.health.problem = in_words(error)
         for asker in askers:
             asker.refused(failed)
 
@@ -346,6 +347,7 @@ class StreamUpstream:
         self.health.timed_out(now, asked_at)
         if self.health.condition is Condition.DOWN and not self.problem:
             self._log(problem)
+            self.health.problem = problem
 
     def _log(self, problem: str) -> None:
         if problem != self.problem:

@@ -6,6 +6,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
+_WRONG_NAME = "certificate is not valid for "
+_UNTRUSTED = "its certificate is of no authority that is trusted"
+_CERTIFICATE_WORDS = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: _UNTRUSTED,  # it has signed itself
+    19: _UNTRUSTED,  # an authority that has signed itself is sent along
+    20: _UNTRUSTED,
+    21: _UNTRUSTED,  # nobody sent what leads to an authority
+}
+"""By OpenSSL's number (x509_vfy.h)."""
+
 
 class Tls(Struct, frozen=True):
     """How an upstream proves who it is."""
@@ -37,3 +49,14 @@ def explained(error: OSError) -> str:
     if isinstance(error, ConnectionResetError):
         return "the connection broke while it was being made"
     return os.strerror(error.errno) if error.errno else "the connection cannot be made"
+
+
+def in_words(error: OSError) -> str:
+    """The same for those who do not know OpenSSL's terms."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        _, mark, name = error.verify_message.partition(_WRONG_NAME)
+        if mark:
+            name = name.strip(".'")
+            return f"the certificate is not valid for {name}"
+        return _CERTIFICATE_WORDS.get(error.verify_code, explained(error))
+    return "its port is closed" if isinstance(error, ConnectionRefusedError) else explained(error)

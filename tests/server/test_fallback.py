@@ -153,6 +153,28 @@ def said(program: Program, name: str, *, edns: bool) -> str:
 
 
 @pytest.mark.needs("knotd")
+def test_log_says_who_answers_when_stale(programs: dict[str, Program]) -> None:
+    """The line about a silent source says what the answers above show: with `never` nobody asks CoreDNS."""
+    for mode in MODES:
+        line = programs["stale"].wait_for_log(f"cluster {mode}-up: no sign of life from its source for 0.5 s; (.*)")[1]
+        if mode == "never":
+            assert line == "answers are stale, and CoreDNS is never asked (fallback: never)"
+        else:
+            assert line == "CoreDNS is asked first, and where it does not answer, answers are stale"
+
+
+def test_log_when_stale_without_coredns(tmp_path: Path) -> None:
+    """A cluster without Service kube-system/kube-dns has nobody to ask first, whatever the mode."""
+    manifest = tmp_path / "services.yaml"
+    manifest.write_text("{apiVersion: v1, kind: Service, metadata: {name: a, namespace: b}}", encoding="utf-8")
+    settings = {"clusters": [{"source": {"manifests": str(manifest)}, "max_staleness": STALENESS}]}
+    with Program(settings=settings) as program:
+        manifest.unlink()
+        line = program.wait_for_log("cluster default: no sign of life from its source for 0.5 s; (.*)")[1]
+        assert line == "answers are stale, and no CoreDNS is known to ask"
+
+
+@pytest.mark.needs("knotd")
 @pytest.mark.parametrize(("state", "mode", "which", "known", "extra", "missing", "custom"), TABLE)
 def test_who_answers(
     programs: dict[str, Program], state: str, mode: str, which: str, known: str, extra: str, missing: str, custom: str

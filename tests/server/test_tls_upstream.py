@@ -22,7 +22,8 @@ TEXTS = [f'texts.corp.example. 60 TXT "{number:03} {"x" * 100}"' for number in r
 
 def settings(ca: Path, upstreams: Sequence[str]) -> dict[str, Any]:
     """The example cluster, and everything else to these upstreams."""
-    return {"clusters": [EXAMPLE], "forward": [{"zone": ".", "ca": str(ca), "upstreams": list(upstreams)}]}
+    authorities = {"ca": str(ca)} if any(each.startswith("tls://") for each in upstreams) else {}
+    return {"clusters": [EXAMPLE], "forward": [{"zone": ".", "upstreams": list(upstreams), **authorities}]}
 
 
 @pytest.mark.parametrize(

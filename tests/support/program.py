@@ -55,7 +55,8 @@ class Program:
 
     `settings` is written to a configuration file; `manifests` goes with one cluster only. `upstreams` are `ADDR:PORT`
     for the flag --upstream: without any a closed port of loopback, with None no flag, for settings that name them.
-    `environment` is added to this process's own.
+    `environment` is added to this process's own. `command_prefix` is what runs it elsewhere (`ip netns exec NAME`); of
+    what it does there only its log can be seen from here.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class Program:
         http: bool = False,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        command_prefix: Sequence[str] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="dnsbridge-test-")
         self._closed = closed_port()
-        self._command = [sys.executable, "-m", "dnsbridge", "serve"]
+        self._command = [*command_prefix, sys.executable, "-m", "dnsbridge", "serve"]
         self._command += ["--http", "127.0.0.1:0" if http else ""]
         if manifests:
             self._command += ["--manifests", str(manifests)]

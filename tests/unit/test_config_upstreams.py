@@ -8,6 +8,8 @@ from dnsbridge.config import Address, ConfigError, Flags, Loaded, StreamAddress,
 
 UPSTREAM = "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
 NAME = "write the name in the server's certificate, such as #dns.corp.example"
+NOT_TLS = "vouches for tls:// upstreams, and . has none; write them as tls://ADDR#NAME, or remove this line"
+FILE = "write ADDR[:PORT], or the path of a resolv.conf, such as /etc/resolv.conf"
 PORT = "has a bad port; write a port from 1 to 65535"
 
 
@@ -31,6 +33,10 @@ BAD = [
     ("1.1.1.1#dns.corp", ": only TLS checks a name; write tls://1.1.1.1#dns.corp, or no #NAME"),
     ("1.1.1.1#5353", ": a port follows a colon; write 1.1.1.1:5353"),
     ("fd00::1#5353", ": a port follows a colon; write [fd00::1]:5353"),
+    ("etc/resolv.conf", f" is neither an address nor an absolute path; {FILE}"),
+    ("10.0.0.0/8", f" is neither an address nor an absolute path; {FILE}"),
+    ("file:///etc/resolv.conf", f': "file://" is not a transport; write {UPSTREAM}'),
+    ("tls:///etc/resolv.conf", None),
     ("tls://[::]:853", " is the address of no server; write the server's own address"),
 ]
 
@@ -53,12 +59,14 @@ BAD_FILES = [
      'd.yaml:1: clusters[0].coredns: "tls://1.1.1.1": this server is asked over UDP, and TCP where needed; '
      "write ADDR[:PORT]"),
     ("forward: [{upstreams: [{tls: 1.1.1.1}]}]",
-     f"d.yaml:1: forward[0].upstreams[0]: got a mapping; write {UPSTREAM}, such as 10.0.0.53 or "
-     "tls://10.0.0.53#dns.corp"),
+     "d.yaml:1: forward[0].upstreams[0]: got a mapping; write ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME "
+     "or the path of a resolv.conf, such as 10.0.0.53 or tls://10.0.0.53#dns.corp"),
     ("forward: [{upstreams: ['tls://1.1.1.1:0']}]", f'd.yaml:1: forward[0].upstreams[0]: "1.1.1.1:0" {PORT}'),
     ("forward: [{upstreams: ['tls://1.1.1.1#A.b', 'tls://1.1.1.1:853#a.b']}]",
      "d.yaml:1: forward[0].upstreams: tls://1.1.1.1:853#a.b is listed 2 times; remove all but one"),
     ("forward: [{ca: []}]", "d.yaml:1: forward[0].ca: got a list; write null, or a path"),
+    ("forward:\n- ca: o.pem\n  upstreams: [10.0.0.1, 'tcp://10.0.0.2']", f"d.yaml:2: forward[0].ca: {NOT_TLS}"),
+    ("forward:\n- upstreams: []\n  ca: o.pem", f"d.yaml:3: forward[0].ca: {NOT_TLS}"),
 ]  # fmt: skip
 
 
@@ -66,6 +74,13 @@ BAD_FILES = [
 def test_bad_file(tmp_path: Path, text: str, wanted: str) -> None:
     """A bad file gives one line."""
     assert loading(tmp_path, text, Flags()) == wanted
+
+
+def test_authorities_under_a_flag(tmp_path: Path) -> None:
+    """Upstreams of the command line without TLS leave a file's authorities without a use; its line is named."""
+    text = "forward:\n- upstreams: ['tls://10.0.0.1#dns.corp']\n  ca: o.pem"
+    assert loading(tmp_path, text, Flags(upstream=("10.0.0.2",))) == f"d.yaml:3: forward[0].ca: {NOT_TLS}"
+    assert isinstance(loading(tmp_path, text, Flags(upstream=("10.0.0.2", "tls://10.0.0.3"))), Loaded)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +96,10 @@ def test_bad_file(tmp_path: Path, text: str, wanted: str) -> None:
             StreamAddress("fd00::1", 8853, True, "dns.corp"),
             "tls://[fd00::1]:8853#dns.corp",
         ),
+        ("/run/resolv.conf", Path("/run/resolv.conf"), "/run/resolv.conf"),
     ],
 )
-def test_upstream(tmp_path: Path, written: str, wanted: Address | StreamAddress, shown: str) -> None:
+def test_upstream(tmp_path: Path, written: str, wanted: Address | StreamAddress | Path, shown: str) -> None:
     """A good upstream, in the file and as a flag; what is shown of it means the same."""
     for text in (written, shown):
         for loaded in (

@@ -127,6 +127,45 @@ def test_three_timeouts_in_a_row_make_down() -> None:
     assert condition(health) is Condition.UP
 
 
+def test_problem_and_since() -> None:
+    """Why it is not up and since when; the problem is remembered when it is up again."""
+    health, now = healthy()
+    seen = [(health.problem, health.since)]
+
+    def note() -> None:
+        seen.append((health.problem, health.since))
+
+    health.timed_out(now + 1, now)
+    note()
+    health.replied(now + 2, now + 1.9)
+    note()
+    health.refused(now + 3)
+    note()
+    health.timed_out(now + 4, now + 3.5)  # no news: it is down
+    note()
+    health.replied(now + 5, now + 4.9)
+    note()
+    for number in range(5):
+        health.replied_with_error(now + 20 + number, now + 20 + number - 0.02)
+        health.erred(now + 20 + number)
+    note()
+    health.replied(now + 30, now + 29.9)
+    for _ in range(5):
+        health.failed(now + 40)
+    note()
+    assert seen == [
+        ("", None),
+        ("no reply in time", now + 1),
+        ("no reply in time", now + 2),
+        ("its port is closed", now + 3),
+        ("its port is closed", now + 3),
+        ("its port is closed", now + 5),
+        ("it replies with errors where others have an answer", now + 24),
+        ("its replies do not parse", now + 40),
+    ]
+    assert health.errors == 5
+
+
 @pytest.mark.parametrize(("loss", "down"), [(0.02, False), (0.2, False), (0.75, True), (1.0, True)])
 def test_failure_ratio(loss: float, down: bool) -> None:
     """Losing a part of the questions puts it down only when it is the greater part."""

@@ -69,6 +69,15 @@ def authority() -> Authority:
     return Authority()
 
 
+IN_WORDS = {
+    "Hostname": "the certificate is not valid for dns.test",
+    "IP": "the certificate is not valid for 127.0.0.1",
+    "certificate": "its certificate has expired",
+    "unable": "its certificate is of no authority that is trusted",
+}
+"""By the first word after `TLS:`."""
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(
     ("names", "wanted", "options", "expected", "problem"),
@@ -111,6 +120,7 @@ def test_certificates(
                 assert said(query, await outcome(forward, query)) == expected
             assert secure.problem == problem
             assert secure.health.up is not bool(problem)
+            assert secure.health.problem == (IN_WORDS[problem.split()[1]] if problem else "")
             assert len(server.asked_tcp) == (0 if problem else 3)
             assert [record.getMessage() for record in caplog.records] == (
                 [f"upstream {secure}: {problem}"] if problem else []

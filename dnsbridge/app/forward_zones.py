@@ -1,0 +1,142 @@
+"""The forward zones of a running server: each a cache before the upstreams of the moment.
+
+Upstreams are addresses, which stay, and resolv.conf(5) files, which are followed. When a file names others, the zone
+gets a new Forward; the old one is closed when its questions are done. An upstream that is in both keeps its health; its
+counters begin anew, as after a restart.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from dnsbridge import config
+from dnsbridge.app.servers import Server, resolv_confs, servers_of
+from dnsbridge.config import Address, StreamAddress
+from dnsbridge.resolvers.cache_store import CacheStore
+from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.health import Condition
+from dnsbridge.resolvers.resolver import Outcome
+from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
+from dnsbridge.resolvers.upstream_tls import Tls, client_context
+from dnsbridge.watch.resolv_conf import LOOK_INTERVAL
+from dnsbridge.wire.failure import Failure
+from dnsbridge.wire.query import Query
+
+log = logging.getLogger(__name__)
+
+LINGER = 0.5
+"""Seconds that an old Forward stays after the deadline of its last question."""
+
+
+class NoServers:
+    """What a zone has in place of a Forward while its files name no server."""
+
+    def resolve(self, _: Query) -> Outcome:
+        """Nobody can be asked."""
+        return Failure.NO_ROUTE
+
+
+class ForwardZones:
+    """All of them."""
+
+    def __init__(self, said: Sequence[config.Forward], cache: config.Cache, listening: Sequence[Address]) -> None:
+        """`listening` is where this server can be asked: no file makes it ask itself."""
+        self.files = resolv_confs(said, listening)
+        self.store = CacheStore(cache.size)
+        self.forwards: dict[str, Forward] = {}
+        """By zone, as text; without those that have no upstream at the moment."""
+        self.caches: dict[str, Cached] = {}
+        """Of all zones, over one store."""
+        self.changes: dict[str, int] = {}
+        """How often a zone got other upstreams."""
+        self._said = [each for each in said if each.upstreams]
+        self._contexts = {each.zone: client_context(each.ca) for each in said if each.uses_tls}
+        self._servers: dict[str, tuple[Server, ...]] = {}
+        self._retiring: dict[Forward, asyncio.Task[None]] = {}
+        for each in self._said:
+            self.caches[each.zone] = Cached(
+                NoServers(),
+                self.store,
+                second,
+                serve_stale=cache.serve_stale,
+                prefetch=cache.prefetch,
+                down=partial(self._all_down, each.zone),
+            )
+            self.changes[each.zone] = 0
+            self._renew(each)
+
+    async def follow(self) -> None:
+        """Look for changes of the files until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            await asyncio.to_thread(self._look)
+            for each in self._said:
+                if self._renew(each):
+                    self.changes[each.zone] += 1
+                    servers = ", ".join(map(str, self._servers[each.zone])) or "no upstream, its names are refused"
+                    files = ", ".join(str(path) for path in each.upstreams if isinstance(path, Path))
+                    log.info("forward %s: now %s (%s)", each.zone, servers, files)
+
+    async def close(self) -> None:
+        """Close every socket to an upstream."""
+        for task in self._retiring.values():
+            task.cancel()
+        for forward in (*self._retiring, *self.forwards.values()):
+            await forward.close()
+
+    def _look(self) -> None:
+        for file in self.files.values():
+            file.look()
+
+    def _renew(self, said: config.Forward) -> bool:
+        """Ask the servers of this moment from now on; whether they are others than before."""
+        zone = said.zone
+        servers = tuple(servers_of(said, self.files))
+        if servers == self._servers.get(zone, ()):
+            return False
+        old = self.forwards.get(zone)
+        known = {str(upstream): upstream for upstream in old.upstreams} if old else {}
+        upstreams = [self._upstream(zone, server, known) for server in servers]
+        self._servers[zone] = servers
+        self.forwards.pop(zone, None)
+        if upstreams:
+            self.forwards[zone] = Forward(upstreams, policy=said.policy)
+        cached = self.caches[zone]
+        cached.replace(self.forwards.get(zone) or NoServers())
+        cached.forget_failures(None)
+        if old:
+            self._retiring[old] = asyncio.get_running_loop().create_task(self._retire(old))
+        return True
+
+    def _upstream(self, zone: str, server: Server, known: Mapping[str, AnyUpstream]) -> AnyUpstream:
+        made: AnyUpstream
+        if isinstance(server, StreamAddress):
+            made = StreamUpstream(
+                server.host, server.port, Tls(self._contexts[zone], server.name) if server.tls else None
+            )
+        else:
+            made = Upstream(server.host, server.port)
+        before = known.get(str(made))
+        if before:
+            made.health = before.health
+        return made
+
+    async def _retire(self, old: Forward) -> None:
+        """Close what is no longer asked, once no question can wait for it."""
+        await asyncio.sleep(old.deadline + LINGER)
+        await old.close()
+        del self._retiring[old]
+
+    def _all_down(self, zone: str) -> bool:
+        forward = self.forwards.get(zone)
+        return forward is None or all(each.health.condition is Condition.DOWN for each in forward.upstreams)
+
+
+def second() -> int:
+    """The clock of the cache: monotonic whole seconds."""
+    return int(time.monotonic())

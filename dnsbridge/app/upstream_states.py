@@ -1,0 +1,85 @@
+"""How the upstreams of a running server are doing, for the HTTP side: GET /upstreams."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from dnsbridge.app.parts import Parts
+from dnsbridge.config import Address
+from dnsbridge.resolvers.health import Health
+from dnsbridge.resolvers.upstream_stream import AnyUpstream
+
+_ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
+"""Counters of failures other than silence; some are of datagrams only, some of connections."""
+
+
+class State(Struct, frozen=True):
+    """One upstream. The names are keys of a JSON document, which stay."""
+
+    zone: str
+    """The forward zone; empty for a cluster's CoreDNS."""
+    cluster: str
+    """The cluster whose CoreDNS it is; empty for the others."""
+    server: str
+    """As the settings write it: `10.0.0.53:53`, `tls://10.0.0.53:853#dns.corp.example`."""
+    condition: Literal["up", "suspect", "down"]
+    since: str | None
+    """When it last changed, in UTC (RFC 3339); null: it never has."""
+    questions: int
+    """Questions sent to it."""
+    srtt_ms: float | None
+    """Smoothed round trip time; null before the first reply."""
+    timeouts: int
+    errors: int
+    """SERVFAIL and REFUSED, replies that do not parse, closed ports, connections that failed or broke."""
+    problem: str
+    """Why it is not up, or was not when it last was not; empty: it always was."""
+
+
+def states(parts: Parts) -> list[State]:
+    """All upstreams, by zone and in the order of their lists."""
+    return list(_states(parts))
+
+
+def _states(parts: Parts) -> Iterator[State]:
+    for zone, forward in parts.zones.forwards.items():
+        for upstream in forward.upstreams:
+            yield _state(zone, "", upstream)
+    for bridged in parts.clusters:
+        name, coredns = bridged.cluster.name, bridged.coredns
+        asked = {str(each): each for each in coredns.forward.upstreams} if coredns.forward else {}
+        for server in map(str, (Address(*each) for each in coredns.servers())):
+            if server in asked:
+                yield _state("", name, asked[server])
+            else:
+                yield State("", name, server, "up", None, 0, None, 0, 0, "")
+
+
+def _state(zone: str, cluster: str, upstream: AnyUpstream) -> State:
+    health = upstream.health
+    return State(
+        zone,
+        cluster,
+        str(upstream),
+        _CONDITIONS[health.condition],
+        _since(health),
+        upstream.sent,
+        round(health.srtt * 1000, 3) if health.srtt else None,
+        upstream.timeouts,
+        health.errors + sum(getattr(upstream, each, 0) for each in _ERRORS),
+        health.problem,
+    )
+
+
+_CONDITIONS: tuple[Literal["up", "suspect", "down"], ...] = ("up", "suspect", "down")
+"""By Condition."""
+
+
+def _since(health: Health) -> str | None:
+    if health.since is None:
+        return None
+    at = datetime.fromtimestamp(time.time() - (time.monotonic() - health.since), UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

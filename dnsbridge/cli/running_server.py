@@ -1,0 +1,42 @@
+"""Asking a running server on this host, through its HTTP side."""
+
+import http.client
+import urllib.error
+import urllib.request
+
+from dnsbridge.config import Address
+
+_TIMEOUT = 5.0
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_LARGEST = 64 << 20
+"""Octets of an answer that are read at most."""
+
+
+class NoAnswer(Exception):
+    """Why a server gave no answer, in one line."""
+
+
+class NoServer(NoAnswer):
+    """Nobody answers; where, and what the system says of it: `http://127.0.0.1:9153 (connection refused)`."""
+
+
+def ask(method: str, path: str, address: Address | None) -> bytes:
+    """What the server says whose HTTP address this is. Raises NoAnswer."""
+    if address is None:
+        raise NoAnswer("the server has no HTTP address (http: null); name one with --http, for it too")
+    if address.port == 0:
+        raise NoAnswer(f"{address}: port 0 is any; the server's log says which one it has, give it with --http")
+    address = Address(_WILDCARDS.get(address.host, address.host), address.port)
+    # A proxy, which $http_proxy may name, has no way to this host's loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(f"http://{address}{path}", method=method)
+    try:
+        with opener.open(request, timeout=_TIMEOUT) as response:
+            return bytes(response.read(_LARGEST))
+    except urllib.error.HTTPError as error:
+        said = error.read(1000).decode("utf-8", "replace").strip()
+        raise NoAnswer(f"{address}: {said or error.reason}") from None
+    except (OSError, http.client.HTTPException) as error:
+        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        text = (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()
+        raise NoServer(f"http://{address} ({text})") from None
