@@ -15,6 +15,7 @@ from pathlib import Path
 from dnsbridge import config
 from dnsbridge.app.servers import Server, resolv_confs, servers_of
 from dnsbridge.config import Address, StreamAddress
+from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.forward import Forward
@@ -39,6 +40,11 @@ class NoServers:
     def resolve(self, _: Query) -> Outcome:
         """Nobody can be asked."""
         return Failure.NO_ROUTE
+
+    def ask(self, asking: Asking) -> None:
+        """The same."""
+        asking.over = True
+        asking.ended(Failure.NO_ROUTE)
 
 
 class ForwardZones:

@@ -277,7 +277,7 @@ class Cached:
             fetch = self.fetches[key] = Fetch(self, key)
             self._forward.ask(fetch)
 
-    def replace(self, forward: Resolver) -> None:
+    def replace(self, forward: Forwarder) -> None:
         """Ask other upstreams from now on; what is out at the old ones is still waited for."""
         self._forward = forward
 
