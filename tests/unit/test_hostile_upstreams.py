@@ -22,7 +22,7 @@ NAME = "www.example.com"
 RECORDS_AT = 12 + len(NAME) + 2 + 4
 """Where the first record stands in a reply."""
 OWNER = b"\xc0\x0c"
-A, OPT = 1, 41
+A, CNAME, MX, TXT, OPT = 1, 5, 15, 16, 41
 TRUNCATED = answer(flags=dns.flags.TC)
 
 
@@ -71,29 +71,67 @@ class Row(Struct, frozen=True):
 
 
 ADDRESS = record(HOSTILE)
+LONG_LABEL = bytes([63]) + b"x" * 63
+LONG = LONG_LABEL * 3 + bytes([60]) + b"x" * 60
+"""253 octets: with a label of one letter and the root, 256, one more than a name may have."""
 ROWS = [
+    Row("eleven links", chain(*[f"link{number}.example." for number in range(11)])),
+    Row("an alias of itself", answer("@ 60 IN CNAME www.example.com.")),
+    Row("a circle of two", answer("@ 60 IN CNAME web.example.com.", "web.example.com. 60 IN CNAME www.example.com.")),
     Row("ANCOUNT one too many", reply(ADDRESS, counts=(2, 0, 0))),
     Row("ANCOUNT 65535", reply(ADDRESS, counts=(65535, 0, 0))),
+    Row("ANCOUNT one too few", reply(ADDRESS, ADDRESS)),
+    Row("ANCOUNT 0 before a record", reply(ADDRESS, counts=(0, 0, 0))),
     Row("NSCOUNT one too many", reply(ADDRESS, counts=(1, 1, 0))),
     Row("ARCOUNT one too many", reply(ADDRESS, opt(), counts=(1, 0, 2))),
     Row("a count without records", reply()),
     Row("QDCOUNT 0", reply(ADDRESS, qdcount=0)),
     Row("QDCOUNT 2", reply(ADDRESS, qdcount=2)),
+    Row("an octet after the last record", reply(ADDRESS, after=b"\0")),
+    Row("octets after OPT", reply(ADDRESS, opt(), counts=(1, 0, 1), after=b"xxxx")),
+    Row("a message after the message", reply(ADDRESS, after=bytes(12))),
+    Row("a datagram of more than was offered", reply(*[ADDRESS] * 100, counts=(100, 0, 0)), over_tcp=False),
+    Row("a datagram of 60,000 octets", reply(*[ADDRESS] * 3700, counts=(3700, 0, 0)), over_tcp=False),
     Row("data over the end", reply(ADDRESS[:-6] + b"\0\xff" + HOSTILE)),
     Row("data of 65535 octets", reply(ADDRESS[:-6] + b"\xff\xff" + HOSTILE)),
     Row("cut in the data", reply(ADDRESS[:-1])),
     Row("cut in the header of a record", reply(ADDRESS[:7])),
     Row("cut after the owner", reply(OWNER)),
+    Row("an owner that points at itself", reply(record(HOSTILE, owner=pointer(RECORDS_AT)))),
+    Row("an owner that points forward", reply(record(HOSTILE, owner=pointer(RECORDS_AT + 12)))),
+    Row("an owner that points over the end", reply(record(HOSTILE, owner=pointer(0x3FFF)))),
+    Row("an owner that points into the header", reply(record(HOSTILE, owner=pointer(0)))),
+    Row(
+        "two owners that point at each other",
+        reply(
+            record(HOSTILE, owner=pointer(RECORDS_AT + 16)),
+            record(HOSTILE, owner=pointer(RECORDS_AT)),
+            counts=(2, 0, 0),
+        ),
+    ),
     Row("half a pointer at the end", reply(b"\xc0")),
     Row("a label of type 01", reply(record(HOSTILE, owner=b"\x41x\0"))),
     Row("a label of type 10", reply(record(HOSTILE, owner=b"\x81x\0"))),
+    Row("an owner of 256 octets", reply(record(HOSTILE, owner=LONG + b"\x01x\0"))),
+    Row(
+        "an owner of 256 octets by its pointer",
+        reply(record(b"x", TXT, LONG + b"\0"), record(HOSTILE, owner=b"\x01x" + pointer(RECORDS_AT)), counts=(2, 0, 0)),
+    ),
+    Row("an alias that points at itself", reply(record(pointer(RECORDS_AT + 12), CNAME))),
+    Row("an alias that points forward", reply(record(pointer(RECORDS_AT + 14), CNAME), ADDRESS, counts=(2, 0, 0))),
+    Row("an alias that points into the header", reply(record(pointer(2), CNAME), ADDRESS, counts=(2, 0, 0))),
+    Row("an alias with octets after its name", reply(record(OWNER + b"xx", CNAME))),
+    Row("an alias that is cut", reply(record(b"\x05hell", CNAME))),
+    Row("an alias of no octets", reply(record(b"", CNAME))),
+    Row("a mail host that points at itself", reply(record(b"\0\x0a" + pointer(RECORDS_AT + 14), MX)), "MX"),
+    Row("a mail host of one octet", reply(record(b"\0", MX)), "MX"),
     Row("two OPT records", reply(ADDRESS, opt(), opt(), counts=(1, 0, 2))),
     Row("an OPT record with an owner", reply(ADDRESS, opt(owner=OWNER), counts=(1, 0, 1))),
     Row("an OPT record among the answers", reply(ADDRESS, opt(), counts=(2, 0, 0))),
     Row("an option that is longer than OPT", reply(ADDRESS, opt(b"\0\x03\0\xff"), counts=(1, 0, 1))),
     Row("half an option", reply(ADDRESS, opt(b"\0\x03"), counts=(1, 0, 1))),
 ]
-GOOD_DATA = {"A": GOOD}
+GOOD_DATA = {"A": GOOD, "AAAA": "2001:db8::1", "TXT": '"good"', "MX": "10 mail.example.com."}
 
 
 async def from_two(first: ScriptedUpstream, query: Query, second: ScriptedUpstream, times: int = 1) -> list[str]:
