@@ -97,6 +97,11 @@ ROWS = [
     Row("cut in the data", reply(ADDRESS[:-1])),
     Row("cut in the header of a record", reply(ADDRESS[:7])),
     Row("cut after the owner", reply(OWNER)),
+    Row("an address of three octets", reply(record(HOSTILE[:3]))),
+    Row("an address of five octets", reply(record(HOSTILE + b"x"))),
+    Row("an address of no octets", reply(record(b""))),
+    Row("an IPv6 address of four octets", reply(record(HOSTILE, 28)), "AAAA"),
+    Row("a text that is longer than its data", reply(record(b"\x05hell", TXT)), "TXT"),
     Row("an owner that points at itself", reply(record(HOSTILE, owner=pointer(RECORDS_AT)))),
     Row("an owner that points forward", reply(record(HOSTILE, owner=pointer(RECORDS_AT + 12)))),
     Row("an owner that points over the end", reply(record(HOSTILE, owner=pointer(0x3FFF)))),
@@ -130,6 +135,7 @@ ROWS = [
     Row("an OPT record among the answers", reply(ADDRESS, opt(), counts=(2, 0, 0))),
     Row("an option that is longer than OPT", reply(ADDRESS, opt(b"\0\x03\0\xff"), counts=(1, 0, 1))),
     Row("half an option", reply(ADDRESS, opt(b"\0\x03"), counts=(1, 0, 1))),
+    Row("BADVERS", reply(opt(ttl=1 << 24), counts=(0, 0, 1))),
 ]
 GOOD_DATA = {"A": GOOD, "AAAA": "2001:db8::1", "TXT": '"good"', "MX": "10 mail.example.com."}
 
