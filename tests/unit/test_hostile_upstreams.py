@@ -13,7 +13,7 @@ from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.query import Query
 from tests.support.caching import read
-from tests.support.forwarding import ask, forwarding, run
+from tests.support.forwarding import ask, forwarding, option, run
 from tests.support.scripted_upstream import Behaviour, ScriptedUpstream, answer, raw
 
 HOSTILE = bytes([203, 0, 113, 66])
@@ -181,5 +181,17 @@ def test_the_next_upstream_is_asked(row: Row, over: str) -> None:
         assert await from_two(hostile, ask(NAME, row.rtype), good, times=2) == [GOOD_DATA[row.rtype]] * 2
         assert len(good.asked) == 1
         assert hostile.asked
+
+    run(test())
+
+
+@pytest.mark.parametrize(("row", "over"), CASES, ids=case_id)
+def test_past_the_cache(row: Row, over: str) -> None:
+    """The same for a question with an option that is end to end, whose answer is not kept."""
+
+    async def test() -> None:
+        hostile, good = upstreams(row, over)
+        query = ask(NAME, row.rtype, use_edns=0, options=[option(65001, b"x")], stream=True)
+        assert await from_two(hostile, query, good) == [GOOD_DATA[row.rtype]]
 
     run(test())

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dnsbridge.wire.query import Query
 from tests.support.caching import read, setting
-from tests.support.forwarding import ask, run
+from tests.support.forwarding import ask, option, run
 from tests.support.scripted_upstream import Behaviour, Reply
 
 NAME = "www.example.com"
@@ -99,5 +99,17 @@ def test_slipped_records(row: Row) -> None:
             victim = question(VICTIM)
             assert lines(read(victim, await up.outcome(victim))) == []
             assert up.asked == asked + 1
+
+    run(test())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
+def test_slipped_records_past_the_cache(row: Row) -> None:
+    """The same for a question with an option that is end to end, whose answer is not kept."""
+
+    async def test() -> None:
+        async with setting(saying(row)) as up:
+            query = ask(NAME, use_edns=0, options=[option(65001, b"x")])
+            assert lines(read(query, await up.outcome(query))) == sorted(row.left)
 
     run(test())
