@@ -14,6 +14,7 @@ an answer   the first good one
 
 import time
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import Protocol
 
 from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME, Attempt, Attempts
@@ -25,6 +26,14 @@ from dnsbridge.wire.failure import Failure
 
 _ERRORS = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
 _TC_OCTET = TC >> 8
+
+
+class Verdict(Enum):
+    """What a reply is worth to whoever asks."""
+
+    GOOD = "an answer"
+    USELESS = "no better than an error"
+    BROKEN = "no answer at all"
 
 
 class Upstreams(Protocol):
@@ -62,6 +71,8 @@ class Asking(ABC):
     """Positions of the upstreams."""
     whole: bool = True
     """A truncated reply is of no use."""
+    largest: int
+    """Octets that a reply over UDP may have."""
     step = 1
     """Upstreams considered so far, over all rounds; the first one without a call."""
     over = False
@@ -78,8 +89,8 @@ class Asking(ABC):
     _further: "tuple[FurtherAttempt, ...]" = ()
 
     @abstractmethod
-    def accept(self, reply: bytes) -> bool:
-        """Whether a reply, which matches the question, is well-formed; what it says is kept for `ended`."""
+    def accept(self, reply: bytes) -> Verdict:
+        """What a reply is worth, which matches the question; unless it is broken, what it says is kept for `ended`."""
 
     @abstractmethod
     def ended(self, failure: Failure | None) -> None:
@@ -119,7 +130,12 @@ class Asking(ABC):
         first = self.first
         assert first is not None
         asked_at = first.fresh.get(self)
-        if asked_at and not (reply[3] & 15 or reply[2] & _TC_OCTET or self.blamed or self.over) and self.accept(reply):
+        if (
+            asked_at
+            and not (reply[3] & 15 or reply[2] & _TC_OCTET or self.blamed or self.over)
+            and len(reply) <= self.largest
+            and self.accept(reply) is Verdict.GOOD
+        ):
             # What `take` would do, without its calls: nearly all replies are like this.
             del first.fresh[self]
             health = first.upstream.health
@@ -164,7 +180,9 @@ class Asking(ABC):
             upstream.late += 1
             if self.over:
                 return
-        if reply[3] & 15 in _ERRORS:
+        if len(reply) > self.largest and isinstance(upstream, Upstream):
+            self._reject(upstream, now)
+        elif reply[3] & 15 in _ERRORS:
             self._take_error(upstream, reply, now)
         elif not reply[2] & _TC_OCTET or isinstance(upstream, StreamUpstream):
             self._take_answer(upstream, reply, now, hedge)
@@ -210,7 +228,8 @@ class Asking(ABC):
 
     def give_up(self) -> None:
         """End with the best reply that there is, or without one."""
-        self.finish(None if self.fallback and self.accept(self.fallback) else Failure.UPSTREAM)
+        usable = self.fallback and self.accept(self.fallback) is not Verdict.BROKEN
+        self.finish(None if usable else Failure.UPSTREAM)
 
     def finish(self, failure: Failure | None) -> None:
         """End; see `ended`."""
@@ -237,15 +256,22 @@ class Asking(ABC):
 
     def _take_error(self, upstream: AnyUpstream, reply: bytes, now: float) -> None:
         self.fallback = reply
-        if reply[3] & 15 in ERRORS_TO_BLAME:
+        if reply[3] & 15 in ERRORS_TO_BLAME or not reply[3] & 15:
             self.blamed += (upstream,)
         self._go_on(now)
 
+    def _reject(self, upstream: AnyUpstream, now: float) -> None:
+        upstream.malformed += 1
+        upstream.health.failed(now)
+        self._go_on(now)
+
     def _take_answer(self, upstream: AnyUpstream, reply: bytes, now: float, hedge: bool) -> None:
-        if not self.accept(reply):
-            upstream.malformed += 1
-            upstream.health.failed(now)
-            self._go_on(now)
+        verdict = self.accept(reply)
+        if verdict is not Verdict.GOOD:
+            if verdict is Verdict.BROKEN:
+                self._reject(upstream, now)
+            else:
+                self._take_error(upstream, reply, now)
             return
         if hedge:
             upstream.hedges_won += 1

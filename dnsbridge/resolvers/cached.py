@@ -15,11 +15,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from dnsbridge.resolvers.asking import Asking
+from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cache_store import CacheStore, Held, Key
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire import edns
-from dnsbridge.wire.constants import AD, CD, HEADER_SIZE, RD, Class
+from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, CD, HEADER_SIZE, RD, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, compose
 from dnsbridge.wire.stored import FAILURE_TTL, Stored, keep
@@ -106,6 +106,7 @@ class Fetch(Asking):
     """An expired answer, to be used if nothing comes."""
     kept: Stored | None = None
     """What came."""
+    largest = ADVERTISED_UDP_SIZE
     timer: asyncio.TimerHandle | None = None
     late = False
     """Nobody is made to wait any more."""
@@ -118,13 +119,13 @@ class Fetch(Asking):
         self.waiters: list[Waiting] = []
         self._cached = cached
 
-    def accept(self, reply: bytes) -> bool:
+    def accept(self, reply: bytes) -> Verdict:
         """See Asking."""
         kept = keep(self.question, self._dnssec_ok, reply)
-        if isinstance(kept, Stored):
-            self.kept = kept
-            return True
-        return False
+        if not isinstance(kept, Stored):
+            return Verdict.BROKEN
+        self.kept = kept
+        return Verdict.USELESS if kept.failed else Verdict.GOOD
 
     def ended(self, failure: Failure | None) -> None:
         """See Asking."""

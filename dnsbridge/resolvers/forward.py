@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import islice, takewhile
 
 from dnsbridge.resolvers import transparent
-from dnsbridge.resolvers.asking import Asking
+from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.attempts import Attempts
 from dnsbridge.resolvers.health import MAX_TIMEOUT, Condition
 from dnsbridge.resolvers.policy import Ordering, Policy
@@ -23,8 +23,10 @@ from dnsbridge.resolvers.probe import Prober, root_ns
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.resolvers.tcp_fetch import Fetches
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
+from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, RD, TC, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.stored import Stored, keep
 
 DEADLINE = 2.4
 """Seconds from a question's arrival to its outcome: a stub resolver repeats its question after 5 (resolv.conf(5))."""
@@ -55,6 +57,7 @@ class Passing(Asking):
         self.wire = key[0]
         self.question = query.question
         self.whole = query.stream
+        self.largest = max(CLASSIC_UDP_SIZE, query.edns.udp_size) if query.edns else CLASSIC_UDP_SIZE
         self.pending = Pending()
         self.joined = 0
         self._forward = forward
@@ -62,13 +65,23 @@ class Passing(Asking):
         self._key = key
         self._outcome: Outcome = Failure.UPSTREAM
 
-    def accept(self, reply: bytes) -> bool:
+    def accept(self, reply: bytes) -> Verdict:
         """See Asking."""
-        body = transparent.incoming(self._query, reply)
+        query = self._query
+        verdict = Verdict.GOOD
+        if query.qclass == Class.IN and query.flags & RD and not reply[2] & TC >> 8:
+            # Other classes, and servers asked what they know by themselves, follow rules of their own.
+            kept = keep(self.question, bool(query.edns and query.edns.dnssec_ok), reply)
+            if not isinstance(kept, Stored):
+                return Verdict.BROKEN
+            if kept.failed:
+                verdict = Verdict.USELESS
+            reply = transparent.with_records(reply, query.question_end, kept)
+        body = transparent.incoming(query, reply)
         if body is None:
-            return False
+            return Verdict.BROKEN
         self._outcome = Answer(body)
-        return True
+        return verdict
 
     def ended(self, failure: Failure | None) -> None:
         """See Asking."""

@@ -18,8 +18,10 @@ from struct import Struct as Layout
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, HEADER_SIZE, QR, RA, TC, Type
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.stored import Stored
 
 _AFTER_ID = Layout("!HHHHH")
+_COUNTS = Layout("!HHHH")
 _RECORD = Layout("!H6xH")
 _KEPT_FLAGS = TC | AD | 0x000F
 _QR_AND_OPCODE = 0xF8
@@ -52,6 +54,15 @@ def matches(reply: bytes, question: bytes) -> bool:
     # Type and class are compared as they are: in lower case, type 65 (HTTPS) would be type 97.
     echoed = reply[HEADER_SIZE : HEADER_SIZE + len(question)]
     return echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower()
+
+
+def with_records(reply: bytes, question_end: int, kept: Stored) -> bytes:
+    """A reply with what was kept of its records in their place (see stored), and its OPT record."""
+    _, _, answers, authorities, additionals = _AFTER_ID.unpack_from(reply, 2)
+    found = _scan(reply, question_end, answers + authorities, additionals)
+    opt = reply[found[1] : _opt_end(reply, found[1])] if found and found[1] else b""
+    counts = _COUNTS.pack(1, kept.answers, kept.authorities, 1 if opt else 0)
+    return reply[:4] + counts + reply[HEADER_SIZE:question_end] + kept.records + opt
 
 
 def incoming(query: Query, reply: bytes) -> bytes | None:
@@ -93,10 +104,7 @@ def incoming(query: Query, reply: bytes) -> bytes | None:
 
 
 def _scan(reply: bytes, position: int, before: int, additionals: int) -> tuple[int, int, int] | None:
-    """Where the records end, where OPT starts (0: nowhere) and its place among the additional ones; None if broken.
-
-    Octets after the last record are left out.
-    """
+    """Where the records end, where OPT starts (0: nowhere) and its place among the additional ones; None if broken."""
     end = len(reply)
     opt = opt_index = 0
     for index in range(before + additionals):
@@ -118,7 +126,7 @@ def _scan(reply: bytes, position: int, before: int, additionals: int) -> tuple[i
             if opt or index < before or reply[owner]:
                 return None
             opt, opt_index = owner, index - before
-    return position, opt, opt_index
+    return (position, opt, opt_index) if position == end else None
 
 
 def _opt_end(message: bytes, opt: int) -> int:

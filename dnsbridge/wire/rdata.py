@@ -49,6 +49,14 @@ def character_strings(data: bytes) -> list[bytes]:
     return found
 
 
+def are_character_strings(data: bytes) -> bool:
+    """Whether data is made of character strings, one at least, as TXT's is (RFC 1035 section 3.3.14)."""
+    position = 0
+    while position < len(data):
+        position += 1 + data[position]
+    return position == len(data) > 0
+
+
 def hinfo(cpu: bytes, system: bytes) -> bytes:
     """Data of an HINFO record."""
     return character_string(cpu) + character_string(system)
@@ -72,6 +80,9 @@ NAMES_AT: dict[int, tuple[int, int]] = {
 
 In any other type's data a receiver takes the octets as they are (RFC 3597 section 4).
 """
+
+SIZES: dict[int, int] = {1: 4, 28: 16}
+"""Octets of the data of A and AAAA (class IN)."""
 
 COMPRESSIBLE = frozenset({2, 5, 6, 12})
 """Types we send whose names may be compressed: NS, CNAME, SOA, PTR (RFC 1035; not SRV, RFC 2782)."""

@@ -14,7 +14,7 @@ import msgspec
 
 from dnsbridge.wire import edns, rdata, walk
 from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, ExtendedError, Option, Rcode, Type
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Option, Rcode, Type
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.scrub import MAX_CHAIN, scrub
 
@@ -27,6 +27,8 @@ FAILURE_TTL = 5
 STALE_TTL = 30
 """Seconds, in an answer that has expired (RFC 8767 section 4)."""
 
+ADDITIONAL = 2
+"""The section, as walk.Record has it."""
 _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
 _TTL = Layout("!I")
@@ -38,7 +40,10 @@ _TC_OR_RCODE = TC | 15
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 _STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
 _ENDLESS_CHAIN = edns.extended_error(ExtendedError.OTHER, f"more than {MAX_CHAIN} aliases")
+_SIZES = {rtype.to_bytes(2, "big"): size for rtype, size in rdata.SIZES.items()}
 _NAMES_IN_DATA = frozenset([rtype.to_bytes(2, "big") for rtype in rdata.NAMES_AT])
+_TO_WALK = _NAMES_IN_DATA | {Type.TXT.to_bytes(2, "big")}
+"""Types whose data cannot be taken unseen."""
 _OPT_START = b"\0" + Type.OPT.to_bytes(2, "big")
 _OPT_ENDS = frozenset([edns.record(dnssec_ok)[5:] for dnssec_ok in (False, True)])
 """After the size: no extended RCODE, version 0, and no options."""
@@ -125,17 +130,18 @@ def _plain(question: bytes, reply: bytes) -> Stored | None:
     """
     _, flags, _, answers, authorities, additionals = _HEADER.unpack_from(reply)
     head = question[-4:]
-    if flags & _TC_OR_RCODE or not answers or authorities or additionals > 1 or head[:2] in _NAMES_IN_DATA:
+    if flags & _TC_OR_RCODE or not answers or authorities or additionals > 1 or head[:2] in _TO_WALK:
         return None
     start = position = HEADER_SIZE + len(question)
     size = len(reply)
+    octets = _SIZES.get(head[:2])
     head = _POINTER_TO_QUESTION + head
     least = MAX_TTL
     for _ in range(answers):
         if position + 12 > size or not reply.startswith(head, position):
             return None
         ttl, length = _TTL_AND_LENGTH.unpack_from(reply, position + 6)
-        if ttl > MAX_TTL:
+        if ttl > MAX_TTL or (octets is not None and length != octets):
             return None
         if ttl < least:
             least = ttl
@@ -157,15 +163,20 @@ def _walked(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Bro
     if isinstance(found, walk.Broken):
         return found
     said = b""
-    for record in found:
-        if record.rtype == Type.OPT:
-            if record.ttl >> 24:
-                return walk.Broken("an extended RCODE")
-            opt = edns.read(reply, record.start, record.end)
-            if opt is None:
-                return walk.Broken("an EDNS option is broken")
-            if opt.options:
-                said = _extended_errors(opt.options)
+    options = [record for record in found if record.rtype == Type.OPT]
+    if options:
+        (record, *others) = options
+        if others or record.section != ADDITIONAL or reply[record.start]:
+            return walk.Broken("OPT is not where it belongs (RFC 6891 section 6.1.1)")
+        if record.ttl >> 24:
+            return walk.Broken("an extended RCODE")
+        opt = edns.read(reply, record.start, record.end)
+        if opt is None:
+            return walk.Broken("an EDNS option is broken")
+        if opt.options:
+            said = _extended_errors(opt.options)
+    if not all(_has_its_size(reply, record) for record in found):
+        return walk.Broken("data of the wrong size")
     rcode = flags & 15
     if rcode not in _GOOD:
         return Stored(rcode, 0, 0, b"", (), 0, said)
@@ -183,6 +194,14 @@ def _walked(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Bro
             return again
         answers = [record for record in again if record.section < 2]
     return _stored(question, reply, answers, flags & (AD | 15), said)
+
+
+def _has_its_size(reply: bytes, record: walk.Record) -> bool:
+    if record.rclass != Class.IN:
+        return True
+    if record.rtype == Type.TXT:
+        return rdata.are_character_strings(reply[record.data : record.end])
+    return record.end - record.data == rdata.SIZES.get(record.rtype, record.end - record.data)
 
 
 def _extended_errors(options: bytes) -> bytes:

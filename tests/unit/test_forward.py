@@ -195,10 +195,10 @@ def test_tcp_fetches_are_bounded() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_large_reply_is_cut_for_its_client(stream: bool) -> None:
-    """A reply over the client's limit is truncated, also if the upstream sent it over UDP as a whole."""
+    """A reply over the client's limit, which came over TCP, is truncated for a client over UDP."""
 
     async def test() -> None:
-        async with forwarding(ScriptedUpstream(MANY)) as forward:
+        async with forwarding(ScriptedUpstream(TRUNCATED, tcp=[MANY])) as forward:
             query = ask(stream=stream)
             expected = " ".join(map(str, range(60))) if stream else "TC NOERROR"
             assert said(query, await outcome(forward, query)) == expected
