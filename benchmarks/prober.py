@@ -143,11 +143,13 @@ def round_trips(connection: Connection, port: int, owner: str) -> list[float]:
     return found
 
 
-def paced(connection: Connection, port: int, owners: Sequence[str], rate: float) -> list[tuple[float, float]]:
+def paced(
+    connection: Connection, port: int, owners: Sequence[str], rate: float, source: str = ADDRESS
+) -> list[tuple[float, float]]:
     """(monotonic seconds when it was sent, seconds until its answer reached this host's socket) of each question.
 
     An answer that never came has infinity. Questions are sent by the clock, so a server that stands still is asked on;
-    when this process itself was kept waiting, it sends what is due at once.
+    when this process itself was kept waiting, it sends what is due at once. `source` is the client's address.
     """
     messages = [query(owner)[2:] for owner in owners]
     offset = time.time_ns() - time.monotonic_ns()
@@ -157,6 +159,7 @@ def paced(connection: Connection, port: int, owners: Sequence[str], rate: float)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((source, 0))
         sock.connect((ADDRESS, port))
         sock.setblocking(False)
         due = time.time_ns()
