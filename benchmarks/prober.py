@@ -165,11 +165,11 @@ class Sample(NamedTuple):
     """The last octet of the answer: where its last record is an A, that of the address."""
 
 
-def paced(connection: Connection, port: int, owners: Sequence[str], rate: float) -> list[Sample]:
+def paced(connection: Connection, port: int, owners: Sequence[str], rate: float, source: str = ADDRESS) -> list[Sample]:
     """So many questions a second for these names in turn, until it is told to end.
 
     Questions are sent by the clock, so a server that stands still is asked on;
-    when this process itself was kept waiting, it sends what is due at once.
+    when this process itself was kept waiting, it sends what is due at once. `source` is the client's address.
     """
     messages = [query(owner)[2:] for owner in owners]
     offset = time.time_ns() - time.monotonic_ns()
@@ -179,6 +179,7 @@ def paced(connection: Connection, port: int, owners: Sequence[str], rate: float)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((source, 0))
         sock.connect((ADDRESS, port))
         sock.setblocking(False)
         due = time.time_ns()

@@ -1,7 +1,7 @@
 """What a scrape reads: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from dnsbridge import __version__
 from dnsbridge.app.parts import Parts
+from dnsbridge.listeners.admission import Admission
+from dnsbridge.listeners.udp import UdpListener
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
@@ -20,9 +22,11 @@ from dnsbridge.wire.constants import Rcode
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
-    def __init__(self, parts: Parts, counters: Counters) -> None:
+    def __init__(self, parts: Parts, counters: Counters, admission: Admission, udp: Sequence[UdpListener]) -> None:
         self._parts = parts
         self._counters = counters
+        self._admission = admission
+        self._udp = udp
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of this server."""
@@ -53,13 +57,28 @@ class PartsCollector(Collector):
             ["reason"],
             [([name.lower()], count) for name, count in counters.failures.items()],
         )
-        ignored = {**counters.ignored, "port_zero": counters.udp_port_zero, "overload": counters.udp_overloads}
+        ignored = {
+            **counters.ignored,
+            "port_zero": counters.udp_port_zero,
+            "overload": counters.udp_overloads,
+            "shed": counters.udp_shed,
+            "response_rate": counters.responses_dropped,
+        }
         yield _counter(
             "ignored", "Messages that got no answer.", ["reason"], [([why], count) for why, count in ignored.items()]
         )
+        lost = sum(one.lost for one in self._udp)
         for name, text, value in (
             ("clients_denied", "Questions of clients outside access.allow.", counters.client_denied),
             ("internal_errors", "Errors of the program itself, answered with SERVFAIL.", counters.internal_errors),
+            ("udp_behind", "Times that more came for a while than could be answered.", counters.udp_behind),
+            (
+                "udp_lost",
+                "Messages that the kernel dropped because a socket was full.",
+                lost,
+            ),
+            ("responses_truncated", "Answers over the response rate, sent without data.", counters.responses_truncated),
+            ("response_rates_evicted", "Response rates forgotten to make room.", self._admission.response_rate.evicted),
             ("udp_send_errors", "Answers that could not be sent.", counters.udp_send_errors),
             ("udp_receive_errors", "Errors while receiving.", counters.udp_receive_errors),
             ("tcp_accepted", "TCP connections accepted.", counters.tcp_accepted),
@@ -69,6 +88,7 @@ class PartsCollector(Collector):
             ("fallback_loops", "Our own fallback questions that came back.", self._parts.router.loops),
         ):
             yield _counter(name, text, [], [([], value)])
+        yield _gauge("waiting", "Questions that wait for their answer.", [], [([], self._admission.waiting.total)])
         yield _gauge("tcp_connections", "TCP connections open.", [], [([], counters.tcp_connections)])
 
     def _prepared(self) -> Iterator[Metric]:

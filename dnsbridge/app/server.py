@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from dnsbridge import __version__
+from dnsbridge.app.admission import admission
 from dnsbridge.app.cache import Cache
 from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
 from dnsbridge.app.forward_zones import second
@@ -22,7 +23,7 @@ from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
 from dnsbridge.app.upstream_states import states
 from dnsbridge.config import Address, Loaded, Settings
-from dnsbridge.listeners.access import Access
+from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.tcp import TcpLimits, TcpListener
 from dnsbridge.listeners.udp import UdpListener
@@ -83,7 +84,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         log.info("%s", line)
     counters = Counters()
     responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
-    udp, tcp = _listeners(settings, opened, responder)
+    admitted = admission(settings, parts)
+    udp, tcp = _listeners(settings, opened, responder, admitted)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
@@ -101,7 +103,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         works.append(parts.zones.follow)
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
-    http = await _start_http(loaded, parts, counters)
+    http = await _start_http(loaded, parts, PartsCollector(parts, counters, admitted, udp))
     log.info("ready")
     on_ready()
     await ended.wait()
@@ -120,10 +122,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
 
 
 def _listeners(
-    settings: Settings, opened: list[Listening], responder: Responder
+    settings: Settings, opened: list[Listening], responder: Responder, admission: Admission
 ) -> tuple[list[UdpListener], list[TcpListener]]:
-    access = Access(settings.access.networks)
-    silent = settings.access.denied == "drop"
     limits = TcpLimits(
         settings.tcp.connections,
         settings.tcp.connections_per_client,
@@ -131,8 +131,8 @@ def _listeners(
         settings.tcp.queries_in_flight,
     )
     return (
-        [UdpListener(each.udp, responder, access, silent) for each in opened],
-        [TcpListener(each.tcp, responder, access, limits, silent) for each in opened],
+        [UdpListener(each.udp, responder, admission) for each in opened],
+        [TcpListener(each.tcp, responder, admission, limits) for each in opened],
     )
 
 
@@ -193,14 +193,14 @@ async def _expire(parts: Parts) -> None:
         more = parts.prepared.expire(second())
 
 
-async def _start_http(loaded: Loaded, parts: Parts, counters: Counters) -> "HttpServer | None":
+async def _start_http(loaded: Loaded, parts: Parts, collector: PartsCollector) -> "HttpServer | None":
     address = loaded.settings.http
     if address is None:
         return None
     from dnsbridge.observe.http import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
 
     registry = CollectorRegistry()
-    registry.register(PartsCollector(parts, counters))
+    registry.register(collector)
 
     def not_ready() -> list[str]:
         return [

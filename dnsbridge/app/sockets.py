@@ -6,7 +6,7 @@ import socket
 from msgspec import Struct
 
 from dnsbridge.config import Address
-from dnsbridge.listeners import tcp, udp
+from dnsbridge.listeners import tcp, udp_socket
 
 _TRIES = 16
 """For a port that the kernel chooses: it is free over UDP, and may be taken over TCP."""
@@ -40,7 +40,7 @@ def listen(address: Address) -> Listening | CannotListen:
     for attempt in range(_TRIES):
         opened: socket.socket | None = None
         try:
-            opened = udp.open_socket(family, address.host, address.port)
+            opened = udp_socket.open_socket(family, address.host, address.port)
             port = opened.getsockname()[1]
             return Listening(Address(address.host, port), opened, tcp.open_socket(family, address.host, port))
         except OSError as error:

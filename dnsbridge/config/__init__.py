@@ -6,9 +6,10 @@ from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
-from dnsbridge.config.values import Address, StreamAddress, read_server
+from dnsbridge.config.values import PRIVATE, Address, StreamAddress, read_server
 
 __all__ = [
+    "PRIVATE",
     "Access",
     "Address",
     "Cache",

@@ -58,6 +58,13 @@ class Access(Section, frozen=True):
     denied: Annotated[
         Denied, Meta(description="What any other client gets: the RCODE REFUSED, or nothing at all (drop).")
     ] = "refuse"
+    response_rate: Annotated[
+        Auto | Annotated[int, whole(0, 1_000_000)],
+        Meta(
+            description="Equal responses a second over UDP to one client network (/24, /56); more are truncated or "
+            "dropped. auto is 20 outside the private networks and no limit inside, a number is for all, 0 no limit."
+        ),
+    ] = "auto"
 
     @property
     def networks(self) -> tuple[Network, ...]:

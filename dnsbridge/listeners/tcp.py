@@ -10,9 +10,12 @@ from typing import cast
 
 from msgspec import Struct
 
-from dnsbridge.listeners.access import Access
+from dnsbridge.listeners.admission import Admission
+from dnsbridge.listeners.fairness import Client, client_of
 from dnsbridge.listeners.responder import Responder
 
+FRAMES_PER_TURN = 16
+"""Questions of a connection that are taken before the event loop sees to others."""
 MAX_UNSENT = 256 * 1024
 """Octets of answers a client may leave unread before its next questions wait."""
 
@@ -47,14 +50,10 @@ def open_socket(family: socket.AddressFamily, address: str, port: int) -> socket
 class TcpListener:
     """One listening socket and its connections."""
 
-    def __init__(
-        self, sock: socket.socket, responder: Responder, access: Access, limits: TcpLimits, silent: bool
-    ) -> None:
-        """`silent`: a client outside the access list is disconnected without an answer."""
+    def __init__(self, sock: socket.socket, responder: Responder, admission: Admission, limits: TcpLimits) -> None:
         self.responder = responder
-        self.access = access
+        self.admission = admission
         self.limits = limits
-        self.silent = silent
         self.connections: set[Connection] = set()
         self.per_client: dict[str, int] = {}
         self._socket = sock
@@ -87,11 +86,14 @@ class Connection(asyncio.Protocol):
         self._counters = listener.responder.counters
         self._transport: asyncio.Transport | None = None
         self._client = ""
+        self._holder: Client = ""
         self._allowed = False
         self._buffer = bytearray()
         self._in_flight = 0
         self._reading = True
         self._taking = False
+        self._scheduled = False
+        """More frames are taken in another turn of the loop."""
         self._writable = True
         self._ended = False
         self._finishing = False
@@ -111,12 +113,13 @@ class Connection(asyncio.Protocol):
             self._counters.tcp_rejected += 1
             transport.abort()
             return
-        self._allowed = listener.access.allows(client)
-        if not self._allowed and listener.silent:
+        self._allowed = listener.admission.access.client(client).allowed
+        if not self._allowed and listener.admission.silent:
             self._counters.client_denied += 1
             transport.abort()
             return
         self._client = client
+        self._holder = client_of(client)
         listener.per_client[client] = held + 1
         listener.connections.add(self)
         self._counters.tcp_accepted += 1
@@ -127,6 +130,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._buffer.clear()
         listener = self._listener
         if self in listener.connections:
             listener.connections.discard(self)
@@ -144,7 +148,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         self._buffer += data
-        self._take_frames()
+        if not self._scheduled:
+            self._take_frames()
 
     def eof_received(self) -> bool:
         """The client asks no more; it still gets the answers to all that it asked."""
@@ -179,8 +184,9 @@ class Connection(asyncio.Protocol):
         buffer = self._buffer
         start = 0
         size = len(buffer)
-        limit = self._listener.limits.queries_in_flight
-        while size - start >= 2 and self._in_flight < limit and self._writable and not self._finishing:
+        for _ in range(FRAMES_PER_TURN):
+            if size - start < 2 or not self._has_room() or not self._writable or self._finishing:
+                break
             end = start + 2 + int.from_bytes(buffer[start : start + 2], "big")
             if end > size:
                 break
@@ -190,6 +196,8 @@ class Connection(asyncio.Protocol):
             self._taking = True
             self._answer(message)
             self._taking = False
+        else:
+            self._take_more()
         del buffer[:start]
         self._pace()
         self._close_if_done()
@@ -199,6 +207,7 @@ class Connection(asyncio.Protocol):
         identity = message[:2]
         self._counters.tcp_queries += 1
         self._in_flight += 1
+        listener.admission.waiting.add(self._holder)
         if self._allowed:
             ignored = listener.responder.respond(message, True, lambda body: self._send(identity, body))
         else:
@@ -207,6 +216,7 @@ class Connection(asyncio.Protocol):
         if ignored is not None:
             # What gets no answer over UDP makes no sense on a connection: it ends.
             self._counters.tcp_aborted += 1
+            self._answered()
             self._finishing = True
             self.abort()
 
@@ -214,14 +224,35 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport and not transport.is_closing():
             transport.write((len(body) + 2).to_bytes(2, "big") + identity + body)
-        self._in_flight -= 1
+        self._answered()
         self._touch()
-        if not self._taking and (self._finishing or self._ended or self._buffer):
-            asyncio.get_running_loop().call_soon(self._take_frames)
+        if not self._taking and (self._finishing or self._ended or self._buffer or not self._reading):
+            self._take_more()
+
+    def _take_more(self) -> None:
+        """Take further frames in another turn of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._scheduled = False
+        self._take_frames()
+
+    def _answered(self) -> None:
+        self._in_flight -= 1
+        self._listener.admission.waiting.remove(self._holder)
+
+    def _has_room(self) -> bool:
+        """Whether another question may be in flight: one always, so that each answer makes room for the next."""
+        if not self._in_flight:
+            return True
+        listener = self._listener
+        return self._in_flight < listener.limits.queries_in_flight and listener.admission.waiting.has_room(self._holder)
 
     def _pace(self) -> None:
         """Read on only while there is room for another question."""
-        wanted = not self._finishing and self._writable and self._in_flight < self._listener.limits.queries_in_flight
+        wanted = not self._finishing and not self._scheduled and self._writable and self._has_room()
         transport = self._transport
         if transport is None or transport.is_closing() or wanted == self._reading:
             return
@@ -232,7 +263,7 @@ class Connection(asyncio.Protocol):
             transport.pause_reading()
 
     def _close_if_done(self) -> None:
-        if (self._finishing or self._ended) and not self._in_flight and self._transport:
+        if (self._finishing or self._ended) and not self._in_flight and not self._scheduled and self._transport:
             self._transport.close()
 
     def _touch(self) -> None:

@@ -1,95 +1,89 @@
 """Questions over UDP: a socket drained in batches, the prepared answer sent for what was asked before.
 
 The socket is read until it would block, straight from the event loop's reader callback, which costs a quarter of what a
-datagram protocol does. A socket on a wildcard address must answer from the address that was asked (RFC 2181 section
-4), so there the destination comes and goes as packet information (RFC 3542).
+datagram protocol does.
+
+When more comes than can be answered (see overload) the socket is drained in another way: read faster than it fills,
+with the prepared answers sent as ever, and of the other questions only so many taken as there is time for, in fair
+turns and those first that need no upstream (see fairness). The rest is shed without an answer: that costs nothing
+more, and does not invite to ask again at once.
 """
 
 import asyncio
 import socket
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from dnsbridge.listeners.access import Access
-from dnsbridge.listeners.responder import Responder
+from dnsbridge.listeners.access import Client as Verdict
+from dnsbridge.listeners.admission import Admission
+from dnsbridge.listeners.fairness import Client, client_of, take_turns
+from dnsbridge.listeners.overload import Overload
+from dnsbridge.listeners.responder import Responder, Send
+from dnsbridge.listeners.response_rate import Response, truncated
+from dnsbridge.listeners.udp_socket import PKTINFO_SPACE, RECEIVE_BUFFER, SHORT_BUFFER, as_source, is_wildcard, queue
+from dnsbridge.wire.compose import Body, octets
 
 BATCH = 64
-"""Datagrams that are answered before the loop gets a turn."""
+"""Datagrams that are answered before the loop gets a turn, and questions taken in a turn while the socket is behind."""
+TURN = 16 * BATCH
+"""Datagrams read in a turn while the socket is behind."""
+MAX_OTHERS = 4 * BATCH
+"""Those of them without a prepared answer: what it costs to read questions only to shed them is bounded too."""
 MAX_DATAGRAM = 4096
 """Octets; a question is far below, and one that is cut off here does not parse."""
-MAX_WAITING = 20_000
-"""Questions of one socket that may wait for an upstream; more are dropped and counted."""
-RECEIVE_BUFFER = 4 << 20
-"""Octets; the kernel gives what it allows. A burst waits there while a batch is answered."""
 
-_IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
-_PKTINFO_SPACE = socket.CMSG_SPACE(20)
-
-Peer = tuple[Any, ...]
-Source = list[tuple[int, int, bytes]]
-"""Packet information that makes an answer leave from the address that was asked."""
-
-
-def open_socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket; raises OSError."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if is_wildcard(address):
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.bind((address, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def is_wildcard(address: str) -> bool:
-    """Whether an address stands for all of the host's."""
-    return address in ("0.0.0.0", "::")
+Datagram = tuple[Any, ...]
+"""What was received: the message first, the peer last, packet information in between where it is asked for."""
 
 
 class UdpListener:
     """One UDP socket and the questions that came over it."""
 
-    def __init__(self, sock: socket.socket, responder: Responder, access: Access, silent: bool) -> None:
-        """`silent`: a client outside the access list gets no answer at all."""
+    def __init__(
+        self, sock: socket.socket, responder: Responder, admission: Admission, overload: Overload | None = None
+    ) -> None:
         self._socket = sock
         self._responder = responder
-        self._access = access
-        self._silent = silent
-        self._waiting = 0
-        self._outbox: list[tuple[bytes, Peer, Source | None]] = []
-        """Answers to send in this turn of the event loop."""
+        self._admission = admission
+        self._overload = overload or Overload()
+        self._in_flight = 0
         self._idle = asyncio.Event()
-        self._idle.set()
+        self._outbox: list[tuple[Datagram, bytes]] = []
+        """Answers to send in this turn of the event loop."""
+        self._wildcard = is_wildcard(sock.getsockname()[0])
 
     def start(self) -> None:
         """Begin to answer."""
-        wildcard = is_wildcard(self._socket.getsockname()[0])
-        drain = self._drain_wildcard if wildcard else self._drain
+        drain = self._drain_wildcard if self._wildcard else self._drain
         asyncio.get_running_loop().add_reader(self._socket, drain)
 
     async def stop(self, seconds: float) -> None:
         """Take no more questions, answer those in flight for at most `seconds`, then close."""
         asyncio.get_running_loop().remove_reader(self._socket)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+        if self._in_flight:
+            self._idle.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+        self._flush()
         self._socket.close()
 
+    @property
+    def lost(self) -> int:
+        """Datagrams that the kernel dropped because the socket was full."""
+        return queue(self._socket).lost
+
     def _drain(self) -> None:
-        """Answer what has come. This is the hot path: names are looked up once, and counters added at the end."""
+        """Answer what has come. This is the hot path: names are looked up once, and counters added at the end.
+
+        Nothing here is shared with the next one, because a call would be a tenth of what an answer costs.
+        """
         receive = self._socket.recvfrom
         send = self._socket.sendto
         prepared = self._responder.prepared.answers.get
-        allowed = self._access.allowed
+        allowed = self._admission.access.allowed
         counters = self._responder.counters
         rcodes = counters.rcodes
         received = hits = 0
@@ -107,9 +101,10 @@ class UdpListener:
                     except OSError:
                         counters.udp_send_errors += 1
                 else:
-                    self._take(message, peer, partial(self._answer, message[:2], peer, None))
+                    self._take((message, peer))
+            self._look()
         except BlockingIOError:
-            pass
+            self._overload.full_since = None
         except OSError:
             counters.udp_receive_errors += 1
         counters.udp_queries += received
@@ -117,83 +112,196 @@ class UdpListener:
 
     def _drain_wildcard(self) -> None:
         """The same with the address that each datagram was sent to."""
+        receive = self._socket.recvmsg
+        send = self._socket.sendmsg
+        prepared = self._responder.prepared.answers.get
+        allowed = self._admission.access.allowed
         counters = self._responder.counters
-        prepared = self._responder.prepared.answers
+        rcodes = counters.rcodes
+        received = hits = 0
         try:
             for _ in range(BATCH):
-                message, ancillary, _, peer = self._socket.recvmsg(MAX_DATAGRAM, _PKTINFO_SPACE)
-                counters.udp_queries += 1
-                source = [_as_source(*item) for item in ancillary]
-                body = prepared.get(message[2:])
-                if body is not None and peer[0] in self._access.allowed and peer[1]:
-                    counters.prepared_hits += 1
+                datagram = receive(MAX_DATAGRAM, PKTINFO_SPACE)
+                message, ancillary, _flags, peer = datagram
+                received += 1
+                body = prepared(message[2:])
+                if body is not None and peer[0] in allowed and peer[1]:
+                    hits += 1
                     octets = body if isinstance(body, bytes) else body.octets()
-                    counters.rcodes[octets[1] & 15] += 1
+                    rcodes[octets[1] & 15] += 1
                     try:
-                        self._socket.sendmsg([message[:2], octets], source, 0, peer)
+                        send([message[:2] + octets], [as_source(*item) for item in ancillary], 0, peer)
                     except OSError:
                         counters.udp_send_errors += 1
                 else:
-                    self._take(message, peer, partial(self._answer, message[:2], peer, source))
+                    self._take(datagram)
+            self._look()
+        except BlockingIOError:
+            self._overload.full_since = None
+        except OSError:
+            counters.udp_receive_errors += 1
+        counters.udp_queries += received
+        counters.prepared_hits += hits
+
+    def _look(self) -> None:
+        """A whole batch was read, and there may be more: see whether the socket is behind."""
+        if self._overload.falls_behind(time.monotonic(), partial(queue, self._socket)):
+            self._responder.counters.udp_behind += 1
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SHORT_BUFFER)
+            asyncio.get_running_loop().add_reader(self._socket, self._drain_behind)
+
+    def _drain_behind(self) -> None:
+        """Either drain's work while the socket is behind: not all that has no prepared answer is taken."""
+        counters = self._responder.counters
+        receive: Callable[[], Datagram] = (
+            partial(self._socket.recvmsg, MAX_DATAGRAM, PKTINFO_SPACE)
+            if self._wildcard
+            else partial(self._socket.recvfrom, MAX_DATAGRAM)
+        )
+        prepared = self._responder.prepared.answers.get
+        allowed = self._admission.access.allowed
+        others: list[Datagram] = []
+        received = 0
+        try:
+            for _ in range(TURN):
+                datagram = receive()
+                received += 1
+                body = prepared(datagram[0][2:])
+                peer = datagram[-1]
+                if body is not None and peer[0] in allowed and peer[1]:
+                    self._answer_prepared(body, partial(self._answer, datagram))
+                else:
+                    others.append(datagram)
+                    if len(others) == MAX_OTHERS:
+                        break
         except BlockingIOError:
             pass
         except OSError:
             counters.udp_receive_errors += 1
+        counters.udp_queries += received
+        taken = others if len(others) <= BATCH else self._choose(others)
+        counters.udp_shed += len(others) - len(taken)
+        for datagram in taken:
+            self._take(datagram)
+        if self._overload.catches_up(time.monotonic(), len(taken) < len(others)):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            self.start()
 
-    def _take(self, message: bytes, peer: Peer, send: "partial[None]") -> None:
-        """The second path: a question with no prepared answer."""
+    def _choose(self, datagrams: list[Datagram]) -> list[Datagram]:
+        """Those of too many questions that are taken; nobody who may not ask has a turn."""
+        access = self._admission.access
+        free = access.allowed
+        at_hand = self._admission.at_hand
+        questions = [
+            (client_of(datagram[-1][0]), at_hand(datagram[0]), datagram)
+            for datagram in datagrams
+            if datagram[-1][0] in free or access.client(datagram[-1][0]).allowed
+        ]
+        self._responder.counters.client_denied += len(datagrams) - len(questions)
+        return take_turns(questions, BATCH)
+
+    def _answer_prepared(self, body: Body, send: Send) -> None:
+        counters = self._responder.counters
+        counters.prepared_hits += 1
+        body = octets(body)
+        counters.rcodes[body[1] & 15] += 1
+        send(body)
+
+    def _take(self, datagram: Datagram) -> None:
+        """The second path: a question with no prepared answer, or of a client whose answers are limited."""
+        peer = datagram[-1]
         counters = self._responder.counters
         if not peer[1]:
             counters.udp_port_zero += 1
             return
-        if not self._access.allows(peer[0]):
-            counters.client_denied += 1
-            if not self._silent:
-                self._waiting += 1
-                if self._responder.refuse(message, False, send) is not None:
-                    self._done()
-            return
-        if self._waiting >= MAX_WAITING:
-            counters.udp_overloads += 1
-            return
-        self._waiting += 1
-        self._idle.clear()
-        if self._responder.respond(message, False, send) is not None:
-            self._done()
+        holder = self._admission.access.allowed.get(peer[0])
+        if holder is None:
+            client = self._admission.access.client(peer[0])
+            if client.limited or not client.allowed:
+                self._take_limited(datagram, client)
+                return
+            holder = client_of(peer[0])
+        self._ask(datagram[0], holder, partial(self._answer_waiting, datagram, holder))
 
-    def _done(self) -> None:
-        self._waiting -= 1
-        if not self._waiting:
+    def _take_limited(self, datagram: Datagram, client: Verdict) -> None:
+        """A question of a client that may not ask, or whose answers are limited."""
+        message, peer = datagram[0], datagram[-1]
+        send: Send = partial(self._answer, datagram)
+        if client.limited:
+            send = partial(self._send_limited, message, peer[0], send)
+        if not client.allowed:
+            self._responder.counters.client_denied += 1
+            if not self._admission.silent:
+                self._responder.refuse(message, False, send)
+            return
+        body = self._responder.prepared.answers.get(message[2:])
+        if body is not None:
+            self._answer_prepared(body, send)
+            return
+        holder = client_of(peer[0])
+        self._ask(message, holder, partial(self._answered, send, holder))
+
+    def _ask(self, message: bytes, holder: Client, send: Send) -> None:
+        if not self._admission.waiting.add_if_room(holder):
+            if not self._admission.at_hand(message):
+                self._responder.counters.udp_overloads += 1
+                return
+            self._admission.waiting.add(holder)
+        self._in_flight += 1
+        if self._responder.respond(message, False, send) is not None:
+            self._done(holder)
+
+    def _answered(self, send: Send, holder: Client, body: bytes) -> None:
+        send(body)
+        self._done(holder)
+
+    def _done(self, holder: Client) -> None:
+        self._admission.waiting.remove(holder)
+        self._in_flight -= 1
+        if not self._in_flight:
             self._idle.set()
 
-    def _answer(self, identity: bytes, peer: Peer, source: Source | None, body: bytes) -> None:
-        """Answer at the end of this turn of the event loop: all together they wake the clients less often."""
+    def _answer_waiting(self, datagram: Datagram, holder: Client, body: bytes) -> None:
+        """Answer a question that waited. What `_answered`, `_answer` and `_done` do, without their calls."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._outbox.append((identity + body, peer, source))
-        self._waiting -= 1
-        if not self._waiting:
+        self._outbox.append((datagram, body))
+        self._admission.waiting.remove(holder)
+        self._in_flight -= 1
+        if not self._in_flight:
             self._idle.set()
 
+    def _answer(self, datagram: Datagram, body: bytes) -> None:
+        """Answer a question at the end of this turn of the event loop, from where it was asked."""
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.append((datagram, body))
+
     def _flush(self) -> None:
+        """Send the answers of this turn: all together they wake the clients less often."""
         outbox, self._outbox = self._outbox, []
-        for message, peer, source in outbox:
+        sock = self._socket
+        for datagram, body in outbox:
             try:
-                if source is None:
-                    self._socket.sendto(message, peer)
+                if self._wildcard:
+                    source = [as_source(*item) for item in datagram[1]]
+                    sock.sendmsg([datagram[0][:2], body], source, 0, datagram[-1])
                 else:
-                    self._socket.sendmsg([message], source, 0, peer)
+                    sock.sendto(datagram[0][:2] + body, datagram[1])
             except OSError:
                 self._responder.counters.udp_send_errors += 1
 
-
-def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
-    """Received packet information as what makes the answer leave from that address.
-
-    IPv4: ifindex (4) | local address (4) | header destination (4); IPv6: address (16) | ifindex (4). The interface is
-    left to the routing table, but for link-local addresses, which mean nothing without it.
-    """
-    if level == socket.IPPROTO_IP:
-        return level, kind, bytes(4) + data[4:]
-    link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
-    return level, kind, data if link_local else data[:16] + bytes(4)
+    def _send_limited(self, message: bytes, address: str, send: Send, body: bytes) -> None:
+        """Send an answer, if the rate of the client's network allows it."""
+        response = self._admission.response_rate.response(address, body, time.monotonic())
+        if response is Response.SENT:
+            send(body)
+            return
+        short = truncated(message) if response is Response.TRUNCATED else None
+        counters = self._responder.counters
+        if short is None:
+            counters.responses_dropped += 1
+            counters.rcodes[body[1] & 15] -= 1  # whoever made the answer has counted it
+        else:
+            counters.responses_truncated += 1
+            send(short)

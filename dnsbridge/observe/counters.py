@@ -11,17 +11,21 @@ class Counters:
         "internal_errors",
         "prepared_hits",
         "rcodes",
+        "responses_dropped",
+        "responses_truncated",
         "tcp_accepted",
         "tcp_aborted",
         "tcp_connections",
         "tcp_idle_closed",
         "tcp_queries",
         "tcp_rejected",
+        "udp_behind",
         "udp_overloads",
         "udp_port_zero",
         "udp_queries",
         "udp_receive_errors",
         "udp_send_errors",
+        "udp_shed",
     )
 
     def __init__(self) -> None:
@@ -35,6 +39,10 @@ class Counters:
         self.prepared_hits = 0
         self.rcodes = [0] * 16
         """Answers by the four RCODE bits of their header."""
+        self.responses_dropped = 0
+        """Responses over the rate of a client's network that were not sent."""
+        self.responses_truncated = 0
+        """Those that went out without data, to be asked for again over TCP."""
         self.tcp_accepted = 0
         self.tcp_aborted = 0
         """Connections ended by us because of what came over them."""
@@ -44,9 +52,13 @@ class Counters:
         self.tcp_queries = 0
         self.tcp_rejected = 0
         """Connections over a limit."""
+        self.udp_behind = 0
+        """Times that a socket fell behind: more came for a while than could be answered."""
         self.udp_overloads = 0
-        """Questions not taken because too many are waiting."""
+        """Questions not taken because their client has too many waiting."""
         self.udp_port_zero = 0
         self.udp_queries = 0
         self.udp_receive_errors = 0
         self.udp_send_errors = 0
+        self.udp_shed = 0
+        """Questions not taken because a socket was behind."""

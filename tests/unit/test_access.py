@@ -1,0 +1,44 @@
+"""Who may ask, and whose answers are limited."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from dnsbridge.listeners.access import Access, Client
+
+PRIVATE = [ip_network("10.0.0.0/8"), ip_network("fe80::/10")]
+PUBLIC = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
+VERDICTS = [
+    ("private", "10.1.2.3", True, False),
+    ("private, on an interface", "fe80::1%eth0", True, False),
+    ("public", "192.0.2.1", True, True),
+    ("public, IPv6", "2001:db8::1", True, True),
+    ("outside both", "198.51.100.1", False, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed", "limited"), [case[1:] for case in VERDICTS], ids=[case[0] for case in VERDICTS]
+)
+def test_verdicts(address: str, allowed: bool, limited: bool) -> None:
+    """The same the first time and when it is remembered; only who is not limited gets on the fast path."""
+    access = Access(PRIVATE + PUBLIC, PRIVATE)
+    for _ in range(2):
+        assert access.client(address) == Client(allowed, limited)
+    assert (address in access.allowed) is (allowed and not limited)
+
+
+def test_not_allowed_and_not_limited() -> None:
+    """A private client can be outside the access list; it does not get on the fast path either."""
+    access = Access(PUBLIC, PRIVATE)
+    assert access.client("10.0.0.1") == Client(False, False)
+    assert not access.allowed
+
+
+@pytest.mark.parametrize("first", ["10.0.0.", "192.0.2.", "198.51.100."])
+def test_what_is_remembered_is_bounded(first: str) -> None:
+    """Many clients push out others, and the verdicts stay right."""
+    access = Access(PRIVATE + PUBLIC, PRIVATE, max_remembered=8)
+    verdicts = {access.client(f"{first}{number}") for number in range(100)}
+    assert len(verdicts) == 1
+    assert len(access.allowed) + len(access._others) <= 8
