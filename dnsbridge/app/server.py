@@ -46,7 +46,7 @@ OVERLAP = "%s; until then the first one answers"
 SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
 EXPIRY_INTERVAL = 0.2
-"""Seconds between two looks at which prepared answers have expired; a TTL of 0 is given meanwhile."""
+"""Seconds between two looks at which prepared answers have expired; a TTL may be so much too long."""
 
 
 def open_sockets(loaded: Loaded) -> list[Listening]:

@@ -14,7 +14,7 @@ from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
 from dnsbridge.wire import edns, walk
-from dnsbridge.wire.compose import failure, octets, rejection
+from dnsbridge.wire.compose import failure, rejection
 from dnsbridge.wire.constants import Option
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Ignored, Query, Rejected, parse
@@ -67,7 +67,7 @@ class Responder:
         if isinstance(outcome, Answer):
             if (outcome.expires or outcome.depends) and not query.stream:
                 self.prepared.offer(query.message[2:], outcome)
-            body = octets(outcome.body)
+            body = outcome.body if isinstance(outcome.body, bytes) else outcome.body.octets()
         else:
             self._count_failure(outcome)
             body = failure(query, outcome)

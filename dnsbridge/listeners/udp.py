@@ -32,6 +32,8 @@ TURN = 16 * BATCH
 """Datagrams read in a turn while the socket is behind."""
 MAX_OTHERS = 4 * BATCH
 """Those of them without a prepared answer: what it costs to read questions only to shed them is bounded too."""
+LOOK_INTERVAL = 0.005
+"""Seconds between two looks at whether any question waits, when the server ends."""
 MAX_DATAGRAM = 4096
 """Octets; a question is far below, and one that is cut off here does not parse."""
 
@@ -49,8 +51,6 @@ class UdpListener:
         self._responder = responder
         self._admission = admission
         self._overload = overload or Overload()
-        self._in_flight = 0
-        self._idle = asyncio.Event()
         self._outbox: list[tuple[Datagram, bytes]] = []
         """Answers to send in this turn of the event loop."""
         self._wildcard = is_wildcard(sock.getsockname()[0])
@@ -63,10 +63,11 @@ class UdpListener:
     async def stop(self, seconds: float) -> None:
         """Take no more questions, answer those in flight for at most `seconds`, then close."""
         asyncio.get_running_loop().remove_reader(self._socket)
-        if self._in_flight:
-            self._idle.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # There is no event to wait for: each question would have to look after it, for the one end of a server.
+                while self._admission.waiting.total:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_INTERVAL)
         self._flush()
         self._socket.close()
 
@@ -83,6 +84,7 @@ class UdpListener:
         receive = self._socket.recvfrom
         send = self._socket.sendto
         prepared = self._responder.prepared.answers.get
+        varying = self._responder.prepared.octets_of
         allowed = self._admission.access.allowed
         counters = self._responder.counters
         rcodes = counters.rcodes
@@ -94,7 +96,7 @@ class UdpListener:
                 body = prepared(message[2:])
                 if body is not None and peer[0] in allowed and peer[1]:
                     hits += 1
-                    octets = body if isinstance(body, bytes) else body.octets()
+                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
                     rcodes[octets[1] & 15] += 1
                     try:
                         send(message[:2] + octets, peer)
@@ -115,6 +117,7 @@ class UdpListener:
         receive = self._socket.recvmsg
         send = self._socket.sendmsg
         prepared = self._responder.prepared.answers.get
+        varying = self._responder.prepared.octets_of
         allowed = self._admission.access.allowed
         counters = self._responder.counters
         rcodes = counters.rcodes
@@ -127,7 +130,7 @@ class UdpListener:
                 body = prepared(message[2:])
                 if body is not None and peer[0] in allowed and peer[1]:
                     hits += 1
-                    octets = body if isinstance(body, bytes) else body.octets()
+                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
                     rcodes[octets[1] & 15] += 1
                     try:
                         send([message[:2] + octets], [as_source(*item) for item in ancillary], 0, peer)
@@ -247,29 +250,19 @@ class UdpListener:
                 self._responder.counters.udp_overloads += 1
                 return
             self._admission.waiting.add(holder)
-        self._in_flight += 1
         if self._responder.respond(message, False, send) is not None:
-            self._done(holder)
+            self._admission.waiting.remove(holder)
 
     def _answered(self, send: Send, holder: Client, body: bytes) -> None:
         send(body)
-        self._done(holder)
-
-    def _done(self, holder: Client) -> None:
         self._admission.waiting.remove(holder)
-        self._in_flight -= 1
-        if not self._in_flight:
-            self._idle.set()
 
     def _answer_waiting(self, datagram: Datagram, holder: Client, body: bytes) -> None:
-        """Answer a question that waited. What `_answered`, `_answer` and `_done` do, without their calls."""
+        """Answer a question that waited. What `_answered` and `_answer` do, without their calls."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox.append((datagram, body))
         self._admission.waiting.remove(holder)
-        self._in_flight -= 1
-        if not self._in_flight:
-            self._idle.set()
 
     def _answer(self, datagram: Datagram, body: bytes) -> None:
         """Answer a question at the end of this turn of the event loop, from where it was asked."""

@@ -76,6 +76,8 @@ class Asking(ABC):
     step = 1
     """Upstreams considered so far, over all rounds; the first one without a call."""
     over = False
+    plain = True
+    """Nothing has happened but its first attempt: all below is as it was."""
     first: Attempts | None = None
     """Where it was asked first."""
     live = 0
@@ -98,6 +100,7 @@ class Asking(ABC):
 
     def advance(self, now: float) -> None:
         """Ask the next upstream; without one wait for late replies, or end."""
+        self.plain = False
         upstreams = self.upstreams
         while now < upstreams.unanswered[self]:
             attempts = upstreams.next_attempts(self)
@@ -132,7 +135,8 @@ class Asking(ABC):
         asked_at = first.fresh.get(self)
         if (
             asked_at
-            and not (reply[3] & 15 or reply[2] & _TC_OCTET or self.blamed or self.over)
+            and self.plain
+            and not (reply[3] & 15 or reply[2] & _TC_OCTET)
             and len(reply) <= self.largest
             and self.accept(reply) is Verdict.GOOD
         ):
@@ -160,6 +164,7 @@ class Asking(ABC):
             return
         attempts = self.upstreams.attempts[self.order[self.step]]
         if attempts.upstream.health.up and (not upstream.health.up or self.upstreams.take_hedge()):
+            self.plain = False
             self.step += 1
             attempts.upstream.hedges += 1
             self.ask(attempts, now, True)
@@ -171,6 +176,7 @@ class Asking(ABC):
 
     def take(self, attempt: Attempt, attempts: Attempts, reply: bytes, hedge: bool) -> None:
         """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
+        self.plain = False
         upstream = attempts.upstream
         now = time.monotonic()
         live = attempts.replied(attempt, reply, now)
@@ -235,12 +241,13 @@ class Asking(ABC):
         """End; see `ended`."""
         self.over = True
         del self.upstreams.unanswered[self]
-        if self._further:
+        if not self.plain:
             # They know their question; without this each would stay until the garbage collector finds the circle.
             self._further = ()
-        if self.fetch:
-            self.fetch.drop()
-            self.fetch = None
+            if self.fetch:
+                self.fetch.drop()
+                self.fetch = None
+        self.plain = False
         self.ended(failure)
 
     def _go_on(self, now: float) -> None:

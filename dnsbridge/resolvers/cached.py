@@ -88,20 +88,19 @@ class Aging:
 
 
 class Waiting(Pending):
-    """A client's question that waits for a fetch."""
+    """A client's question that waits for a fetch which another began."""
 
     __slots__ = ("query",)
 
     def __init__(self, query: Query) -> None:
-        # Not by the base class's own method: a call for each question.
-        self.outcome = None
-        self._waiters = ()
+        super().__init__()
         self.query = query
 
 
-class Fetch(Asking):
-    """A question that is out, and who waits for it."""
+class Fetch(Asking, Pending):
+    """A question that is out, and who waits for it. It is itself what the client gets that it began with."""
 
+    further: tuple[Waiting, ...] = ()
     held: Held | None = None
     """An expired answer, to be used if nothing comes."""
     kept: Stored | None = None
@@ -111,12 +110,16 @@ class Fetch(Asking):
     late = False
     """Nobody is made to wait any more."""
 
-    def __init__(self, cached: "Cached", key: Key) -> None:
+    def __init__(self, cached: "Cached", key: Key, query: Query | None) -> None:
+        """`query` is what the client asks, None where no client waits."""
+        # Not by the base class's own method: a call for each question.
+        self.outcome = None
+        self._waiters = ()
         head, self._dnssec_ok, opt = _MESSAGES[key[-1]]
         self.key = key
+        self.query = query
         self.question = question = key[:-1]
         self.wire = head + question + opt
-        self.waiters: list[Waiting] = []
         self._cached = cached
 
     def accept(self, reply: bytes) -> Verdict:
@@ -141,8 +144,19 @@ class Fetch(Asking):
             cached.failures.pop(self.key, None)
         if kept.ttl:
             cached.store.put(self.key, kept, cached.clock())
-        for waiting in self.waiters:
+        if self.query is not None:
+            self.settle(Answer(kept.render(self.query, 0)))
+        for waiting in self.further:
             waiting.settle(Answer(kept.render(waiting.query, 0)))
+
+    def settle_all(self, settled: Callable[[Query], Outcome]) -> None:
+        """Give everybody who waits, and waits no longer then, what `settled` says for each."""
+        further, self.further = self.further, ()
+        if self.query is not None:
+            query, self.query = self.query, None
+            self.settle(settled(query))
+        for waiting in further:
+            waiting.settle(settled(waiting.query))
 
 
 class Forwarder(Protocol):
@@ -233,28 +247,25 @@ class Cached:
             del self.failures[key]
         self.misses += 1
         fetch = self.fetches.get(key)
-        if held is not None and (fetch.late if fetch else self._down()):
-            if fetch is None:
-                self.fetches[key] = fetch = Fetch(self, key)
-                fetch.held, fetch.late = held, True
-                self._forward.ask(fetch)
-            return self._given_up(query, held, Failure.UPSTREAM)
         if fetch is None:
-            fetch = self.fetches[key] = Fetch(self, key)
-            waiting = Waiting(query)
-            fetch.waiters.append(waiting)
+            down = held is not None and self._down()
+            fetch = self.fetches[key] = Fetch(self, key, None if down else query)
             if held is not None:
-                fetch.held = held
+                fetch.held, fetch.late = held, down
             self._forward.ask(fetch)
-            if fetch.over:
-                assert waiting.outcome is not None
-                return waiting.outcome
-        elif len(fetch.waiters) >= MAX_WAITERS:
+            if down:
+                return self._given_up(query, held, Failure.UPSTREAM)
+            if fetch.outcome is not None:
+                return fetch.outcome
+            waiting: Pending = fetch
+        elif held is not None and fetch.late:
+            return self._given_up(query, held, Failure.UPSTREAM)
+        elif len(fetch.further) + 1 >= MAX_WAITERS:
             self.overloads += 1
             return self._given_up(query, held, Failure.OVERLOAD)
         else:
-            waiting = Waiting(query)
-            fetch.waiters.append(waiting)
+            waiting = further = Waiting(query)
+            fetch.further += (further,)
             fetch.held = held
         if held is not None and fetch.timer is None:
             fetch.timer = asyncio.get_running_loop().call_later(self._stale_timer, self._lose_patience, fetch)
@@ -275,7 +286,7 @@ class Cached:
         failure = self.failures.get(key)
         if failure is None or now >= failure[0]:
             self.prefetches += 1
-            fetch = self.fetches[key] = Fetch(self, key)
+            fetch = self.fetches[key] = Fetch(self, key, None)
             self._forward.ask(fetch)
 
     def replace(self, forward: Forwarder) -> None:
@@ -294,15 +305,12 @@ class Cached:
             if len(self.failures) >= MAX_FAILURES:
                 del self.failures[next(iter(self.failures))]
             self.failures[fetch.key] = (self.clock() + FAILURE_TTL, why)
-        for waiting in fetch.waiters:
-            waiting.settle(self._given_up(waiting.query, fetch.held, why))
+        fetch.settle_all(lambda query: self._given_up(query, fetch.held, why))
 
     def _lose_patience(self, fetch: Fetch) -> None:
         """The upstreams take long: an expired answer now is better than a fresh one too late."""
         fetch.late = True
-        waiters, fetch.waiters = fetch.waiters, []
-        for waiting in waiters:
-            waiting.settle(self._given_up(waiting.query, fetch.held, Failure.UPSTREAM))
+        fetch.settle_all(lambda query: self._given_up(query, fetch.held, Failure.UPSTREAM))
 
     def _given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome:
         """What a client gets when the upstreams give nothing."""

@@ -37,25 +37,20 @@ class OwnQuestions:
     """The names that are out as our own questions, in the case in which they went."""
 
     def __init__(self) -> None:
-        self._names: dict[bytes, int] = {}
-
-    def __contains__(self, name: bytes) -> bool:
-        return name in self._names
-
-    def __len__(self) -> int:
-        return len(self._names)
+        self.names: dict[bytes, int] = {}
+        """With how often each is out."""
 
     def add(self, name: bytes) -> None:
         """Note a name that goes out."""
-        self._names[name] = self._names.get(name, 0) + 1
+        self.names[name] = self.names.get(name, 0) + 1
 
     def remove(self, name: bytes) -> None:
         """Forget a name that was answered."""
-        left = self._names[name] - 1
+        left = self.names[name] - 1
         if left:
-            self._names[name] = left
+            self.names[name] = left
         else:
-            del self._names[name]
+            del self.names[name]
 
 
 class Fallback:

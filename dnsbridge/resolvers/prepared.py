@@ -5,7 +5,7 @@ The hot path is one look into `answers`. The key covers flags, name, case, type 
 * What a change touches is dropped by the zone's own keys (see zone.index), positive and negative answers alike.
 * A question gets a prepared answer when it comes a second time: one that never comes back (random names, a DNS cookie
   made anew each time) cannot push the popular ones out.
-* A forwarded answer is there until the second in which it expires.
+* A forwarded answer is there until the second in which it expires; its TTLs are counted down once a second.
 * Both tables are bounded; the oldest prepared answer makes room for the newest.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dnsbridge.resolvers.resolver import Answer
-from dnsbridge.wire.compose import Body, weight
+from dnsbridge.wire.compose import Body, Varying, weight
 from dnsbridge.zone.index import EVERYTHING
 
 EXPIRED_AT_ONCE = 2000
@@ -46,6 +46,9 @@ class Prepared:
         self._expires: dict[bytes, int] = {}
         self._expiring: dict[int, set[bytes]] = {}
         self._seen: set[int] = set()
+        self._second = 0
+        self._of_this_second: dict[bytes, Varying] = {}
+        """What gives the octets that stand in `answers` for the rest of a second."""
 
     def offer(self, question: bytes, answer: Answer) -> None:
         """Keep an answer for the next time, if its question has come before."""
@@ -75,9 +78,25 @@ class Prepared:
             self._expires[question] = answer.expires
             self._expiring.setdefault(answer.expires, set()).add(question)
 
+    def octets_of(self, question: bytes, body: Varying) -> bytes:
+        """The octets of an answer that varies: those of a forwarded one stay the same for the rest of a second."""
+        octets = body.octets()
+        if question in self._expires:
+            self.answers[question] = octets
+            self._of_this_second[question] = body
+        return octets
+
     def expire(self, now: int) -> bool:
         """Forget what is right no longer (`now` in monotonic seconds); whether there is more of it."""
         left = EXPIRED_AT_ONCE
+        if now != self._second:
+            while self._of_this_second:
+                question, body = self._of_this_second.popitem()
+                self.answers[question] = body
+                left -= 1
+                if not left:
+                    return True
+            self._second = now
         for second in [second for second in self._expiring if second <= now]:
             for question in tuple(islice(self._expiring[second], left)):
                 self._remove(question)
@@ -108,6 +127,7 @@ class Prepared:
 
     def _remove(self, question: bytes) -> None:
         del self.answers[question]
+        self._of_this_second.pop(question, None)
         self.octets -= self._weights.pop(question)
         second = self._expires.pop(question, None)
         if second is not None:

@@ -18,7 +18,9 @@ from dnsbridge.zone.addresses import reverse_prefix
 
 _ARPA = b"\x04arpa\x00"
 _ROOT = b"\x00"
-_TRANSFERS = frozenset({Type.AXFR, Type.IXFR})
+_TRANSFERS = frozenset({int(Type.AXFR), int(Type.IXFR)})
+_CHAOS = int(Class.CH)
+"""Numbers are compared faster than members of an enumeration."""
 _VERSION = frozenset({names.from_text("version.bind"), names.from_text("version.server")})
 
 
@@ -63,12 +65,12 @@ class Router:
 
     def resolve(self, query: Query) -> Outcome | Pending:
         """The answer of whoever owns the question."""
-        if query.name in self._own_questions:
+        if self._own_questions.names and query.name in self._own_questions.names:
             self.loops += 1
             return Failure.LOOP
         if query.qtype in _TRANSFERS:
             return Failure.TRANSFER
-        if query.qclass == Class.CH:
+        if query.qclass == _CHAOS:
             return self._chaos(query)
         folded = query.folded
         if folded.endswith(self._perhaps_clusters):

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.health import Health
-from dnsbridge.wire.constants import MAX_MESSAGE
+from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE
 
 POOL_SIZE = 32
 QUESTIONS_PER_SOCKET = 10_000
@@ -110,7 +110,11 @@ class UpstreamSocket:
                 return
             identity = reply[:2]
             asker = waiting.get(identity)
-            if asker is None or not transparent.matches(reply, asker.question):
+            # The common reply is told without a call: a response to the very octets that were asked.
+            if asker is None or not (
+                (reply.startswith(asker.question, HEADER_SIZE) and reply[2] & 0xF8 == 0x80 and reply[4:6] == b"\0\1")
+                or transparent.matches(reply, asker.question)
+            ):
                 upstream.mismatched += 1
                 continue
             del waiting[identity]

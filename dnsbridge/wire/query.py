@@ -29,6 +29,7 @@ from dnsbridge.wire.constants import (
 from dnsbridge.wire.failure import Failure
 
 _HEADER = Layout("!HHHHHH")
+_COPIED = RD | CD
 _TWO = Layout("!HH")
 _RECORD = Layout("!HHIH")
 
@@ -118,7 +119,7 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
         found,
         limit,
         stream,
-        flags & (RD | CD),
+        flags & _COPIED,
         question,
     )
     if found and found.version:

@@ -40,10 +40,13 @@ _TC_OR_RCODE = TC | 15
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 _STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
 _ENDLESS_CHAIN = edns.extended_error(ExtendedError.OTHER, f"more than {MAX_CHAIN} aliases")
-_SIZES = {rtype.to_bytes(2, "big"): size for rtype, size in rdata.SIZES.items()}
 _NAMES_IN_DATA = frozenset([rtype.to_bytes(2, "big") for rtype in rdata.NAMES_AT])
-_TO_WALK = _NAMES_IN_DATA | {Type.TXT.to_bytes(2, "big")}
-"""Types whose data cannot be taken unseen."""
+_DATA_SIZES = {
+    **{rtype.to_bytes(2, "big"): 0 for rtype in (*rdata.NAMES_AT, Type.TXT)},
+    **{rtype.to_bytes(2, "big"): size for rtype, size in rdata.SIZES.items()},
+}
+"""Octets of a type's data; 0 where it cannot be taken unseen."""
+_ANY_SIZE = -1
 _OPT_START = b"\0" + Type.OPT.to_bytes(2, "big")
 _OPT_ENDS = frozenset([edns.record(dnssec_ok)[5:] for dnssec_ok in (False, True)])
 """After the size: no extended RCODE, version 0, and no options."""
@@ -130,18 +133,18 @@ def _plain(question: bytes, reply: bytes) -> Stored | None:
     """
     _, flags, _, answers, authorities, additionals = _HEADER.unpack_from(reply)
     head = question[-4:]
-    if flags & _TC_OR_RCODE or not answers or authorities or additionals > 1 or head[:2] in _TO_WALK:
+    octets = _DATA_SIZES.get(head[:2], _ANY_SIZE)
+    if flags & _TC_OR_RCODE or not answers or authorities or additionals > 1 or not octets:
         return None
     start = position = HEADER_SIZE + len(question)
     size = len(reply)
-    octets = _SIZES.get(head[:2])
     head = _POINTER_TO_QUESTION + head
     least = MAX_TTL
     for _ in range(answers):
         if position + 12 > size or not reply.startswith(head, position):
             return None
         ttl, length = _TTL_AND_LENGTH.unpack_from(reply, position + 6)
-        if ttl > MAX_TTL or (octets is not None and length != octets):
+        if ttl > MAX_TTL or (length != octets and octets != _ANY_SIZE):
             return None
         if ttl < least:
             least = ttl

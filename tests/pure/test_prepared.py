@@ -159,6 +159,56 @@ def test_expire() -> None:
     assert (set(prepared.answers), prepared._expiring) == ({b"cluster"}, {})
 
 
+class Counting:
+    """A body that is another each time."""
+
+    def __init__(self) -> None:
+        self.given = 0
+        self.weight = 4
+
+    def octets(self) -> bytes:
+        """See Varying."""
+        self.given += 1
+        return b"%04d" % self.given
+
+
+def ask(prepared: Prepared, question: bytes) -> bytes:
+    """What the hot path sends."""
+    body = prepared.answers[question]
+    return body if isinstance(body, bytes) else prepared.octets_of(question, body)
+
+
+def test_a_forwarded_answer_is_made_once_a_second() -> None:
+    """And a cluster's that rotates each time it is asked for; what was dropped meanwhile does not come back."""
+    prepared = Prepared()
+    prepared.expire(1)
+    for _ in range(2):
+        prepared.offer(b"forwarded", Answer(Counting(), expires=9))
+        prepared.offer(b"dropped", Answer(Counting(), expires=9))
+        prepared.offer(b"rotating", Answer(Counting(), (WEB,), "dev"))
+    for second in (1, 2, 3):
+        prepared.expire(second)
+        assert [ask(prepared, b"forwarded") for _ in range(3)] == [b"%04d" % second] * 3
+    assert [ask(prepared, b"rotating") for _ in range(3)] == [b"0001", b"0002", b"0003"]
+    assert ask(prepared, b"dropped") == b"0001"
+    prepared.drop_expiring()
+    assert not prepared.expire(4)
+    assert set(prepared.answers) == {b"rotating"}
+
+
+def test_many_answers_of_a_second() -> None:
+    """Those of the next second are made ready so many at a time."""
+    prepared = Prepared()
+    prepared.expire(1)
+    for number in range(EXPIRED_AT_ONCE + 1):
+        for _ in range(2):
+            prepared.offer(b"%d" % number, Answer(Counting(), expires=9))
+        ask(prepared, b"%d" % number)
+    assert prepared.expire(2)
+    assert not prepared.expire(2)
+    assert {ask(prepared, b"%d" % number) for number in range(EXPIRED_AT_ONCE + 1)} == {b"0002"}
+
+
 def test_octets_are_bounded() -> None:
     """Large answers push out the oldest by their size; what is held is counted right through every kind of change."""
     random, prepared = Random(3), Prepared(max_octets=1000)

@@ -67,7 +67,7 @@ def test_hedges_have_a_budget() -> None:
         servers = [ScriptedUpstream(lambda message: script[-1](message)), ScriptedUpstream(TWO)]  # noqa: PLW0108 - it changes
         async with forwarding(*servers, attempt_timeout=0.8, deadline=2.4) as forward:
             await warm(forward)
-            script.append(delayed(0.1, 1))
+            script.append(delayed(0.4, 1))
             forward.upstreams[0].health.timeout = 0.7
             results = await asyncio.gather(*(outcome(forward, ask(f"n{number}.example")) for number in range(100)))
             assert Failure.UPSTREAM not in results
