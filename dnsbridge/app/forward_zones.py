@@ -111,7 +111,7 @@ class ForwardZones:
         self._servers[zone] = servers
         self.forwards.pop(zone, None)
         if upstreams:
-            self.forwards[zone] = Forward(upstreams, policy=said.policy)
+            self.forwards[zone] = Forward(upstreams, policy=said.policy, random_case=said.random_case)
         cached = self.caches[zone]
         cached.replace(self.forwards.get(zone) or NoServers())
         cached.forget_failures(None)

@@ -254,6 +254,7 @@ class PartsCollector(Collector):
             ("upstream_hedges_won", "Those of them that were answered from here.", "hedges_won"),
             ("upstream_probes", "Questions of our own while it was not up.", "probes"),
             ("upstream_mismatched", "Datagrams that answer no question in flight.", "mismatched"),
+            ("upstream_folded", "Replies in another case than the random one that was asked.", "folded"),
             ("upstream_malformed", "Replies that do not parse.", "malformed"),
             ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),
             ("upstream_refused", "Times that its port was found closed.", "refused_by_icmp"),

@@ -182,6 +182,9 @@ class Forward(Section, frozen=True):
         Meta(description="A PEM file of the authorities that vouch for tls:// upstreams; null is the system's."),
     ] = None
     policy: Annotated[Policy, Meta(description="The order in which the upstreams are asked.")] = "sequential"
+    random_case: Annotated[
+        Flag, Meta(description="Names go out in random case and must come back in it, which is hard to forge (0x20).")
+    ] = False
 
     @property
     def uses_tls(self) -> bool:

@@ -18,10 +18,11 @@ from enum import Enum
 from typing import Protocol
 
 from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME, Attempt, Attempts
+from dnsbridge.resolvers.random_case import random_case
 from dnsbridge.resolvers.tcp_fetch import Fetch, Fetches
 from dnsbridge.resolvers.upstream import Carrier, Upstream
 from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
-from dnsbridge.wire.constants import TC, Rcode
+from dnsbridge.wire.constants import HEADER_SIZE, TC, Rcode
 from dnsbridge.wire.failure import Failure
 
 _ERRORS = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
@@ -73,6 +74,8 @@ class Asking(ABC):
     """A truncated reply is of no use."""
     largest: int
     """Octets that a reply over UDP may have."""
+    exact = False
+    """The name is in random case, which a reply over UDP must have too."""
     step = 1
     """Upstreams considered so far, over all rounds; the first one without a call."""
     over = False
@@ -97,6 +100,14 @@ class Asking(ABC):
     @abstractmethod
     def ended(self, failure: Failure | None) -> None:
         """It has ended, with a failure or with the last reply that was accepted. Called once."""
+
+    def randomise_case(self) -> None:
+        """Ask for the name in random case."""
+        name = random_case(self.question[:-4])
+        start = HEADER_SIZE - 2
+        self.wire = self.wire[:start] + name + self.wire[start + len(name) :]
+        self.question = name + self.question[-4:]
+        self.exact = True
 
     def advance(self, now: float) -> None:
         """Ask the next upstream; without one wait for late replies, or end."""
@@ -174,6 +185,12 @@ class Asking(ABC):
         self.live -= 1
         self._go_on(now)
 
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker."""
+        self.plain = False
+        if not self.over and not self.fetch:
+            self.fetch = self.upstreams.fetches.begin(self, upstream, time.monotonic())
+
     def take(self, attempt: Attempt, attempts: Attempts, reply: bytes, hedge: bool) -> None:
         """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
         self.plain = False
@@ -212,7 +229,7 @@ class Asking(ABC):
     def not_fetched(self) -> None:
         """See Truncated."""
         self.fetch = None
-        if self.whole:
+        if self.whole or not self.fallback:
             self._go_on(time.monotonic())
         else:
             self.give_up()
@@ -291,7 +308,7 @@ class Asking(ABC):
 class FurtherAttempt:
     """An attempt after a question's first (an Attempt)."""
 
-    __slots__ = ("wire", "question", "socket", "identity", "attempts", "_of", "_hedge")
+    __slots__ = ("wire", "question", "exact", "socket", "identity", "attempts", "_of", "_hedge")
 
     socket: Carrier
     identity: bytes
@@ -299,6 +316,7 @@ class FurtherAttempt:
     def __init__(self, of: Asking, attempts: Attempts, hedge: bool) -> None:
         self.wire = of.wire
         self.question = of.question
+        self.exact = of.exact
         self.attempts = attempts
         self._of = of
         self._hedge = hedge
@@ -311,6 +329,10 @@ class FurtherAttempt:
         """See Asker."""
         if self.attempts.drop(self):
             self.lost(time.monotonic())
+
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker."""
+        self._of.folded(upstream)
 
     def slow(self, now: float, upstream: AnyUpstream) -> None:
         """See Attempt."""

@@ -10,7 +10,6 @@ The question goes out in random case, which it has in common with nothing else: 
 while it is out, is our own come back (CoreDNS forwards to us) and is refused.
 """
 
-import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,6 +17,7 @@ from msgspec import structs
 
 from dnsbridge.resolvers.cluster import Cluster, Freshness, Place
 from dnsbridge.resolvers.coredns import KEY
+from dnsbridge.resolvers.random_case import random_case
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
 from dnsbridge.wire.compose import Sections, compose, octets
@@ -162,16 +162,3 @@ class Fallback:
             self._exchanges[key] = reached
             reached.then(ended)
         return reached
-
-
-def random_case(name: bytes) -> bytes:
-    """A folded name with some of its letters in upper case, at least one if it has any."""
-    letters = [at for at, octet in enumerate(name) if 0x61 <= octet <= 0x7A]
-    if not letters:
-        return name
-    bits = int.from_bytes(os.urandom(-(-len(letters) // 8)), "big") | 1
-    mixed = bytearray(name)
-    for order, at in enumerate(letters):
-        if bits >> order & 1:
-            mixed[at] -= 0x20
-    return bytes(mixed)

@@ -102,17 +102,19 @@ class Forward:
         in_flight_limit: int = IN_FLIGHT,
         tcp_limit: int = TCP_FETCHES,
         insist: bool = True,
+        random_case: bool = False,
     ) -> None:
         """`upstreams` has at least one, and this owns them; times are in seconds, that of an attempt is the longest.
 
         When all are down, all are asked in order all the same if `insist`, else the question fails at once: right where
-        somebody else has an answer in hand.
+        somebody else has an answer in hand. `random_case`: names go out in random case, and must come back in it.
         """
         self.upstreams = tuple(upstreams)
         self.attempt_timeout = attempt_timeout
         self.deadline = deadline
         self.in_flight_limit = in_flight_limit
         self.insist = insist
+        self._random_case = random_case
         self.attempts = tuple([Attempts(upstream) for upstream in self.upstreams])
         """In the order of the upstreams."""
         self.fetches = Fetches(tcp_limit)
@@ -162,6 +164,8 @@ class Forward:
             for oldest in list(islice(unanswered, max(1, self.in_flight_limit // DROPPED_SHARE))):
                 self.overloads += 1
                 oldest.drop()
+        if self._random_case:
+            asking.randomise_case()
         now = time.monotonic()
         order = self._ordering.order()
         asking.upstreams = self

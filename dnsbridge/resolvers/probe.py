@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dnsbridge.resolvers.attempts import ERRORS_TO_BLAME
-from dnsbridge.resolvers.upstream import Carrier
+from dnsbridge.resolvers.upstream import Carrier, Upstream
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
 from dnsbridge.wire.query import compose
@@ -22,6 +22,7 @@ class Probe:
 
     socket: Carrier
     identity: bytes
+    exact = False
 
     def __init__(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> None:
         self.wire = wire
@@ -39,6 +40,9 @@ class Probe:
             health.replied_with_error(time.monotonic(), self.asked_at)
         else:
             health.replied(time.monotonic(), self.asked_at)
+
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker: the case is not looked at."""
 
     def refused(self, failed: Carrier) -> None:
         """See Asker: the port is still closed."""

@@ -76,6 +76,7 @@ class Fetch:
 
     socket: Carrier
     identity: bytes
+    exact = False
 
     def __init__(
         self, fetches: Fetches, truncated: Truncated, upstream: Upstream, stream: StreamUpstream, now: float
@@ -93,6 +94,9 @@ class Fetch:
         self._fetches.under_way.discard(self)
         self._stream.health.replied(time.monotonic(), self._asked_at)
         self._truncated.fetched(self._upstream, reply)
+
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker: the case is not looked at."""
 
     def refused(self, failed: Carrier) -> None:
         """The connection cannot be made, or broke."""

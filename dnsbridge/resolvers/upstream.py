@@ -10,6 +10,7 @@ socket has a source port that the kernel drew at random, the ID is random, and t
 """
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -21,9 +22,13 @@ from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.health import Health
 from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE
 
+log = logging.getLogger(__name__)
+
 POOL_SIZE = 32
 QUESTIONS_PER_SOCKET = 10_000
 """After that many a socket gives way to one with another source port."""
+FOLDED_TO_BELIEVE = 3
+"""A server whose first so many replies have another case than was asked is thought not to know better."""
 REPLIES_PER_TURN = 64
 """Replies read from one socket before the event loop sees to others."""
 _DRAW = Layout("!2sB")
@@ -49,6 +54,8 @@ class Asker(Protocol):
     """The message after its ID octets."""
     question: bytes
     """Its question section."""
+    exact: bool
+    """Whether a reply over UDP must have the name in the case in which it was asked."""
     socket: Carrier
     """Where it is in flight; set by `Upstream.ask`."""
     identity: bytes
@@ -56,6 +63,10 @@ class Asker(Protocol):
 
     def replied(self, reply: bytes) -> None:
         """A reply that matches came; the question is no longer in flight."""
+        ...
+
+    def folded(self, upstream: "Upstream") -> None:
+        """A reply over UDP came that is right but for the case of its name; one that is right is still awaited."""
         ...
 
     def refused(self, failed: Carrier) -> None:
@@ -110,12 +121,19 @@ class UpstreamSocket:
                 return
             identity = reply[:2]
             asker = waiting.get(identity)
-            # The common reply is told without a call: a response to the very octets that were asked.
-            if asker is None or not (
-                (reply.startswith(asker.question, HEADER_SIZE) and reply[2] & 0xF8 == 0x80 and reply[4:6] == b"\0\1")
-                or transparent.matches(reply, asker.question)
-            ):
+            if asker is None:
                 upstream.mismatched += 1
+                continue
+            question = asker.question
+            if reply.startswith(question, HEADER_SIZE) and reply[2] & 0xF8 == 0x80 and reply[4:6] == b"\0\1":
+                # The common reply, a response to the very octets that were asked, is told without a call.
+                if asker.exact:
+                    upstream.exact += 1
+            elif not transparent.matches(reply, question):
+                upstream.mismatched += 1
+                continue
+            elif asker.exact and not upstream.may_fold():
+                asker.folded(upstream)
                 continue
             del waiting[identity]
             upstream.received += 1
@@ -161,6 +179,10 @@ class Upstream:
         self.probes = 0
         self.mismatched = 0
         """Datagrams that answered nothing in flight: very late, forged, or garbage."""
+        self.exact = 0
+        """Replies in the random case in which they were asked."""
+        self.folded = 0
+        """Replies in another one."""
         self.malformed = 0
         """Replies that matched, but whose records do not parse."""
         self.refused_by_icmp = 0
@@ -232,6 +254,13 @@ class Upstream:
                 if asker is not None:
                     self.send_failures += 1
                     asker.refused(chosen)
+
+    def may_fold(self) -> bool:
+        """A reply came in another case than asked: whether this server is one that does so with all."""
+        self.folded += 1
+        if not self.exact and self.folded == FOLDED_TO_BELIEVE:
+            log.info("upstream %s: folds the case of names, so its replies are taken in any case", self)
+        return not self.exact and self.folded >= FOLDED_TO_BELIEVE
 
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
         """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""
