@@ -92,6 +92,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     # What is there now stays: the collector need not walk it again and again while questions wait.
     gc.collect()
     gc.freeze()
+    # A few hundred questions in flight are more new objects than the collector waits for by default.
+    gc.set_threshold(10_000, 20, 50)
     for udp_listener in udp:
         udp_listener.start()
     for tcp_listener in tcp:

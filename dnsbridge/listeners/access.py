@@ -3,7 +3,7 @@
     allowed    it may ask
     limited    its address could be forged by anybody, so answers to it over UDP are limited (see response_rate)
 
-The verdict on an address is remembered, so that the lists are walked once per client and not once per question.
+What is found out about an address is remembered, so that the lists are walked once per client, not per question.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from msgspec import Struct
 
-from dnsbridge.listeners.fairness import Client as Holder
-from dnsbridge.listeners.fairness import client_of
+from dnsbridge.listeners.fairness import Share, client_of
 
 Network = IPv4Network | IPv6Network
 
@@ -20,10 +19,12 @@ MAX_REMEMBERED = 65536
 
 
 class Client(Struct, frozen=True):
-    """The verdict on a client."""
+    """What is known of a client."""
 
     allowed: bool
     limited: bool
+    share: Share
+    """Its questions that wait, which all addresses of one client have in common."""
 
 
 class Access:
@@ -37,31 +38,34 @@ class Access:
         self._unlimited = tuple(unlimited)
         self._max_remembered = max_remembered
         self._others: dict[str, Client] = {}
-        self.allowed: dict[str, Holder] = {}
-        """Addresses that were found to be allowed and not limited, and the client that each counts for; the hot path
-        looks here first.
-        """
+        self._shares: dict[str | bytes, Share] = {}
+        self.allowed: dict[str, Share] = {}
+        """Addresses that were found to be allowed and not limited; the hot path looks here first."""
 
     def client(self, address: str) -> Client:
-        """The verdict on an address; one with a scope (`fe80::1%eth0`) counts without it."""
-        if address in self.allowed:
-            return _FREE
+        """What is known of an address; one with a scope (`fe80::1%eth0`) counts without it."""
+        share = self.allowed.get(address)
+        if share is not None:
+            return Client(True, False, share)
         known = self._others.get(address)
         if known is not None:
             return known
-        verdict = Client(_within(address, self._networks), not _within(address, self._unlimited))
-        if verdict == _FREE:
+        found = Client(_within(address, self._networks), not _within(address, self._unlimited), self._share(address))
+        if found.allowed and not found.limited:
             if len(self.allowed) >= self._max_remembered:
                 self.allowed.clear()
-            self.allowed[address] = client_of(address)
+            self.allowed[address] = found.share
         else:
             if len(self._others) >= self._max_remembered:
                 self._others.clear()
-            self._others[address] = verdict
-        return verdict
+            self._others[address] = found
+        return found
 
-
-_FREE = Client(allowed=True, limited=False)
+    def _share(self, address: str) -> Share:
+        # A client that is forgotten while its questions wait may hold as many again; it must be one of very many.
+        if len(self._shares) >= self._max_remembered:
+            self._shares.clear()
+        return self._shares.setdefault(client_of(address), Share())
 
 
 def _within(address: str, networks: tuple[Network, ...]) -> bool:

@@ -5,10 +5,8 @@ A client is an address; of IPv6 it is the /64, all of whose addresses one host c
 
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TypeVar
-
-Client = str | bytes
 
 MAX_WAITING = 10_000
 """Questions of all clients together that may wait for an upstream."""
@@ -18,59 +16,53 @@ SHARE = 4
 _Question = TypeVar("_Question")
 
 
-def client_of(address: str) -> Client:
+def client_of(address: str) -> str | bytes:
     """The client that an address counts for."""
     if ":" not in address:
         return address
     return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8]
 
 
-class Waiting:
-    """How many questions wait, of each client.
+class Share:
+    """How many questions of one client wait."""
 
-    The bound on one client sinks as room runs out, so whoever holds little finds room when others hold much. There
-    is an entry for each client with a question that waits, so the table is as bounded as these are.
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
+class Waiting:
+    """How many questions wait, of all clients.
+
+    The bound on one client sinks as room runs out, so whoever holds little finds room when others hold much.
     """
 
     def __init__(self, limit: int = MAX_WAITING) -> None:
         self.total = 0
-        self._limit = limit
-        self._held: dict[Client, int] = {}
+        self.limit = limit
 
-    def has_room(self, client: Client) -> bool:
+    def has_room(self, share: Share) -> bool:
         """Whether another question of a client may wait."""
-        return self._held.get(client, 0) < SHARE * (self._limit - self.total)
+        return share.held < SHARE * (self.limit - self.total)
 
-    def add(self, client: Client) -> None:
+    def add(self, share: Share) -> None:
         """A question waits."""
         self.total += 1
-        self._held[client] = self._held.get(client, 0) + 1
+        share.held += 1
 
-    def add_if_room(self, client: Client) -> bool:
-        """A question waits, if there is room."""
-        held = self._held.get(client, 0)
-        if held >= SHARE * (self._limit - self.total):
-            return False
-        self.total += 1
-        self._held[client] = held + 1
-        return True
-
-    def remove(self, client: Client) -> None:
+    def remove(self, share: Share) -> None:
         """It waits no longer."""
         self.total -= 1
-        left = self._held[client] - 1
-        if left:
-            self._held[client] = left
-        else:
-            del self._held[client]
+        share.held -= 1
 
 
-def take_turns(questions: Iterable[tuple[Client, bool, _Question]], room: int) -> list[_Question]:
+def take_turns(questions: Iterable[tuple[Hashable, bool, _Question]], room: int) -> list[_Question]:
     """As many questions as there is room for: clients take turns, each with its preferred questions (True) first.
 
     So a client that asks less than its share loses nothing, whatever the others do.
     """
-    asked: dict[Client, tuple[list[_Question], list[_Question]]] = {}
+    asked: dict[Hashable, tuple[list[_Question], list[_Question]]] = {}
     for client, preferred, question in questions:
         found = asked.get(client)
         if found is None:

@@ -11,7 +11,7 @@ from typing import cast
 from msgspec import Struct
 
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.listeners.fairness import Client, client_of
+from dnsbridge.listeners.fairness import Share
 from dnsbridge.listeners.responder import Responder
 
 FRAMES_PER_TURN = 16
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._counters = listener.responder.counters
         self._transport: asyncio.Transport | None = None
         self._client = ""
-        self._holder: Client = ""
+        self._share = Share()
         self._allowed = False
         self._buffer = bytearray()
         self._in_flight = 0
@@ -113,13 +113,14 @@ class Connection(asyncio.Protocol):
             self._counters.tcp_rejected += 1
             transport.abort()
             return
-        self._allowed = listener.admission.access.client(client).allowed
+        known = listener.admission.access.client(client)
+        self._allowed = known.allowed
         if not self._allowed and listener.admission.silent:
             self._counters.client_denied += 1
             transport.abort()
             return
         self._client = client
-        self._holder = client_of(client)
+        self._share = known.share
         listener.per_client[client] = held + 1
         listener.connections.add(self)
         self._counters.tcp_accepted += 1
@@ -207,7 +208,7 @@ class Connection(asyncio.Protocol):
         identity = message[:2]
         self._counters.tcp_queries += 1
         self._in_flight += 1
-        listener.admission.waiting.add(self._holder)
+        listener.admission.waiting.add(self._share)
         if self._allowed:
             ignored = listener.responder.respond(message, True, lambda body: self._send(identity, body))
         else:
@@ -241,14 +242,14 @@ class Connection(asyncio.Protocol):
 
     def _answered(self) -> None:
         self._in_flight -= 1
-        self._listener.admission.waiting.remove(self._holder)
+        self._listener.admission.waiting.remove(self._share)
 
     def _has_room(self) -> bool:
         """Whether another question may be in flight: one always, so that each answer makes room for the next."""
         if not self._in_flight:
             return True
         listener = self._listener
-        return self._in_flight < listener.limits.queries_in_flight and listener.admission.waiting.has_room(self._holder)
+        return self._in_flight < listener.limits.queries_in_flight and listener.admission.waiting.has_room(self._share)
 
     def _pace(self) -> None:
         """Read on only while there is room for another question."""

@@ -17,9 +17,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from dnsbridge.listeners.access import Client as Verdict
+from dnsbridge.listeners.access import Client
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.listeners.fairness import Client, client_of, take_turns
+from dnsbridge.listeners.fairness import Share, take_turns
 from dnsbridge.listeners.overload import Overload
 from dnsbridge.listeners.responder import Responder, Send
 from dnsbridge.listeners.response_rate import Response, truncated
@@ -193,13 +193,9 @@ class UdpListener:
     def _choose(self, datagrams: list[Datagram]) -> list[Datagram]:
         """Those of too many questions that are taken; nobody who may not ask has a turn."""
         access = self._admission.access
-        free = access.allowed
         at_hand = self._admission.at_hand
-        questions = [
-            (client_of(datagram[-1][0]), at_hand(datagram[0]), datagram)
-            for datagram in datagrams
-            if datagram[-1][0] in free or access.client(datagram[-1][0]).allowed
-        ]
+        clients = [(access.client(datagram[-1][0]), datagram) for datagram in datagrams]
+        questions = [(client.share, at_hand(datagram[0]), datagram) for client, datagram in clients if client.allowed]
         self._responder.counters.client_denied += len(datagrams) - len(questions)
         return take_turns(questions, BATCH)
 
@@ -217,16 +213,24 @@ class UdpListener:
         if not peer[1]:
             counters.udp_port_zero += 1
             return
-        holder = self._admission.access.allowed.get(peer[0])
-        if holder is None:
-            client = self._admission.access.client(peer[0])
+        admission = self._admission
+        share = admission.access.allowed.get(peer[0])
+        if share is None:
+            client = admission.access.client(peer[0])
             if client.limited or not client.allowed:
                 self._take_limited(datagram, client)
                 return
-            holder = client_of(peer[0])
-        self._ask(datagram[0], holder, partial(self._answer_waiting, datagram, holder))
+            share = client.share
+        waiting = admission.waiting
+        if waiting.limit - waiting.total < share.held and not self._may_wait(share, datagram[0]):
+            return  # otherwise there is room for sure, and no need of a call to say so
+        waiting.total += 1
+        share.held += 1
+        send = partial(self._answer_waiting, datagram, share)
+        if self._responder.respond(datagram[0], False, send) is not None:
+            waiting.remove(share)
 
-    def _take_limited(self, datagram: Datagram, client: Verdict) -> None:
+    def _take_limited(self, datagram: Datagram, client: Client) -> None:
         """A question of a client that may not ask, or whose answers are limited."""
         message, peer = datagram[0], datagram[-1]
         send: Send = partial(self._answer, datagram)
@@ -241,28 +245,31 @@ class UdpListener:
         if body is not None:
             self._answer_prepared(body, send)
             return
-        holder = client_of(peer[0])
-        self._ask(message, holder, partial(self._answered, send, holder))
+        if not self._may_wait(client.share, message):
+            return
+        waiting = self._admission.waiting
+        waiting.add(client.share)
+        if self._responder.respond(message, False, partial(self._answered, send, client.share)) is not None:
+            waiting.remove(client.share)
 
-    def _ask(self, message: bytes, holder: Client, send: Send) -> None:
-        if not self._admission.waiting.add_if_room(holder):
-            if not self._admission.at_hand(message):
-                self._responder.counters.udp_overloads += 1
-                return
-            self._admission.waiting.add(holder)
-        if self._responder.respond(message, False, send) is not None:
-            self._admission.waiting.remove(holder)
+    def _may_wait(self, share: Share, message: bytes) -> bool:
+        """Whether a question may wait for its answer, or will not have to."""
+        if self._admission.waiting.has_room(share) or self._admission.at_hand(message):
+            return True
+        self._responder.counters.udp_overloads += 1
+        return False
 
-    def _answered(self, send: Send, holder: Client, body: bytes) -> None:
+    def _answered(self, send: Send, share: Share, body: bytes) -> None:
         send(body)
-        self._admission.waiting.remove(holder)
+        self._admission.waiting.remove(share)
 
-    def _answer_waiting(self, datagram: Datagram, holder: Client, body: bytes) -> None:
+    def _answer_waiting(self, datagram: Datagram, share: Share, body: bytes) -> None:
         """Answer a question that waited. What `_answered` and `_answer` do, without their calls."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox.append((datagram, body))
-        self._admission.waiting.remove(holder)
+        self._admission.waiting.total -= 1
+        share.held -= 1
 
     def _answer(self, datagram: Datagram, body: bytes) -> None:
         """Answer a question at the end of this turn of the event loop, from where it was asked."""

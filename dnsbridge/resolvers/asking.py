@@ -151,7 +151,7 @@ class Asking(ABC):
             and len(reply) <= self.largest
             and self.accept(reply) is Verdict.GOOD
         ):
-            # What `take` would do, without its calls: nearly all replies are like this.
+            # What `take` and `finish` would do, without their calls: nearly all replies are like this.
             del first.fresh[self]
             health = first.upstream.health
             now = time.monotonic()
@@ -160,7 +160,10 @@ class Asking(ABC):
             else:
                 health.replied(now, asked_at)
             self.upstreams.answered = self
-            self.finish(None)
+            self.over = True
+            self.plain = False
+            del self.upstreams.unanswered[self]
+            self.ended(None)
             return
         self.take(self, first, reply, False)
 

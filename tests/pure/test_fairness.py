@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.listeners.fairness import Waiting, client_of, take_turns
+from dnsbridge.listeners.fairness import Share, Waiting, client_of, take_turns
 
 CLIENTS = [
     ("an address of IPv4", "192.0.2.1", "192.0.2.1", True),
@@ -24,15 +24,12 @@ def test_who_is_one_client(one: str, other: str, same: bool) -> None:
     assert (client_of(one) == client_of(other)) is same
 
 
-def fill(waiting: Waiting, *clients: str) -> Counter[str]:
-    """Let clients take turns to add questions until none has room; how many each holds."""
-    held: Counter[str] = Counter()
-    while any(waiting.has_room(client) for client in clients):
-        for client in clients:
-            if waiting.has_room(client):
-                waiting.add(client)
-                held[client] += 1
-    return held
+def fill(waiting: Waiting, *shares: Share) -> None:
+    """Let clients take turns to add questions until none has room."""
+    while any(waiting.has_room(share) for share in shares):
+        for share in shares:
+            if waiting.has_room(share):
+                waiting.add(share)
 
 
 @pytest.mark.parametrize(
@@ -41,36 +38,32 @@ def fill(waiting: Waiting, *clients: str) -> Counter[str]:
 )
 def test_what_greedy_clients_hold(limit: int, clients: int, each: int) -> None:
     """Of N greedy clients each gets 4 / (1 + 4 N) of all, so that something is left for the next."""
-    names = [f"192.0.2.{number}" for number in range(clients)]
-    held = fill(Waiting(limit), *names)
-    assert all(abs(held[name] - each) <= 1 for name in names)
+    shares = [Share() for _ in range(clients)]
+    fill(Waiting(limit), *shares)
+    assert all(abs(share.held - each) <= 1 for share in shares)
 
 
 def test_a_late_client_finds_room_until_the_first_ones_are_answered() -> None:
     """And the greedy one gets none of what it leaves."""
-    waiting = Waiting(1000)
-    fill(waiting, "greedy")
-    assert fill(waiting, "late", "greedy")["late"] >= 150
-    assert not waiting.has_room("greedy")
+    waiting, greedy, late = Waiting(1000), Share(), Share()
+    fill(waiting, greedy)
+    fill(waiting, late, greedy)
+    assert late.held >= 150
+    assert not waiting.has_room(greedy)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=300), st.integers(1, 40))
-def test_waiting_is_counted_right(steps: list[tuple[str, bool]], limit: int) -> None:
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=300), st.integers(1, 40))
+def test_waiting_is_counted_right(steps: list[tuple[int, bool]], limit: int) -> None:
     """Whatever comes and goes, the total is right and bounded; an idle client has room while there is any."""
-    waiting, held = Waiting(limit), Counter[str]()
+    waiting, shares = Waiting(limit), [Share() for _ in range(6)]
     for client, comes in steps:
-        if comes and waiting.has_room(client):
-            waiting.add(client)
-            held[client] += 1
-        elif not comes and held[client]:
-            waiting.remove(client)
-            held[client] -= 1
-        assert waiting.total == held.total() <= limit
-        assert waiting.has_room("idle") is (waiting.total < limit)
-    for client in held.elements():
-        waiting.remove(client)
-    assert waiting.total == 0
-    assert not waiting._held
+        share = shares[client]
+        if comes and waiting.has_room(share):
+            waiting.add(share)
+        elif not comes and share.held:
+            waiting.remove(share)
+        assert waiting.total == sum(each.held for each in shares) <= limit
+        assert waiting.has_room(Share()) is (waiting.total < limit)
 
 
 TURNS = [

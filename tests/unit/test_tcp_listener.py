@@ -10,7 +10,7 @@ import pytest
 
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.listeners.fairness import Waiting
+from dnsbridge.listeners.fairness import Share, Waiting
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.response_rate import ResponseRate
 from dnsbridge.listeners.tcp import FRAMES_PER_TURN, Connection, TcpLimits, TcpListener, open_socket
@@ -152,7 +152,7 @@ def test_connections_share_what_may_wait(others: int) -> None:
             await asyncio.sleep(0)
         assert setting.waiting.total == 16 + others
         assert not any(transport.reading for _, transport in connections)
-        assert setting.waiting.has_room("192.0.2.2")
+        assert setting.waiting.has_room(Share())
         while sum(transport.frames for _, transport in connections) < 30 * len(connections):
             await until(lambda: bool(setting.resolver.waiting))
             setting.resolver.settle(3)
