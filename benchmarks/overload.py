@@ -33,9 +33,9 @@ from benchmarks.peers import ADDRESS, Failed
 from benchmarks.prober import Probe, paced
 
 SERVICES = 1000
-CACHED = 100
+CACHED = 25
 PROBES = 50
-"""Questions a second for cluster names, and for cached ones."""
+"""Questions a second for cluster names, and for cached ones; of these each is asked several times before the flood."""
 QUIET_CLIENT = "127.0.0.2"
 QUIET = 10
 """Questions a second of the other client."""

@@ -33,6 +33,7 @@ def admission(settings: Settings, parts: Parts) -> Admission:
         ResponseRate(per_second),
         Waiting(),
         at_hand(parts),
+        _suffixes(parts),
     )
 
 
@@ -43,7 +44,7 @@ def at_hand(parts: Parts) -> Callable[[bytes], bool]:
     it may say no.
     """
     cluster_of = parts.router.cluster_of
-    suffixes = (_ARPA, *(suffix for bridged in parts.clusters for suffix in bridged.cluster.suffixes))
+    suffixes = _suffixes(parts)
     store = parts.zones.store
 
     def check(message: bytes) -> bool:
@@ -64,3 +65,7 @@ def at_hand(parts: Parts) -> Callable[[bytes], bool]:
         return held is not None and second() < held.expires
 
     return check
+
+
+def _suffixes(parts: Parts) -> tuple[bytes, ...]:
+    return (_ARPA, *(suffix for bridged in parts.clusters for suffix in bridged.cluster.suffixes))

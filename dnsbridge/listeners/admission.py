@@ -20,3 +20,5 @@ class Admission(Struct, frozen=True):
     waiting: Waiting
     at_hand: Callable[[bytes], bool]
     """Whether a message asks what is answered without asking anybody: cheap, and never wrong when it says so."""
+    suffixes: tuple[bytes, ...]
+    """How the octets of every name end that a cluster may have, in lower case."""

@@ -25,13 +25,12 @@ from dnsbridge.listeners.responder import Responder, Send
 from dnsbridge.listeners.response_rate import Response, truncated
 from dnsbridge.listeners.udp_socket import PKTINFO_SPACE, RECEIVE_BUFFER, SHORT_BUFFER, as_source, is_wildcard, queue
 from dnsbridge.wire.compose import Body, octets
+from dnsbridge.wire.constants import HEADER_SIZE
 
 BATCH = 64
 """Datagrams that are answered before the loop gets a turn, and questions taken in a turn while the socket is behind."""
-TURN = 16 * BATCH
-"""Datagrams read in a turn while the socket is behind."""
-MAX_OTHERS = 4 * BATCH
-"""Those of them without a prepared answer: what it costs to read questions only to shed them is bounded too."""
+TURN = 8 * BATCH
+"""Datagrams read in a turn while the socket is behind: what it costs to read questions only to shed them is bounded."""
 LOOK_INTERVAL = 0.005
 """Seconds between two looks at whether any question waits, when the server ends."""
 MAX_DATAGRAM = 4096
@@ -162,31 +161,42 @@ class UdpListener:
             else partial(self._socket.recvfrom, MAX_DATAGRAM)
         )
         prepared = self._responder.prepared.answers.get
+        varying = self._responder.prepared.octets_of
         allowed = self._admission.access.allowed
-        others: list[Datagram] = []
-        received = 0
+        suffixes = self._admission.suffixes
+        rcodes = counters.rcodes
+        asked: dict[str, int] = {}
+        considered: list[Datagram] = []
+        received = hits = 0
         try:
             for _ in range(TURN):
                 datagram = receive()
                 received += 1
-                body = prepared(datagram[0][2:])
-                peer = datagram[-1]
+                message, peer = datagram[0], datagram[-1]
+                body = prepared(message[2:])
                 if body is not None and peer[0] in allowed and peer[1]:
-                    self._answer_prepared(body, partial(self._answer, datagram))
-                else:
-                    others.append(datagram)
-                    if len(others) == MAX_OTHERS:
-                        break
+                    hits += 1
+                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
+                    rcodes[octets[1] & 15] += 1
+                    self._answer(datagram, octets)
+                    continue
+                before = asked.get(peer[0], 0)
+                asked[peer[0]] = before + 1
+                # More of one client would have no turn, so they are not looked at, but for names of a cluster.
+                if before < BATCH or message.lower().endswith(suffixes, HEADER_SIZE, message.find(0, HEADER_SIZE) + 1):
+                    considered.append(datagram)
         except BlockingIOError:
             pass
         except OSError:
             counters.udp_receive_errors += 1
         counters.udp_queries += received
-        taken = others if len(others) <= BATCH else self._choose(others)
-        counters.udp_shed += len(others) - len(taken)
+        counters.prepared_hits += hits
+        taken = considered if len(considered) <= BATCH else self._choose(considered)
+        shed = received - hits - len(taken)
+        counters.udp_shed += shed
         for datagram in taken:
             self._take(datagram)
-        if self._overload.catches_up(time.monotonic(), len(taken) < len(others)):
+        if self._overload.catches_up(time.monotonic(), shed > 0):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             self.start()
 

@@ -23,6 +23,10 @@ from tests.support.program import Program, Transport
 
 TTL = 5
 """Seconds, the default setting `ttl`."""
+OUTSIDE_TTL = 60
+"""Seconds, of names of the corporate DNS in the tests."""
+COUNTED_DOWN = 30
+"""Seconds that the cache may have taken from it while the tests run."""
 NEGATIVE_TTL = 1
 """Seconds, the default setting `negative_ttl`."""
 
@@ -56,7 +60,8 @@ def shown(section: Sequence[dns.rrset.RRset], named_as: str = "") -> list[str]:
         owner = (
             "@" if named_as and rrset.name.to_text(omit_final_dot=True) == named_as else _plain(rrset.name.to_text())
         )
-        ttl = "" if rrset.ttl == TTL else f"{rrset.ttl} "
+        counted = OUTSIDE_TTL if OUTSIDE_TTL - COUNTED_DOWN <= rrset.ttl <= OUTSIDE_TTL else rrset.ttl
+        ttl = "" if rrset.ttl == TTL else f"{counted} "
         lines += [f"{owner} {ttl}{dns.rdatatype.to_text(rrset.rdtype)} {_plain(rdata.to_text())}" for rdata in rrset]
     return sorted(lines)
 

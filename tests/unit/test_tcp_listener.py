@@ -91,7 +91,7 @@ class Setting:
         self.resolver = Resolver(slow)
         self.waiting = waiting
         responder = Responder(self.resolver, Prepared(), Counters(), 10)
-        admission = Admission(Access(EVERYBODY, EVERYBODY), False, ResponseRate(1), waiting, lambda message: False)
+        admission = Admission(Access(EVERYBODY, EVERYBODY), False, ResponseRate(1), waiting, lambda _: False, ())
         listening = open_socket(socket.AF_INET, "127.0.0.1", 0)
         self.listener = TcpListener(listening, responder, admission, TcpLimits(queries_in_flight=50))
         listening.close()
