@@ -13,7 +13,7 @@ from tests.apiserver.seed import Shape
 
 RATE = 20
 """Changes of an EndpointSlice a second."""
-SHAPE = Shape(services=10_000, headless=1_000, endpoints_per_slice=10, namespaces=100, nodes=100)
+SHAPE = Shape(services=10_000, headless=1_000, endpoints_per_slice=3, namespaces=100, nodes=100)
 
 
 def measure_changes(rounds: int, seconds: float, folder: Path, server_core: int, load_core: int) -> list[Round]:

@@ -60,9 +60,10 @@ def ratios(outcome: Outcome) -> dict[str, float]:
     found = {}
     for (workload, peer), value in cpu.items():
         ours = cpu[workload, OURS.name]
-        if peer != OURS.name:
+        # A server may have used no tick of the kernel's clock in a very short round.
+        if peer != OURS.name and value:
             found[f"{workload}/{peer}"] = ours / value
-        elif hot and workload != HOT:
+        elif peer == OURS.name and hot and workload != HOT:
             found[f"{workload}/{HOT}"] = ours / hot
     return found
 
@@ -110,7 +111,7 @@ def _cells(one: Result, ours: float) -> tuple[str, ...]:
     # A server that was not busy could have answered more.
     rate = f"{'' if busy >= BUSY else '>= '}{one.middle('rate'):,.0f}"
     times = [f"{value:.2f}" for value in (late.p50, late.p99, late.p999)] if late else [""] * 3
-    ratio = "" if one.peer == OURS.name else f"{ours / cpu:.2f}"
+    ratio = "" if one.peer == OURS.name or not cpu else f"{ours / cpu:.2f}"
     return (
         one.peer,
         f"{cpu:.2f}",
@@ -145,7 +146,8 @@ def markdown(report: Report) -> str:
         "",
         f"{report.machine}.",
         f"{programs}.",
-        f"Medians of {report.rounds} rounds of {report.seconds:g} s, servers in turn; one core for the server, one for dnsperf.",
+        f"Medians of {report.rounds} rounds of {report.seconds:g} s each; the servers take turns.",
+        "One core is the server's, the other is dnsperf's.",
         "",
         "`us/answer` is CPU time; `ratio` is dnsbridge's over the peer's: below 1, dnsbridge needs less.",
         "`>=`: the server's core was not busy, dnsperf (and the upstream beside it) was the limit.",

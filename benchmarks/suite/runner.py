@@ -22,6 +22,7 @@ from benchmarks.load import Round, run_round, steady
 from benchmarks.peers import Failed, Peer
 from benchmarks.prober import Probe, paced_messages
 from benchmarks.suite.changing import measure_changes
+from benchmarks.suite.connecting import run_connections
 from benchmarks.suite.data import Data, data
 from benchmarks.suite.questions import Question, write, wrong_answer
 from benchmarks.suite.servers import CLUSTER, OURS, PEERS, Kind
@@ -201,6 +202,8 @@ class _Stage:
         for question in asked[:: max(1, len(asked) // SAMPLES)]:
             if wrong := wrong_answer(server, question, workload.tcp):
                 raise Failed(f"wrong answer: {wrong}")
+        if workload.connecting:
+            return
         options = ("-B", *workload.options, "-n", "1" if workload.once else str(PASSES))
         run_round(server, self._file, WARM, self.load_core, options=options, codes=workload.codes)
 
@@ -208,6 +211,10 @@ class _Stage:
         """One more round; raises Failed."""
         options = ("-B", *workload.options)
         seconds = self.plan.seconds
+        if workload.connecting:
+            messages = [one.message for one in self._questions(workload, _COUNTED)]
+            rounds.append(run_connections(server, messages, seconds, self.load_core))
+            return
         rounds.append(run_round(server, self._file, seconds, self.load_core, workload.once, options, workload.codes))
 
     def _latency(self, workload: Workload, server: Peer, rate: int, kind: Kind) -> Latency | None:

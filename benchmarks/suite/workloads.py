@@ -43,6 +43,8 @@ class Workload(Struct, frozen=True):
     options: tuple[str, ...] = ()
     """Of dnsperf."""
     tcp: bool = False
+    connecting: bool = False
+    """One question per connection, see benchmarks.suite.connecting."""
 
 
 def _hot(held: Data, _: int, __: int) -> list[Question]:
@@ -167,7 +169,6 @@ def _office(held: Data, number: int, count: int) -> list[Question]:
 _FORWARDED = frozenset({FORWARD})
 _OFFICE = frozenset({CLUSTER, FORWARD})
 _TCP = ("-m", "tcp")
-_ONE_QUESTION = ("-O", "num-queries-per-conn=1")
 HOT = "hot"
 WORKLOADS: tuple[Workload, ...] = (
     Workload(HOT, "10,000 cluster names, over and over", _hot),
@@ -185,8 +186,8 @@ WORKLOADS: tuple[Workload, ...] = (
         "cluster names over TCP, one question per connection",
         _hot,
         latency=False,
-        options=(*_TCP, *_ONE_QUESTION),
         tcp=True,
+        connecting=True,
     ),
     Workload("cached", "10,000 forwarded names, over and over", _cached, _FORWARDED),
     Workload("new", "forwarded names, each asked once", _new, _FORWARDED, once=True),
