@@ -6,9 +6,8 @@ A server that fails a workload is left out of it with the reason; dnsbridge's ow
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -41,8 +40,8 @@ WARM = 5.0
 """Seconds that this may take."""
 _CHECK, _WARM, _HALF, _PROBE, _COUNTED = range(5)
 """Numbers of what is asked outside counted rounds; those have the numbers from _COUNTED on."""
-_SPARE = 2
-"""Seconds of questions more than are needed at half load."""
+HALF_MORE = 2.0
+"""Seconds that the half load is there longer than it is measured: a prober needs some to start and to end."""
 
 
 class Latency(Struct, frozen=True):
@@ -148,24 +147,25 @@ class _Stage:
                     server = kind.make(self.folder, self.held, upstream.port)
                     running.callback(server.stop)
                     first = [self.held.services[-1]] if CLUSTER in kind.does else outside("first", 1)
-                    if self._works(kind, "all", partial(server.start, first, self.server_core)):
+                    with self._leaving_out(kind, "all"):
+                        server.start(first, self.server_core)
                         servers[kind] = server
             for workload in workloads:
                 self._workload(workload, servers)
             if not workloads[0].cold:
                 for kind, server in servers.items():
-                    self.outcome.memory[kind.name] = max(memory.peak(pid) for pid in server.processes())
+                    with self._leaving_out(kind, "memory"):
+                        self.outcome.memory[kind.name] = max(memory.peak(pid) for pid in server.processes())
 
-    def _works(self, kind: Kind, workload: str, action: Callable[[], None]) -> bool:
-        """Do it; a peer's failure leaves it out."""
+    @contextmanager
+    def _leaving_out(self, kind: Kind, workload: str) -> Iterator[None]:
+        """A peer that fails is left out."""
         try:
-            action()
+            yield
         except Failed as failure:
             if kind is OURS:
                 raise
             self._leave_out(kind, workload, str(failure))
-            return False
-        return True
 
     def _leave_out(self, kind: Kind, workload: str, why: str) -> None:
         self.outcome.left_out.append(f"{kind.name}, {workload}: {why}")
@@ -178,24 +178,31 @@ class _Stage:
         for kind, server in servers.items():
             if workload.name in kind.lacks:
                 self._leave_out(kind, workload.name, kind.lacks[workload.name])
-            elif workload.needs <= kind.does and self._works(
-                kind, workload.name, partial(self._ready, workload, server, asked)
-            ):
-                rounds[kind] = []
+            elif workload.needs <= kind.does:
+                with self._leaving_out(kind, workload.name):
+                    self._ready(workload, server, asked)
+                    rounds[kind] = []
         for number in range(self.plan.rounds):
             if workload.once:
                 self._write(workload, _COUNTED + number)
-            taking = list(rounds)
+            taking = [kind for kind in servers if kind in rounds]
             for kind in taking if number % 2 == 0 else reversed(taking):
-                if not self._works(kind, workload.name, partial(self._count, workload, servers[kind], rounds[kind])):
-                    del rounds[kind]
-        rate = int(median(one.rate for one in rounds[OURS]) / 2)
-        for kind, found in rounds.items():
-            latency = None
-            if workload.name in self.plan.latency:
-                latency = self._latency(workload, servers[kind], rate, kind)
-            self.outcome.results.append(Result(workload.name, kind.name, found, latency))
-            say(self.outcome.results[-1])
+                found = rounds.pop(kind)
+                with self._leaving_out(kind, workload.name):
+                    rounds[kind] = [*found, self._round(workload, servers[kind])]
+        late: dict[Kind, Latency] = {}
+        if workload.latency and workload.name in self.plan.latency:
+            rate = int(median(one.rate for one in rounds[OURS]) / 2)
+            seconds = self.plan.seconds + HALF_MORE
+            write(self._questions(workload, _HALF, int(seconds * rate)), self._file)
+            probes = [one.message for one in self._questions(workload, _PROBE, int(seconds * PROBES))]
+            for kind in rounds:
+                with self._leaving_out(kind, f"{workload.name} at half load"):
+                    late[kind] = self._latency(workload, servers[kind], rate, probes)
+        for kind in servers:
+            if kind in rounds:
+                self.outcome.results.append(Result(workload.name, kind.name, rounds[kind], late.get(kind)))
+                say(self.outcome.results[-1])
 
     def _ready(self, workload: Workload, server: Peer, asked: Sequence[Question]) -> None:
         """Check answers, and make it warm; raises Failed."""
@@ -207,39 +214,29 @@ class _Stage:
         options = ("-B", *workload.options, "-n", "1" if workload.once else str(PASSES))
         run_round(server, self._file, WARM, self.load_core, options=options, codes=workload.codes)
 
-    def _count(self, workload: Workload, server: Peer, rounds: list[Round]) -> None:
-        """One more round; raises Failed."""
-        options = ("-B", *workload.options)
+    def _round(self, workload: Workload, server: Peer) -> Round:
         seconds = self.plan.seconds
         if workload.connecting:
             messages = [one.message for one in self._questions(workload, _COUNTED)]
-            rounds.append(run_connections(server, messages, seconds, self.load_core))
-            return
-        rounds.append(run_round(server, self._file, seconds, self.load_core, workload.once, options, workload.codes))
-
-    def _latency(self, workload: Workload, server: Peer, rate: int, kind: Kind) -> Latency | None:
-        seconds = self.plan.seconds
-        questions = self._questions(workload, _HALF, int((seconds + _SPARE) * rate))
-        write(questions, self._file)
-        probes = [one.message for one in self._questions(workload, _PROBE, int((seconds + _SPARE) * PROBES))]
+            return run_connections(server, messages, seconds, self.load_core)
         options = ("-B", *workload.options)
-        found: list[Latency] = []
+        return run_round(server, self._file, seconds, self.load_core, workload.once, options, workload.codes)
 
-        def measure() -> None:
-            with steady(server, self._file, rate, seconds + 1, self.load_core, options, workload.codes):
-                probe = Probe(self.load_core, paced_messages, server.port, probes, PROBES)
-                waited = server.kept_waiting()
-                time.sleep(seconds)
-                samples = probe.stop()
-                waited = server.kept_waiting() - waited
-            came = [one.seconds * 1000 for one in samples if not math.isinf(one.seconds)]
-            if not came:
-                raise Failed("no answer at half load")
-            p50, p99, p999 = (percentile(came, percent) for percent in (50, 99, 99.9))
-            found.append(Latency(rate, p50, p99, p999, len(samples) - len(came), waited))
-
-        self._works(kind, f"{workload.name} at half load", measure)
-        return found[0] if found else None
+    def _latency(self, workload: Workload, server: Peer, rate: int, probes: Sequence[bytes]) -> Latency:
+        """That of the probes, beside the load in the file; raises Failed."""
+        options = ("-B", *workload.options)
+        seconds = self.plan.seconds
+        with steady(server, self._file, rate, seconds + HALF_MORE, self.load_core, options, workload.codes):
+            probe = Probe(self.load_core, paced_messages, server.port, probes, PROBES)
+            waited = server.kept_waiting()
+            time.sleep(seconds)
+            samples = probe.stop()
+            waited = server.kept_waiting() - waited
+        came = [one.seconds * 1000 for one in samples if not math.isinf(one.seconds)]
+        if not came:
+            raise Failed("no answer at half load")
+        p50, p99, p999 = (percentile(came, percent) for percent in (50, 99, 99.9))
+        return Latency(rate, p50, p99, p999, len(samples) - len(came), waited)
 
     @property
     def _file(self) -> Path:
