@@ -53,12 +53,16 @@ def main() -> int:
         return 1
     report = Report(machine(), versions(outcome), plan.rounds, plan.seconds, outcome, ratios(outcome))
     print(table(report))
-    if options.json:
-        write_json(options.json, report)
-    if options.markdown:
-        options.markdown.write_text(markdown(report), encoding="utf-8")
-    if options.chart:
-        options.chart.write_text(chart(report), encoding="utf-8")
+    try:
+        if options.json:
+            write_json(options.json, report)
+        if options.markdown:
+            options.markdown.write_text(markdown(report), encoding="utf-8")
+        if options.chart:
+            options.chart.write_text(chart(report), encoding="utf-8")
+    except OSError as error:
+        print(f"not written: {error}", file=sys.stderr)
+        return 1
     slower = worse(report, before) if before else []
     for line in slower:
         print(f"worse by more than a tenth: {line}")
