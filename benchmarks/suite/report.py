@@ -96,7 +96,7 @@ def figures(outcome: Outcome) -> list[Figure]:
     return made
 
 
-HEADINGS = ("", "us/answer", "user", "system", "ratio", "answers/s", "busy", "p50 ms", "p99 ms", "p99.9 ms")
+HEADINGS = ("", "us/answer", "user", "system", "ratio", "answers/s", "busy", "p50 ms", "p99 ms", "p99.9 ms", "taken ms")
 
 
 def rows(outcome: Outcome, workload: str) -> list[tuple[str, ...]]:
@@ -110,7 +110,7 @@ def _cells(one: Result, ours: float) -> tuple[str, ...]:
     cpu, busy, late = one.middle("cpu"), one.middle("busy"), one.latency
     # A server that was not busy could have answered more.
     rate = f"{'' if busy >= BUSY else '>= '}{one.middle('rate'):,.0f}"
-    times = [f"{value:.2f}" for value in (late.p50, late.p99, late.p999)] if late else [""] * 3
+    times = [f"{value:.2f}" for value in (late.p50, late.p99, late.p999, late.waited * 1000)] if late else [""] * 4
     ratio = "" if one.peer == OURS.name or not cpu else f"{ours / cpu:.2f}"
     return (
         one.peer,
@@ -152,6 +152,7 @@ def markdown(report: Report) -> str:
         "`us/answer` is CPU time; `ratio` is dnsbridge's over the peer's: below 1, dnsbridge needs less.",
         "`>=`: the server's core was not busy, dnsperf (and the upstream beside it) was the limit.",
         "Latency is at half of dnsbridge's highest rate, the same for all peers.",
+        "`taken`: how long others had the server's core meanwhile; what is more than a few ms is in the latency too.",
         "",
         "The office mix: " + ", ".join(f"{part.percent}% {part.what}" for part in OFFICE) + ".",
     ]
