@@ -43,7 +43,8 @@ def machine() -> str:
     models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     cores = len(os.sched_getaffinity(0))
-    return f"{models[0] if models else platform.machine()}, {cores} cores, {system}, Linux {platform.release().partition('-')[0]}"
+    kernel = platform.release().partition("-")[0]
+    return f"{models[0] if models else platform.machine()}, {cores} cores, {system}, Linux {kernel}"
 
 
 def versions(outcome: Outcome) -> dict[str, str]:
