@@ -26,8 +26,9 @@ check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
 
-bench: $(STAMP) ## every benchmark, the peers in the same run; about twelve minutes (QUICK=1: three)
+bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hour (QUICK=1: five minutes)
 	@tools/debian_packages.sh bench
+	@$(BIN)/python -m benchmarks.suite $(if $(QUICK),--quick) $(SUITE_ARGS)
 	@$(BIN)/python -m benchmarks.cluster_names $(if $(QUICK),--rounds 5 --seconds 1) $(BENCH_ARGS)
 	@$(BIN)/python -m benchmarks.forwarding $(if $(QUICK),--rounds 1 --seconds 1)
 	@$(BIN)/python -m benchmarks.latency $(if $(QUICK),--rounds 1 --seconds 1)

@@ -166,12 +166,19 @@ class Sample(NamedTuple):
 
 
 def paced(connection: Connection, port: int, owners: Sequence[str], rate: float, source: str = ADDRESS) -> list[Sample]:
-    """So many questions a second for these names in turn, until it is told to end.
+    """paced_messages for the addresses of these names."""
+    return paced_messages(connection, port, [query(owner) for owner in owners], rate, source)
+
+
+def paced_messages(
+    connection: Connection, port: int, questions: Sequence[bytes], rate: float, source: str = ADDRESS
+) -> list[Sample]:
+    """So many of these questions a second in turn, until it is told to end.
 
     Questions are sent by the clock, so a server that stands still is asked on;
     when this process itself was kept waiting, it sends what is due at once. `source` is the client's address.
     """
-    messages = [query(owner)[2:] for owner in owners]
+    messages = [question[2:] for question in questions]
     offset = time.time_ns() - time.monotonic_ns()
     sent: list[int] = []
     came: dict[int, _Arrival] = {}
