@@ -25,17 +25,22 @@ from dnsbridge.listeners.responder import Responder, Send
 from dnsbridge.listeners.response_rate import Response, truncated
 from dnsbridge.listeners.udp_socket import PKTINFO_SPACE, RECEIVE_BUFFER, SHORT_BUFFER, as_source, is_wildcard, queue
 from dnsbridge.wire.compose import Body, octets
-from dnsbridge.wire.constants import HEADER_SIZE
+from dnsbridge.wire.constants import HEADER_SIZE, Rcode
 
 BATCH = 64
 """Datagrams that are answered before the loop gets a turn, and questions taken in a turn while the socket is behind."""
 TURN = 8 * BATCH
-"""Datagrams read in a turn while the socket is behind: what it costs to read questions only to shed them is bounded."""
+"""Datagrams read in a turn while the socket is behind."""
+MAX_OTHERS = 3 * BATCH
+"""Those of them without a prepared answer: what it costs to read questions only to shed them is bounded."""
+WITHOUT_CHOICE = BATCH + BATCH // 4
+"""Questions that are all taken in such a turn: those of one client's flood and a few of others."""
 LOOK_INTERVAL = 0.005
 """Seconds between two looks at whether any question waits, when the server ends."""
 MAX_DATAGRAM = 4096
 """Octets; a question is far below, and one that is cut off here does not parse."""
 
+Peer = tuple[Any, ...]
 Datagram = tuple[Any, ...]
 """What was received: the message first, the peer last, packet information in between where it is asked for."""
 
@@ -87,29 +92,32 @@ class UdpListener:
         allowed = self._admission.access.allowed
         counters = self._responder.counters
         rcodes = counters.rcodes
-        received = hits = 0
+        received = others = errors = 0
         try:
-            for _ in range(BATCH):
+            for received in range(BATCH):  # noqa: B007 - it counts, and is read when the socket is empty
                 message, peer = receive(MAX_DATAGRAM)
-                received += 1
                 body = prepared(message[2:])
-                if body is not None and peer[0] in allowed and peer[1]:
-                    hits += 1
-                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
-                    rcodes[octets[1] & 15] += 1
-                    try:
-                        send(message[:2] + octets, peer)
-                    except OSError:
-                        counters.udp_send_errors += 1
-                else:
+                if body is None or peer[0] not in allowed:
+                    others += 1
                     self._take((message, peer))
+                    continue
+                octets = body if isinstance(body, bytes) else varying(message[2:], body)
+                if octets[1] & 15:
+                    rcodes[octets[1] & 15] += 1
+                    errors += 1
+                try:
+                    send(message[:2] + octets, peer)
+                except OSError:
+                    self._not_sent(peer)
+            received = BATCH
             self._look()
         except BlockingIOError:
             self._overload.full_since = None
         except OSError:
             counters.udp_receive_errors += 1
         counters.udp_queries += received
-        counters.prepared_hits += hits
+        counters.prepared_hits += received - others
+        rcodes[Rcode.NOERROR] += received - others - errors
 
     def _drain_wildcard(self) -> None:
         """The same with the address that each datagram was sent to."""
@@ -120,30 +128,40 @@ class UdpListener:
         allowed = self._admission.access.allowed
         counters = self._responder.counters
         rcodes = counters.rcodes
-        received = hits = 0
+        received = others = errors = 0
         try:
-            for _ in range(BATCH):
+            for received in range(BATCH):  # noqa: B007 - it counts, and is read when the socket is empty
                 datagram = receive(MAX_DATAGRAM, PKTINFO_SPACE)
                 message, ancillary, _flags, peer = datagram
-                received += 1
                 body = prepared(message[2:])
-                if body is not None and peer[0] in allowed and peer[1]:
-                    hits += 1
-                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
-                    rcodes[octets[1] & 15] += 1
-                    try:
-                        send([message[:2] + octets], [as_source(*item) for item in ancillary], 0, peer)
-                    except OSError:
-                        counters.udp_send_errors += 1
-                else:
+                if body is None or peer[0] not in allowed:
+                    others += 1
                     self._take(datagram)
+                    continue
+                octets = body if isinstance(body, bytes) else varying(message[2:], body)
+                if octets[1] & 15:
+                    rcodes[octets[1] & 15] += 1
+                    errors += 1
+                try:
+                    send([message[:2] + octets], [as_source(*item) for item in ancillary], 0, peer)
+                except OSError:
+                    self._not_sent(peer)
+            received = BATCH
             self._look()
         except BlockingIOError:
             self._overload.full_since = None
         except OSError:
             counters.udp_receive_errors += 1
         counters.udp_queries += received
-        counters.prepared_hits += hits
+        counters.prepared_hits += received - others
+        rcodes[Rcode.NOERROR] += received - others - errors
+
+    def _not_sent(self, peer: Peer) -> None:
+        """An answer could not be sent: never one to port 0, which the kernel refuses."""
+        if peer[1]:
+            self._responder.counters.udp_send_errors += 1
+        else:
+            self._responder.counters.udp_port_zero += 1
 
     def _look(self) -> None:
         """A whole batch was read, and there may be more: see whether the socket is behind."""
@@ -155,11 +173,8 @@ class UdpListener:
     def _drain_behind(self) -> None:
         """Either drain's work while the socket is behind: not all that has no prepared answer is taken."""
         counters = self._responder.counters
-        receive: Callable[[], Datagram] = (
-            partial(self._socket.recvmsg, MAX_DATAGRAM, PKTINFO_SPACE)
-            if self._wildcard
-            else partial(self._socket.recvfrom, MAX_DATAGRAM)
-        )
+        receive: Callable[[int, int], Datagram] = self._socket.recvmsg if self._wildcard else self._socket.recvfrom
+        more = PKTINFO_SPACE if self._wildcard else 0  # of recvfrom it is the flags
         prepared = self._responder.prepared.answers.get
         varying = self._responder.prepared.octets_of
         allowed = self._admission.access.allowed
@@ -167,15 +182,14 @@ class UdpListener:
         rcodes = counters.rcodes
         asked: dict[str, int] = {}
         considered: list[Datagram] = []
-        received = hits = 0
+        received = others = 0
         try:
             for _ in range(TURN):
-                datagram = receive()
+                datagram = receive(MAX_DATAGRAM, more)
                 received += 1
                 message, peer = datagram[0], datagram[-1]
                 body = prepared(message[2:])
                 if body is not None and peer[0] in allowed and peer[1]:
-                    hits += 1
                     octets = body if isinstance(body, bytes) else varying(message[2:], body)
                     rcodes[octets[1] & 15] += 1
                     self._answer(datagram, octets)
@@ -183,16 +197,19 @@ class UdpListener:
                 before = asked.get(peer[0], 0)
                 asked[peer[0]] = before + 1
                 # More of one client would have no turn, so they are not looked at, but for names of a cluster.
+                others += 1
                 if before < BATCH or message.lower().endswith(suffixes, HEADER_SIZE, message.find(0, HEADER_SIZE) + 1):
                     considered.append(datagram)
+                if others == MAX_OTHERS:
+                    break
         except BlockingIOError:
             pass
         except OSError:
             counters.udp_receive_errors += 1
         counters.udp_queries += received
-        counters.prepared_hits += hits
-        taken = considered if len(considered) <= BATCH else self._choose(considered)
-        shed = received - hits - len(taken)
+        counters.prepared_hits += received - others
+        taken = considered if len(considered) <= WITHOUT_CHOICE else self._choose(considered)
+        shed = others - len(taken)
         counters.udp_shed += shed
         for datagram in taken:
             self._take(datagram)
@@ -299,7 +316,7 @@ class UdpListener:
                 else:
                     sock.sendto(datagram[0][:2] + body, datagram[1])
             except OSError:
-                self._responder.counters.udp_send_errors += 1
+                self._not_sent(datagram[-1])
 
     def _send_limited(self, message: bytes, address: str, send: Send, body: bytes) -> None:
         """Send an answer, if the rate of the client's network allows it."""

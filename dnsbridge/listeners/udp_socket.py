@@ -11,7 +11,7 @@ from dnsbridge.listeners.overload import Queue
 
 RECEIVE_BUFFER = 4 << 20
 """Octets; the kernel gives what it allows. A burst waits there while a batch is answered."""
-SHORT_BUFFER = 512 << 10
+SHORT_BUFFER = 128 << 10
 """The same while the socket is behind: what has waited longer than this lasts is better asked again."""
 PKTINFO_SPACE = socket.CMSG_SPACE(20)
 

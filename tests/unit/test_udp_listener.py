@@ -23,7 +23,7 @@ from dnsbridge.listeners.fairness import Waiting
 from dnsbridge.listeners.overload import Overload, Queue
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.response_rate import ResponseRate
-from dnsbridge.listeners.udp import BATCH, TURN, UdpListener
+from dnsbridge.listeners.udp import BATCH, MAX_OTHERS, UdpListener
 from dnsbridge.listeners.udp_socket import open_socket, queue
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.prepared import Prepared
@@ -169,7 +169,7 @@ def test_what_is_answered_of_a_flood(address: str) -> None:
 
     async def test() -> None:
         async with setting(address) as made:
-            flood = TURN // 2 + BATCH
+            flood = MAX_OTHERS + BATCH
             for number in range(flood):
                 made.ask(GREEDY, f"flood{number}.example")
                 if number % 20 == 0:
@@ -182,7 +182,7 @@ def test_what_is_answered_of_a_flood(address: str) -> None:
             made.resolver.settle()
             await until(lambda: made.waiting.total == 0)
             greedy = Counter(name.rstrip("0123456789") for name in await made.answers(GREEDY))
-            assert greedy["ready"] == greedy["name"] == len(await made.answers(QUIET)) == flood // 20
+            assert greedy["ready"] == greedy["name"] == len(await made.answers(QUIET)) == len(range(0, flood, 20))
             assert made.counters.udp_shed == flood - greedy["flood"] > 0
             # Most of a batch before it is behind, and what there is room for in each turn after.
             assert greedy["flood"] >= BATCH
@@ -197,7 +197,7 @@ def test_a_burst_after_it_is_answered_to_the_end(address: str) -> None:
 
     async def test() -> None:
         async with setting(address) as made:
-            for number in range(TURN // 2 + 3 * BATCH):
+            for number in range(MAX_OTHERS + 3 * BATCH):
                 made.ask(GREEDY, f"flood{number}.example")
             made.listener.start()
             await made.all_read()
@@ -208,12 +208,12 @@ def test_a_burst_after_it_is_answered_to_the_end(address: str) -> None:
             made.resolver.settle()
             await made.answers(GREEDY)
             made.listener._overload = Overload()
-            for number in range(TURN // 2):
+            for number in range(MAX_OTHERS):
                 made.ask(GREEDY, f"burst{number}.example")
             await made.all_read()
             made.resolver.settle()
             names = Counter(name.rstrip("0123456789") for name in await made.answers(GREEDY))
-            assert names["burst"] == TURN // 2
+            assert names["burst"] == MAX_OTHERS
             assert made.counters.udp_shed == shed
 
     run(test())
@@ -224,7 +224,7 @@ def test_who_may_not_ask_has_no_turn() -> None:
 
     async def test() -> None:
         async with setting() as made:
-            for number in range(TURN // 2 + BATCH):
+            for number in range(MAX_OTHERS + BATCH):
                 made.ask(f"127.9.0.{number % 200 + 1}", "denied.example")
                 if number % 8 == 0:
                     made.ask(QUIET, f"quiet{number}.example")
