@@ -36,11 +36,11 @@ PROBES = 1_000
 """Questions a second whose latency is measured, beside the half load."""
 PASSES = 4
 """How often a set is asked before the counted rounds: servers prepare for what they are asked again."""
-WARM = 5.0
+WARM = 2.0
 """Seconds that this may take."""
 _CHECK, _WARM, _HALF, _PROBE, _COUNTED = range(5)
 """Numbers of what is asked outside counted rounds; those have the numbers from _COUNTED on."""
-HALF_MORE = 2.0
+HALF_MORE = 1.5
 """Seconds that the half load is there longer than it is measured: a prober needs some to start and to end."""
 
 
