@@ -13,6 +13,8 @@ from tests.apiserver.seed import Shape
 
 RATE = 20
 """Changes of an EndpointSlice a second."""
+WARM = 1.0
+"""Seconds at least of the round before the counted ones."""
 SHAPE = Shape(services=10_000, headless=1_000, endpoints_per_slice=3, namespaces=100, nodes=100)
 
 
@@ -28,7 +30,7 @@ def measure_changes(rounds: int, seconds: float, folder: Path, server_core: int,
         server = Watching(place, cluster.kubeconfig)
         try:
             server.start(names[-1:], server_core)
-            run_round(server, questions, seconds, load_core)
+            run_round(server, questions, max(seconds, WARM), load_core)
             count = max(1, int(seconds * RATE))
             for number in range(rounds):
                 cluster.begin_changes(number * count, count, RATE)
