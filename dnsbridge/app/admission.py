@@ -10,12 +10,11 @@ from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.fairness import Waiting
 from dnsbridge.listeners.response_rate import PER_SECOND, ResponseRate
-from dnsbridge.wire.constants import CD
+from dnsbridge.resolvers.cache_store import KINDS
+from dnsbridge.wire.constants import CD, HEADER_SIZE
 
 _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-_HEADER = 12
 _TYPE_AND_CLASS = 4
-_ARPA = b"\x04arpa\x00"
 _OPT_FLAGS = 7
 """Octets of an OPT record before its flags, of which DO is the first bit (RFC 6891 section 6.1.3)."""
 
@@ -33,7 +32,7 @@ def admission(settings: Settings, parts: Parts) -> Admission:
         ResponseRate(per_second),
         Waiting(),
         at_hand(parts),
-        _suffixes(parts),
+        parts.router.perhaps_clusters,
     )
 
 
@@ -44,15 +43,15 @@ def at_hand(parts: Parts) -> Callable[[bytes], bool]:
     it may say no.
     """
     cluster_of = parts.router.cluster_of
-    suffixes = _suffixes(parts)
+    suffixes = parts.router.perhaps_clusters
     store = parts.zones.store
 
     def check(message: bytes) -> bool:
-        end = message.find(0, _HEADER) + 1
+        end = message.find(0, HEADER_SIZE) + 1
         question_end = end + _TYPE_AND_CLASS
         if not end or len(message) < question_end:
             return False
-        name = message[_HEADER:end].lower()
+        name = message[HEADER_SIZE:end].lower()
         if name.endswith(suffixes):
             try:
                 if cluster_of(name):
@@ -61,11 +60,7 @@ def at_hand(parts: Parts) -> Callable[[bytes], bool]:
                 return False
         opt_flags = question_end + _OPT_FLAGS
         dnssec_ok = len(message) > opt_flags and message[opt_flags] >> 7
-        held = store.get(name + message[end:question_end] + bytes((dnssec_ok | message[3] & CD,)))
+        held = store.get(name + message[end:question_end] + KINDS[dnssec_ok | message[3] & CD])
         return held is not None and second() < held.expires
 
     return check
-
-
-def _suffixes(parts: Parts) -> tuple[bytes, ...]:
-    return (_ARPA, *(suffix for bridged in parts.clusters for suffix in bridged.cluster.suffixes))

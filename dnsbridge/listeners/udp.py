@@ -115,9 +115,7 @@ class UdpListener:
             self._overload.full_since = None
         except OSError:
             counters.udp_receive_errors += 1
-        counters.udp_queries += received
-        counters.prepared_hits += received - others
-        rcodes[Rcode.NOERROR] += received - others - errors
+        self._count(received, others, errors)
 
     def _drain_wildcard(self) -> None:
         """The same with the address that each datagram was sent to."""
@@ -152,9 +150,14 @@ class UdpListener:
             self._overload.full_since = None
         except OSError:
             counters.udp_receive_errors += 1
+        self._count(received, others, errors)
+
+    def _count(self, received: int, others: int, errors: int) -> None:
+        """Count the datagrams of a drain: those without a prepared answer, and the prepared answers not NOERROR."""
+        counters = self._responder.counters
         counters.udp_queries += received
         counters.prepared_hits += received - others
-        rcodes[Rcode.NOERROR] += received - others - errors
+        counters.rcodes[Rcode.NOERROR] += received - others - errors
 
     def _not_sent(self, peer: Peer) -> None:
         """An answer could not be sent: never one to port 0, which the kernel refuses."""
@@ -189,7 +192,7 @@ class UdpListener:
                 received += 1
                 message, peer = datagram[0], datagram[-1]
                 body = prepared(message[2:])
-                if body is not None and peer[0] in allowed and peer[1]:
+                if body is not None and peer[0] in allowed:
                     octets = body if isinstance(body, bytes) else varying(message[2:], body)
                     rcodes[octets[1] & 15] += 1
                     self._answer(datagram, octets)
@@ -249,7 +252,7 @@ class UdpListener:
                 return
             share = client.share
         waiting = admission.waiting
-        if waiting.limit - waiting.total < share.held and not self._may_wait(share, datagram[0]):
+        if waiting.limit - waiting.total <= share.held and not self._may_wait(share, datagram[0]):
             return  # otherwise there is room for sure, and no need of a call to say so
         waiting.total += 1
         share.held += 1

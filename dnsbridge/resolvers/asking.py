@@ -8,7 +8,9 @@ an error    (FORMERR, SERVFAIL, NOTIMP, REFUSED): the next upstream; the last su
             when the first round ends without a better one
 truncated   over UDP: the same upstream again over TCP; if that fails, who can use a truncated reply gets it, for
             the others the next upstream is asked
-broken      or not acceptable to whoever asks: the next upstream
+folded      in another case than the random one that was asked: the same upstream over TCP, which nobody can forge
+broken      or larger than was offered: the next upstream
+useless     to whoever asks, though well-formed: as an error
 an answer   the first good one
 """
 

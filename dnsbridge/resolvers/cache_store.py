@@ -9,6 +9,7 @@ from collections import deque
 
 import msgspec
 
+from dnsbridge.wire.constants import CD
 from dnsbridge.wire.stored import Stored
 
 PROTECTED_SHARE = 0.8
@@ -25,6 +26,8 @@ OCTETS_EACH = 1000
 
 Key = bytes
 """Folded name, type, class, and an octet for DO and CD."""
+KINDS = {kind: bytes((kind,)) for kind in (0, 1, CD, CD | 1)}
+"""That octet, by the DO bit as 1 and the CD flag."""
 
 
 class Held(msgspec.Struct, gc=False):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dnsbridge.resolvers.asking import Asking, Verdict
-from dnsbridge.resolvers.cache_store import CacheStore, Held, Key
+from dnsbridge.resolvers.cache_store import KINDS, CacheStore, Held, Key
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire import edns
 from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, CD, HEADER_SIZE, RD, Class
@@ -46,7 +46,6 @@ _MESSAGES = {
     for checking_disabled in (0, CD)
 }
 """By the last octet of a key: what comes before its question, the DO bit, and what comes after."""
-_KINDS = {kind: bytes([kind]) for kind in _MESSAGES}
 _IN = int(Class.IN)
 """Faster to compare with than the member of an enumeration."""
 
@@ -228,8 +227,7 @@ class Cached:
         ):
             self.past += 1
             return self._forward.resolve(query)
-        kind = _KINDS[query.flags & CD] if options is None or not options.dnssec_ok else _KINDS[query.flags & CD | 1]
-        key = query.folded + question[-4:] + kind
+        key = query.folded + question[-4:] + KINDS[query.flags & CD | (options is not None and options.dnssec_ok)]
         held = self.store.get(key)
         if held is not None:
             now = self.clock()

@@ -57,7 +57,7 @@ class Router:
         }
         for fallback in clusters:
             fallback.cluster.outside = self
-        self._perhaps_clusters = (*self._suffixes, _ARPA)
+        self.perhaps_clusters = (*self._suffixes, _ARPA)
         """How the octets end of every name that may be a cluster's; so they may by chance, in the middle of a label."""
         self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
         """The same for names that may be in a forward zone other than the root's."""
@@ -73,7 +73,7 @@ class Router:
         if query.qclass == _CHAOS:
             return self._chaos(query)
         folded = query.folded
-        if folded.endswith(self._perhaps_clusters):
+        if folded.endswith(self.perhaps_clusters):
             found = self.cluster_of(folded)
             if found:
                 fallback, place = found
