@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import memory
 from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, plain, table, write_json
+from benchmarks.figures import Figure, show
 from benchmarks.forwarders import CACHED, Dnsbridge, Upstream, outside, write_owners
 from benchmarks.load import run_round
 from benchmarks.peers import Failed
@@ -65,9 +65,7 @@ def main() -> int:
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    print(table(figures))
-    if options.json:
-        write_json(options.json, plain(figures))
+    show(figures, options.json)
     return 0
 
 

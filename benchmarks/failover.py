@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, percentile, plain, table, write_json
+from benchmarks.figures import Figure, percentile, show
 from benchmarks.forwarders import Dnsbridge, Outside, Upstream, outside
 from benchmarks.line import Line
 from benchmarks.peers import ADDRESS, Failed
@@ -150,9 +150,7 @@ def main() -> int:
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    print(table(found))
-    if options.json:
-        write_json(options.json, plain(found))
+    show(found, options.json)
     return 0
 
 

@@ -48,6 +48,13 @@ def write_json(file: Path, report: object) -> None:
     file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 
 
+def show(figures: Sequence[Figure], file: Path | None) -> None:
+    """Print the table, and write it to a file too, where one is named."""
+    print(table(figures))
+    if file:
+        write_json(file, plain(figures))
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that is not exceeded by so many percent of the values."""
     ordered = sorted(values)

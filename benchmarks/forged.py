@@ -18,7 +18,7 @@ from pathlib import Path
 
 import dns.message
 
-from benchmarks.figures import Figure, plain, table, write_json
+from benchmarks.figures import Figure, show
 from benchmarks.peers import ADDRESS, Failed
 from benchmarks.prober import query
 from tests.support.forger import FORGED, FORGERIES, Forger
@@ -118,9 +118,7 @@ def main() -> int:
     except (Failed, AssertionError) as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    print(table(figures))
-    if options.json:
-        write_json(options.json, plain(figures))
+    show(figures, options.json)
     return 0
 
 
