@@ -24,6 +24,8 @@ ZONE = "office.example."
 WILDCARD = IPv4Address("192.0.2.80")
 CACHED = 100_000
 """Answers that each may keep."""
+FORWARDING = ("do-not-query-localhost: no", "msg-cache-size: 64m", "rrset-cache-size: 128m")
+"""What an unbound that forwards has in its server clause."""
 
 
 class Outside(Name):
@@ -115,30 +117,7 @@ class Unbound(Forwarder):
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
         forwards = "".join(f"    forward-addr: {ADDRESS}@{port}\n" for port in self.upstreams)
-        config = self.folder / "unbound.conf"
-        config.write_text(
-            f"""server:
-    interface: {ADDRESS}@{self.port}
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    num-threads: 1
-    msg-cache-size: 64m
-    rrset-cache-size: 128m
-    do-daemonize: no
-    chroot: ""
-    username: ""
-    directory: "{self.folder}"
-    pidfile: ""
-    use-syslog: no
-    module-config: "iterator"
-forward-zone:
-    name: "."
-{forwards}remote-control:
-    control-enable: no
-""",
-            encoding="utf-8",
-        )
-        return [which(self.program), "-d", "-c", str(config)]
+        return peers.unbound(self, FORWARDING, f'forward-zone:\n    name: "."\n{forwards}')
 
 
 class Dnsdist(Forwarder):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -183,31 +184,36 @@ class Unbound(Peer):
 
     def configure(self, names: list[Name]) -> list[str]:
         """See Peer."""
-        program = which("unbound")
         data = self.folder / "local-data.conf"
         write_local_data(names, data)
-        config = self.folder / "unbound.conf"
-        config.write_text(
-            f"""server:
-    interface: {ADDRESS}@{self.port}
+        return unbound(self, ["verbosity: 0", f'local-zone: "{ZONE}" static'], f'include: "{data}"\n')
+
+
+def unbound(peer: Peer, server: Sequence[str], clauses: str) -> list[str]:
+    """Write the configuration of an unbound with one thread, which does not validate; the command that starts it.
+
+    `server` are further lines of its server clause, `clauses` what follows that.
+    """
+    config = peer.folder / "unbound.conf"
+    lines = "".join(f"    {each}\n" for each in server)
+    config.write_text(
+        f"""server:
+    interface: {ADDRESS}@{peer.port}
     access-control: 127.0.0.0/8 allow
     num-threads: 1
     do-daemonize: no
     chroot: ""
     username: ""
-    directory: "{self.folder}"
+    directory: "{peer.folder}"
     pidfile: ""
     use-syslog: no
-    verbosity: 0
     module-config: "iterator"
-    local-zone: "{ZONE}" static
-include: "{data}"
-remote-control:
+{lines}{clauses}remote-control:
     control-enable: no
 """,
-            encoding="utf-8",
-        )
-        return [program, "-d", "-c", str(config)]
+        encoding="utf-8",
+    )
+    return [which("unbound"), "-d", "-c", str(config)]
 
 
 def which(program: str) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks import forwarders
-from benchmarks.forwarders import CACHED
+from benchmarks.forwarders import CACHED, FORWARDING
 from benchmarks.names import TTL, ZONE, Name
-from benchmarks.peers import ADDRESS, Failed, Peer, which
+from benchmarks.peers import ADDRESS, Failed, Peer, unbound, which
 from benchmarks.suite.data import (
     REVERSE_ZONES,
     Data,
@@ -82,33 +82,8 @@ class Unbound(Server):
             ),
             encoding="utf-8",
         )
-        config = self.folder / "unbound.conf"
-        config.write_text(
-            f"""server:
-    interface: {ADDRESS}@{self.port}
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    num-threads: 1
-    msg-cache-size: 64m
-    rrset-cache-size: 128m
-    incoming-num-tcp: 100
-    do-daemonize: no
-    chroot: ""
-    username: ""
-    directory: "{self.folder}"
-    pidfile: ""
-    use-syslog: no
-    module-config: "iterator"
-include: "{records}"
-forward-zone:
-    name: "."
-    forward-addr: {ADDRESS}@{self.upstream}
-remote-control:
-    control-enable: no
-""",
-            encoding="utf-8",
-        )
-        return [which("unbound"), "-d", "-c", str(config)]
+        forward = f'forward-zone:\n    name: "."\n    forward-addr: {ADDRESS}@{self.upstream}\n'
+        return unbound(self, [*FORWARDING, "incoming-num-tcp: 100"], f'include: "{records}"\n{forward}')
 
 
 class Dnsmasq(Server):
