@@ -4,7 +4,8 @@ from dnsbridge.config.check import reaches, upstream_is_self
 from dnsbridge.config.flags import Flags
 from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
-from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Gateways, Routes, Selector, Settings, Source, Tcp
+from dnsbridge.config.routes import Gateways, Routes
+from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Selector, Settings, Source, Tcp
 from dnsbridge.config.show import Effective, effective, schema, settings_table
 from dnsbridge.config.values import PRIVATE, Address, StreamAddress, read_server
 

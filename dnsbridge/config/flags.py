@@ -14,7 +14,8 @@ from msgspec import Struct, structs
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.read import read_value
-from dnsbridge.config.schema import Cluster, Forward, Section, Settings, Source
+from dnsbridge.config.schema import Cluster, Forward, Settings, Source
+from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Shape, settings_of
 from dnsbridge.config.values import BadValueError, Scalar
 

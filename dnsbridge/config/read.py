@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from dnsbridge.config.problem import Problem
-from dnsbridge.config.schema import Section, Settings
+from dnsbridge.config.schema import Settings
+from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Shape, settings_of
 from dnsbridge.config.values import BadValueError, Kind, Scalar, shown
 

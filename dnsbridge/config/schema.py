@@ -5,13 +5,14 @@ The classes have the shape of the configuration file: a section is a class, a li
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from dnsbridge.config.routes import Routes
+from dnsbridge.config.section import Auto, Section
 from dnsbridge.config.values import (
     PRIVATE,
     Address,
     CharacterString,
-    Cidr,
     Client,
     Duration,
     File,
@@ -36,16 +37,8 @@ Denied = Literal["refuse", "drop"]
 Pods = Literal["disabled", "insecure", "verified"]
 Fallback = Literal["never", "unsynced", "unknown", "miss"]
 Policy = Literal["sequential", "random", "round_robin", "fastest"]
-Via = Literal["auto", "nodes", "gateways"]
-Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
-Auto = Literal["auto"]
-
 Seconds = Annotated[int, whole(0, 86400)]
 Limit = Annotated[int, whole(1, 1_000_000)]
-
-
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the configuration file; every setting in it has a default."""
 
 
 class Access(Section, frozen=True):
@@ -204,28 +197,6 @@ class Cache(Section, frozen=True):
     prefetch: Annotated[Flag, Meta(description="Answers that are asked often are fetched anew before they expire.")] = (
         True
     )
-
-
-class Gateways(Section, frozen=True):
-    """The nodes that routes lead through."""
-
-    selector: Annotated[Text, Meta(description="The label selector of the nodes that are gateways.")] = (
-        "node-role.kubernetes.io/gateway="
-    )
-
-
-class Routes(Section, frozen=True):
-    """The routes that make the answered addresses reachable."""
-
-    via: Annotated[Via, Meta(description="Next hops: each node for its own pods, the gateways, or what fits.")] = "auto"
-    gateways: Annotated[Gateways, Meta(description="Which nodes are gateways.")] = Gateways()
-    service_cidrs: Annotated[
-        Auto | tuple[Cidr, ...], Meta(description="The prefixes of ClusterIPs; auto asks the cluster.")
-    ] = "auto"
-    pod_cidrs: Annotated[Auto | tuple[Cidr, ...], Meta(description="The prefixes of pods; auto asks the cluster.")] = (
-        "auto"
-    )
-    sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
 
 
 class Settings(Section, frozen=True):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from msgspec import Meta, Struct, structs
 
-from dnsbridge.config.schema import Section
+from dnsbridge.config.section import Section
 from dnsbridge.config.values import Kind, word
 
 

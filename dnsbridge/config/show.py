@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from dnsbridge.config.load import Loaded
-from dnsbridge.config.schema import Section, Settings
+from dnsbridge.config.schema import Settings
+from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Setting, Shape, settings_of
 from dnsbridge.config.values import Kind
 
