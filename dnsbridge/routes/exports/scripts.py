@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from dnsbridge.routes.exports.carry import needs_device
+from dnsbridge.routes.exports.carry import needs_device, some
 from dnsbridge.routes.exports.form import About, Format, Hops
-from dnsbridge.routes.model import NextHop, Route
+from dnsbridge.routes.model import NextHop, Note, Route, Severity
 
 
 def _iproute2(routes: tuple[Route, ...], about: About) -> Iterator[str]:
@@ -35,6 +35,19 @@ def _route_add(routes: tuple[Route, ...], about: About) -> Iterator[str]:
             yield f"route add -net {prefix.network_address} netmask {prefix.netmask} {way}"
 
 
+def _check_route_add(routes: tuple[Route, ...], about: About) -> tuple[Note, ...]:
+    """net-tools says RTF_HOST of a single IPv6 address, and Linux reads it as `onlink`, which wants a device."""
+    lacking = [
+        route.prefix
+        for route in routes
+        if route.prefix.version == 6
+        and route.prefix.prefixlen == 128
+        and not (about.interface or route.next_hops[0].device)
+    ]
+    text = "Linux refuses route add for a single IPv6 address without a device; name --interface"
+    return (Note(Severity.WARNING, some(lacking), text),) if lacking else ()
+
+
 def _macos(routes: tuple[Route, ...], about: About) -> Iterator[str]:
     """The BSD route(8): a device alone is -interface, a link-local address carries its zone (RFC 4007 section 11)."""
     for route in routes:
@@ -60,6 +73,12 @@ FORMATS = (
         "Run it with sh as root, or without each first word: ip -batch.",
         hops=Hops.WEIGHTED,
     ),
-    Format("route-add", "A shell script of `route add` (net-tools).", _route_add, "Run it with sh as root."),
+    Format(
+        "route-add",
+        "A shell script of `route add` (net-tools).",
+        _route_add,
+        "Run it with sh as root.",
+        check=_check_route_add,
+    ),
     Format("macos", "A shell script of macOS' `route add`.", _macos, "Run it with sudo sh."),
 )

@@ -45,7 +45,7 @@ def test_golden(name: str) -> None:
 
 NOTED = {
     "iproute2": "",
-    "route-add": "WWW several next hops",
+    "route-add": "WWW several next hops; W without a device",
     "windows": "EE its device is not there; WWW several next hops",
     "netplan": "WWW several next hops",
     "networkd": "",
