@@ -35,6 +35,16 @@ _SERVER = (
     click.option("--http", metavar="ADDR:PORT", help="Metrics and health; '' for none.  [default: 127.0.0.1:9153]"),
     click.option("--workers", type=int, metavar="N", help="Processes that answer.  [default: 1]"),
 )
+_ROUTES = (
+    click.option("--via", metavar="WAY", help="Next hops: nodes, gateways, or auto.  [default: auto]"),
+    click.option("--gateway", metavar="ADDR", multiple=True, help="The address of a gateway; may be repeated."),
+    click.option(
+        "--table",
+        metavar="FILE",
+        multiple=True,
+        help="The saved output of `ip route` on a node or gateway, read instead of the cluster; may be repeated.",
+    ),
+)
 output_option = click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -47,6 +57,13 @@ output_option = click.option(
 def source_options(command: Command) -> Command:
     """The options that say where names come from."""
     for option in reversed(_SOURCE):
+        command = option(command)
+    return command
+
+
+def routes_options(command: Command) -> Command:
+    """The options that say which routes are wanted."""
+    for option in reversed(_ROUTES):
         command = option(command)
     return command
 

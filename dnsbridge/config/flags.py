@@ -4,6 +4,7 @@
 --manifests --kubeconfig --context     the source of the only cluster
 --zone                                 the zone of the only cluster
 --upstream                             the upstreams of the forward zone "."
+--via --gateway --table                routes.via, routes.gateways.addresses, routes.tables
 """
 
 import re
@@ -14,6 +15,7 @@ from msgspec import Struct, structs
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.read import read_value
+from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.config.schema import Cluster, Forward, Settings, Source
 from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Shape, settings_of
@@ -31,6 +33,9 @@ class Flags(Struct, frozen=True, kw_only=True):
     zone: str | None = None
     upstream: tuple[str, ...] = ()
     workers: int | None = None
+    via: str | None = None
+    gateway: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
 
 
 class Override(Struct, frozen=True):
@@ -49,6 +54,12 @@ def overrides(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
         yield _one("http", "http", Settings, Scalar(flags.http, flags.http))
     if flags.workers is not None:
         yield _one("workers", "workers", Settings, Scalar(str(flags.workers), flags.workers))
+    if flags.via is not None:
+        yield _one("via", "routes.via", Routes, Scalar(flags.via, flags.via))
+    if flags.gateway:
+        yield _list("gateway", "routes.gateways.addresses", Gateways, flags.gateway)
+    if flags.table:
+        yield _list("table", "routes.tables", Routes, flags.table)
     yield from _cluster(settings, flags)
     if flags.upstream:
         index = next((index for index, each in enumerate(settings.forward) if each.zone == "."), len(settings.forward))

@@ -82,6 +82,8 @@ class Format(Struct, frozen=True):
     interface: str = "an interface"
     """What `About.interface` is here: `a connection`; empty where it has no use."""
     needs_interface: bool = False
+    dns: bool = False
+    """Whether DNS servers and zones are a part of it."""
     free_names: bool = False
     """Interfaces have any printable name, and are quoted; else they are devices of Linux."""
     check: Callable[[tuple[Route, ...], About], tuple[Note, ...] | Refused] = lambda _routes, _about: ()

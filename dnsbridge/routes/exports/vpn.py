@@ -43,6 +43,7 @@ FORMATS = (
         "Put it into the server's configuration: config FILE",
         hops=Hops.NONE,
         interface="",
+        dns=True,
     ),
     Format(
         "wireguard",
@@ -51,5 +52,6 @@ FORMATS = (
         "Put it into the section [Peer] of the host that leads to the cluster.",
         hops=Hops.NONE,
         interface="",
+        dns=True,
     ),
 )
