@@ -13,22 +13,21 @@ DNS servers, the first of these that says any:
     this host        its address that leads outside, where dnsbridge listens on all
 """
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_address
 
 from msgspec import Struct, structs
 
 from dnsbridge.app.discovery import own_addresses
 from dnsbridge.app.once import read_once
-from dnsbridge.app.parts import Parts, build
-from dnsbridge.app.routes_wanted import wanted_routes
-from dnsbridge.config import Loaded, Settings
+from dnsbridge.app.parts import Parts
+from dnsbridge.app.routes_host import host_here
+from dnsbridge.app.routes_plan import guarded_routes
+from dnsbridge.config import Cluster, Loaded, Settings
+from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.exports import FORMATS, About, Exported, Refused, export
-from dnsbridge.routes.guards import guarded
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import IPAddress, Note, Severity
-from dnsbridge.routes.this_host import this_host
 
 _PORT = 53
 """None of the formats can say another."""
@@ -41,36 +40,25 @@ class Asked(Struct, frozen=True):
     here: bool = False
     interface: str = ""
     dns: tuple[IPAddress, ...] = ()
+    zone: str | None = None
+    """The zone of a cluster of which only a saved table is known."""
     default_gateway: IPv4Address | None = None
 
 
 async def exported(loaded: Loaded, asked: Asked) -> Exported | Refused:
     """The text, with the notes about the wanted set before those about the text. Raises CannotStart, NoHost."""
-    host = await this_host() if asked.here else Host()
-    routes = loaded.settings.routes
-    if not asked.here and routes.via == "auto" and routes.gateways.addresses:
+    settings = loaded.settings
+    if not asked.here and settings.routes.via == "auto" and settings.routes.gateways.addresses:
         loaded = loaded.discovered("routes.via", "gateways", "gateways are named")
-    async with _parts(loaded) as parts:
-        wanted = guarded(await wanted_routes(loaded, parts, host, recurse=not asked.here), host)
-        about, notes = _about(loaded.settings, parts, asked)
-    made = export(asked.format, wanted.routes, about)
+    async with read_once(loaded, routes=True) as parts:
+        host = await host_here(settings, parts) if asked.here else Host()
+        wanted = await guarded_routes(loaded, parts, host, recurse=not asked.here)
+        about, notes = _about(settings, parts, asked)
+    routes = aggregate(wanted.routes) if settings.routes.aggregate else wanted.routes
+    made = export(asked.format, routes, about)
     if isinstance(made, Refused):
         return made
     return structs.replace(made, notes=(*wanted.notes, *notes, *made.notes))
-
-
-@asynccontextmanager
-async def _parts(loaded: Loaded) -> AsyncIterator[Parts]:
-    """The clusters, read; unread where saved tables stand for them."""
-    if not loaded.settings.routes.tables:
-        async with read_once(loaded, routes=True) as parts:
-            yield parts
-        return
-    parts = build(loaded.settings, loaded.settings.listen)
-    try:
-        yield parts
-    finally:
-        await parts.close()
 
 
 def _about(settings: Settings, parts: Parts, asked: Asked) -> tuple[About, tuple[Note, ...]]:
@@ -78,6 +66,7 @@ def _about(settings: Settings, parts: Parts, asked: Asked) -> tuple[About, tuple
     if not FORMATS[asked.format].dns:
         return about, ()
     zones = [zone for cluster in settings.clusters for zone in (cluster.zone, *cluster.aliases)]
+    zones = zones or [asked.zone or Cluster().zone]
     note = Note(Severity.WARNING, "DNS server", "none is known, so none is in there; name one with --dns ADDR")
     if servers := asked.dns or settings.ns_addresses or _listening(settings):
         return structs.replace(about, dns=servers, zones=_once(zones)), ()

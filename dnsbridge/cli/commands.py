@@ -1,4 +1,4 @@
-"""The commands: serve, demo, lookup, zone, cache show|flush (see cache), config check|show|schema."""
+"""The commands: serve, demo, lookup, zone, config check|show|schema; cache and routes have modules of their own."""
 
 import asyncio
 import json

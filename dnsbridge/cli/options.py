@@ -35,16 +35,6 @@ _SERVER = (
     click.option("--http", metavar="ADDR:PORT", help="Metrics and health; '' for none.  [default: 127.0.0.1:9153]"),
     click.option("--workers", type=int, metavar="N", help="Processes that answer.  [default: 1]"),
 )
-_ROUTES = (
-    click.option("--via", metavar="WAY", help="Next hops: nodes, gateways, or auto.  [default: auto]"),
-    click.option("--gateway", metavar="ADDR", multiple=True, help="The address of a gateway; may be repeated."),
-    click.option(
-        "--table",
-        metavar="FILE",
-        multiple=True,
-        help="The saved output of `ip route` on a node or gateway, read instead of the cluster; may be repeated.",
-    ),
-)
 output_option = click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -57,13 +47,6 @@ output_option = click.option(
 def source_options(command: Command) -> Command:
     """The options that say where names come from."""
     for option in reversed(_SOURCE):
-        command = option(command)
-    return command
-
-
-def routes_options(command: Command) -> Command:
-    """The options that say which routes are wanted."""
-    for option in reversed(_ROUTES):
         command = option(command)
     return command
 
@@ -92,7 +75,12 @@ def load(file: str | None, **flags: Any) -> Loaded:
 
 def load_complete(file: str | None, **flags: Any) -> Loaded:
     """The settings as a server would use them on this machine. Raises Failed."""
-    return _or_fail(complete(load(file, **flags)))
+    return complete_or_fail(load(file, **flags))
+
+
+def complete_or_fail(loaded: Loaded) -> Loaded:
+    """Settings as they would be used on this machine. Raises Failed."""
+    return _or_fail(complete(loaded))
 
 
 def _or_fail(found: Loaded | ConfigError) -> Loaded:

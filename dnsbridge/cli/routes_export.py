@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, routes_options, source_options
+from dnsbridge.cli.options import BadUsage, Failed
+from dnsbridge.cli.routes_options import load_routes, routes_options
 from dnsbridge.routes.exports import FORMATS
 
 
@@ -59,7 +60,6 @@ class _Command(click.Command):
 @click.option("--default-gateway", type=_Address(), metavar="ADDR", help="The default route of DHCP clients.")
 @click.option("--here", is_flag=True, help="For this host, by its links; else for a place of which nothing is known.")
 @routes_options
-@source_options
 def export_command(
     format_: str,
     interface: str,
@@ -79,12 +79,11 @@ def export_command(
 
     if default_gateway is not None and not isinstance(default_gateway, IPv4Address):
         raise BadUsage("--default-gateway: DHCP option 121 is for IPv4; name an IPv4 address")
-    loaded = load(file, **flags)
-    if not loaded.settings.routes.tables:
-        loaded = load_complete(file, **flags)
+    asked = Asked(format_, here, interface, dns, flags["zone"], default_gateway)
+    loaded = load_routes(file, **flags)
     start_logging()
     try:
-        made = asyncio.run(exported(loaded, Asked(format_, here, interface, dns, default_gateway)))
+        made = asyncio.run(exported(loaded, asked))
     except (CannotStart, NoHost) as error:
         raise Failed(str(error)) from None
     if isinstance(made, Refused):

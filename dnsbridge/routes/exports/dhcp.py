@@ -54,7 +54,7 @@ def _check_dnsmasq(routes: tuple[Route, ...], about: About) -> tuple[Note, ...] 
     if size > LONGEST:
         return Refused(
             f"dhcp-dnsmasq: {len(routes):,} routes are {size:,} octets of option 121, and dnsmasq sends {LONGEST}; "
-            "route fewer, larger prefixes (routes.pod_cidrs), or use Kea, which splits them"
+            "make them fewer with --aggregate or larger routes.pod_cidrs, or use Kea, which splits them"
         )
     return _check(routes, about)
 
