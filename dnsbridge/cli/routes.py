@@ -1,8 +1,8 @@
 """The commands `dnsbridge routes plan|apply|withdraw`; the group that the others join.
 
-    plan       exit status 0: nothing would change, 2: something would, 1: an error, or something wanted cannot be
-    apply      0: all is as wanted, 1: something is not; what could be done is done
-    withdraw   0: none of ours is left, 1: some are
+plan       exit status 0: nothing would change, 2: something would, 1: an error, or something wanted cannot be
+apply      0: all is as wanted, 1: something is not; what could be done is done
+withdraw   0: none of ours is left, 1: some are
 """
 
 from collections.abc import Awaitable, Callable
