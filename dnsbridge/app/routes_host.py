@@ -1,8 +1,8 @@
 """The host that routes are worked out for: this one, with the addresses that it must go on reaching as it does now.
 
-    the API servers of its clusters      by the name or address of the kubeconfig
-    its DNS upstreams                    but for a cluster's own DNS server, to which the routes are to lead
-    its BGP peers                        routes.bgp.peers
+the API servers of its clusters      by the name or address of the kubeconfig
+its DNS upstreams                    but for a cluster's own DNS server, to which the routes are to lead
+its BGP peers                        routes.bgp.peers
 """
 
 import asyncio
@@ -32,11 +32,13 @@ async def _api_servers(parts: Parts) -> AsyncIterator[Protected]:
         url = bridged.source.connection.server if isinstance(bridged.source, ApiSource) else ""
         try:
             host = urlsplit(url).hostname
+            if not host:
+                continue
             async with asyncio.timeout(LOOKUP):
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, ValueError):
             continue  # reading the cluster says that, and better
-        for address in dict.fromkeys(each[4][0] for each in found):
+        for address in dict.fromkeys(str(each[4][0]) for each in found):
             yield _protected(address, f"the API server of cluster {bridged.cluster.name}")
 
 

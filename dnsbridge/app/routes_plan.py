@@ -1,7 +1,7 @@
 """One look at the clusters and at the sinks, and what that means for each sink; then, if that is wanted, the doing.
 
-    look        the clusters read once -> for each sink what is wanted in it, and the plan
-    carry_out   the plans done; one sink that cannot be used does not keep the others from it
+look        the clusters read once -> for each sink what is wanted in it, and the plan
+carry_out   the plans done; one sink that cannot be used does not keep the others from it
 """
 
 from collections.abc import Sequence

@@ -169,7 +169,9 @@ class Routes(Section, frozen=True):
     ] = ()
     aggregate: Annotated[
         Flag,
-        Meta(description="Merge prefixes that are the halves of one, by the same next hops: fewer routes, more changes."),
+        Meta(
+            description="Merge prefixes that are the halves of one, by the same next hops; one change may cost several."
+        ),
     ] = False
     sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
     kernel: Annotated[Kernel, Meta(description="The sink kernel.")] = Kernel()
