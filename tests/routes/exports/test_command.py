@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dnsbridge.routes.exports import FORMATS
+from tests.support.links import Switch
 from tests.support.program import ROOT
 
 EXAMPLE = ("--manifests", str(ROOT / "dnsbridge" / "example"))
@@ -74,11 +76,11 @@ def cluster(tmp_path: Path) -> tuple[str, ...]:
     return "--manifests", str(tmp_path / "cluster.yaml")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command; it never shows a traceback."""
+def run(*arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command, elsewhere with a prefix; it never shows a traceback."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
-    command = [sys.executable, "-m", "dnsbridge", "routes", "export", *arguments]
+    command = [*prefix, sys.executable, "-m", "dnsbridge", "routes", "export", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -113,6 +115,20 @@ def test_via_nodes(table: tuple[str, ...]) -> None:
     ways = {each["prefix"]: [hop["address"] for hop in each["next_hops"]] for each in json.loads(done.stdout)}
     assert ways["192.244.70.0/26"] == ["192.168.181.14"]
     assert ways["192.244.7.64/26"] == ["192.168.181.13"]
+
+
+@pytest.mark.needs("netns", "ip")
+def test_here(table: tuple[str, ...]) -> None:
+    """For this host only what is on its links can be a next hop; elsewhere that does not matter."""
+    with Switch() as switch:
+        host = switch.host("192.168.181.10/30")
+        done = run("--format", "json", *table, "--via", "nodes", "--here", prefix=host.prefix)
+    assert done.returncode == 1
+    assert "not on this host's links" in done.stderr
+    ways = {each["prefix"]: [hop["address"] for hop in each["next_hops"]] for each in json.loads(done.stdout)}
+    assert {way for hops in ways.values() for way in hops} == {"192.168.181.11"}
+    assert {"192.244.190.128/26", "192.244.190.192/26"} <= set(ways)
+    assert "192.244.70.0/26" not in ways
 
 
 @pytest.mark.parametrize(

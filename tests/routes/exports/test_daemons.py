@@ -1,4 +1,4 @@
-"""Texts for other programs, read by those programs: BIRD, FRR, netplan."""
+"""Texts for other programs, read by those programs: BIRD, FRR, systemd-networkd, netplan."""
 
 import subprocess
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from dnsbridge.routes.model import Route
 from tests.routes.exports.sets import ABOUT, MIXED
 from tests.routes.exports.test_scripts import shown, wanted
 from tests.support.bird import Bird
+from tests.support.daemon import Daemon, open_folder
 from tests.support.frr import Frr
 from tests.support.links import Switch
 from tests.support.program import eventually
@@ -48,6 +49,44 @@ def test_vtysh_reads_the_file(tmp_path: Path, routes: Sequence[Route]) -> None:
     """The file as it stands, comments and all, is what vtysh's own check takes."""
     (tmp_path / "routes").write_text(text("frr", routes), encoding="utf-8")
     run("vtysh", "--dryrun", "--inputfile", str(tmp_path / "routes"))
+
+
+NETWORKD = "/lib/systemd/systemd-networkd"
+IN_ITS_OWN_FOLDERS = f"""
+mount -o remount,ro,bind /sys            # what it takes for a container, where no udev is waited for
+mount -t tmpfs tmpfs /run/systemd
+mount -t tmpfs tmpfs /etc/systemd/network
+mkdir /run/systemd/netif
+chown systemd-network:systemd-network /run/systemd/netif
+cp -r "$1"/. /etc/systemd/network
+exec {NETWORKD}
+"""
+"""Run by `ip netns exec`, which gives it mounts of its own."""
+
+
+@pytest.mark.needs("netns", "ip", "networkctl")
+def test_networkd_takes_it_over() -> None:
+    """A real systemd-networkd with the drop-in puts all of it into the kernel, with weights."""
+    with Switch() as switch, open_folder() as folder:
+        host = switch.host()
+        files = folder / "network"
+        (files / "10-eth0.network.d").mkdir(parents=True)
+        (files / "10-eth0.network").write_text(
+            "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.99/24\nAddress=fd00::99/64\nIPv6AcceptRA=no\n",
+            encoding="utf-8",
+        )
+        (files / "10-eth0.network.d/dnsbridge.conf").write_text(text("networkd", MIXED, ABOUT), encoding="utf-8")
+        command = ["env", "SYSTEMD_LOG_TARGET=console", "sh", "-ec", IN_ITS_OWN_FOLDERS, "sh", str(files)]
+        daemon = Daemon(host, command, folder / "networkd.log")
+        try:
+
+            def there() -> bool:
+                daemon.check()
+                return shown(host, "proto", "static") == wanted(MIXED)
+
+            eventually(there)
+        finally:
+            daemon.stop()
 
 
 @pytest.mark.needs("netplan")
