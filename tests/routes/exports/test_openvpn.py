@@ -15,6 +15,7 @@ import trustme
 from dnsbridge.routes.exports import About, Exported, export
 from dnsbridge.routes.model import Kind
 from tests.routes.exports.sets import route
+from tests.routes.exports.test_command import CLUSTER, run
 from tests.support.daemon import Daemon, open_folder
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
@@ -130,6 +131,19 @@ def test_a_client_gets_routes_dns_and_packets() -> None:
         assert "Options error" not in log
         for address in (POD, CLUSTER_IP, POD6):
             eventually(partial(reaches, client, address))
+
+
+def test_the_command_for_a_cluster(tmp_path: Path) -> None:
+    """What `routes export` prints for a cluster's objects, unchanged, does the same."""
+    manifests = tmp_path / "cluster.yaml"
+    manifests.write_text(CLUSTER, encoding="utf-8")
+    done = run("--format", "openvpn", "--manifests", str(manifests), "--dns", "172.18.12.21")
+    assert (done.returncode, done.stderr) == (0, "")
+    with connected(done.stdout) as (client, _, environment):
+        assert routed(client) == {"10.96.0.0/12", "10.244.1.0/24"}
+        told = environment.read_text(encoding="utf-8")
+        assert "=dhcp-option DNS 172.18.12.21\n" in told
+        assert "=dhcp-option DOMAIN-ROUTE cluster.local\n" in told
 
 
 def test_a_push_that_is_longer_than_a_message() -> None:
