@@ -1,6 +1,6 @@
 """The plans of the field cases, from their original tables and objects, as text in golden/.
 
-After a change that is meant: `DNSBRIDGE_WRITE_GOLDEN=1 pytest tests/routes/test_field_cases.py`, and read the difference.
+After a change that is meant: `DNSBRIDGE_WRITE_GOLDEN=1 pytest tests/routes/test_field_cases.py`, and read what differs.
 """
 
 import os
