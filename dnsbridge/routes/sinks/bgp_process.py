@@ -178,7 +178,7 @@ class ExaBgp:
         theirs = (commands_in, events_out)
         relay = RELAY.format(commands=commands_in, events=events_out)
         try:
-            file.write_text(configuration(self._speaker, relay, routes), encoding="utf-8")
+            _write(file, configuration(self._speaker, relay, routes))
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -278,3 +278,7 @@ class ExaBgp:
             if peer.up:
                 peer.take(Down(next(iter(self.peers)), "ExaBGP ended"))
         self._moved.set()
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
