@@ -7,6 +7,7 @@ with GoBgp(host, CONFIG) as gobgp:
 import json
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Any
 
 from tests.support.daemon import Daemon, open_folder
 from tests.support.links import must
@@ -74,15 +75,13 @@ class GoBgp:
             for prefix, paths in self._paths(family).items()
         }
 
-    def _paths(self, family: str) -> dict[str, list[dict[str, object]]]:
-        told: dict[str, list[dict[str, object]]] = json.loads(
+    def _paths(self, family: str) -> dict[str, list[dict[str, Any]]]:
+        told: dict[str, list[dict[str, Any]]] = json.loads(
             must(self._host, "gobgp", "-j", "global", "rib", "-a", family) or "{}"
         )
         return told
 
 
-def _next_hop(path: dict[str, object]) -> str:
-    attributes = path["attrs"]
-    assert isinstance(attributes, list)
+def _next_hop(path: dict[str, Any]) -> str:
     # RFC 4271 NEXT_HOP, or the one in RFC 4760 MP_REACH_NLRI.
-    return next(str(each["nexthop"]) for each in attributes if each["type"] in (3, 14))
+    return next(str(each["nexthop"]) for each in path["attrs"] if each["type"] in (3, 14))

@@ -3,8 +3,8 @@
 A session ends with the process that holds it, so this sink is for `dnsbridge routes run`: what a command announced
 would be withdrawn, or with graceful restart forgotten, when the command ends.
 
-    apply      announces what is new or has another next hop (which replaces the old in one step), then withdraws what is
-               no longer wanted, and waits until every peer with a session has been sent that
+    apply      announces what is new or has another next hop (which replaces the old in one step), then withdraws what
+               is no longer wanted, and waits until every peer with a session has been sent that
     reached    the routes that at least one peer has been sent in the session that it has now
     failures   by prefix what a peer was not sent; and for a peer without a session one, under its own address
 
@@ -129,8 +129,8 @@ class BgpSink:
         assert self._child
         peers = self._child.peers
         if not await self._child.until(lambda: all(_decided(peer) for peer in peers.values()), PATIENCE):
-            for peer in peers.values():
-                peer.silent = not _decided(peer)
+            for state in peers.values():
+                state.silent = not _decided(state)
         await self._child.until(lambda: all(self._is_told(peer) for peer in peers.values() if peer.up), TELL_SECONDS)
         told: set[Prefix] = set()
         for peer in self._speaker.peers:

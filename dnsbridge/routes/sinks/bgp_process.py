@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 from dnsbridge.routes.model import IPAddress, Prefix
 from dnsbridge.routes.sink import SinkProblem
@@ -179,8 +178,7 @@ class ExaBgp:
         theirs = (commands_in, events_out)
         relay = RELAY.format(commands=commands_in, events=events_out)
         try:
-            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
-                output.write(configuration(self._speaker, relay, routes))
+            _write(file, configuration(self._speaker, relay, routes))
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -200,9 +198,7 @@ class ExaBgp:
             self._events, _ = await loop.connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(events_in, "rb", 0)
             )
-            pipe, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(commands_out, "wb", 0))
-            # uvloop's transports are no subclass of asyncio's, so there is nothing to check at run time.
-            self._commands = cast("asyncio.WriteTransport", pipe)
+            self._commands, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(commands_out, "wb", 0))
         finally:
             for fd in theirs:
                 os.close(fd)
@@ -214,16 +210,12 @@ class ExaBgp:
 
     async def _first_answer(self) -> bool:
         answer = self._send("version")
-        ended = asyncio.create_task(self.ended.wait())
-        try:
-            await asyncio.wait([answer, ended], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            return answer.done() and answer.result()
-        finally:
-            ended.cancel()
+        await asyncio.wait([answer], timeout=START_SECONDS)
+        return answer.done() and answer.result()
 
     async def _tell(self, commands: Sequence[str]) -> list[bool]:
         answers = [self._send(command) for command in commands]
-        _, late = await asyncio.wait(answers, timeout=ANSWER_SECONDS) if answers else (set(), set())
+        _, late = await asyncio.wait(answers, timeout=ANSWER_SECONDS)
         if late:
             # Whose answer comes next is no longer known, so nothing that follows could be believed.
             log.warning("bgp: ExaBGP does not answer, ending it")
@@ -286,3 +278,7 @@ class ExaBgp:
             if peer.up:
                 peer.take(Down(next(iter(self.peers)), "ExaBGP ended"))
         self._moved.set()
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
