@@ -16,14 +16,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from dnsbridge.routes.exports.documents import as_document
 from dnsbridge.routes.model import Kind, NextHop, Reached, Route
+from dnsbridge.routes.plan_text import route_facts
 from dnsbridge.routes.sink import Held, SinkProblem
 from dnsbridge.routes.sinks.replacing import read_file, replace_file
 
 
 class _Hop(Struct):
-    address: str | None
+    address: str
     device: str
     weight: Annotated[int, Meta(ge=1, le=256)]
 
@@ -71,7 +71,7 @@ class FileSink:
         """Make the file say these. Raises SinkProblem."""
         text = self._render(routes)
         if text != read_file(self.name, self._path) or (await self.held()).own != tuple(routes):
-            memory = {"sha256": _digest(text), "routes": [as_document(route) for route in routes]}
+            memory = {"sha256": _digest(text), "routes": route_facts(routes)}
             replace_file(self.name, self._memory, msgspec.json.encode(memory).decode() + "\n")
             replace_file(self.name, self._path, text)
         return Reached(tuple(routes))
