@@ -113,12 +113,10 @@ class Damper:
         routes = []
         for prefix, route in self._wanted.items():
             held = waiting.get(prefix)
-            if held:
-                hops = tuple([hop for hop in route.next_hops if _way(hop) not in held])
-                if not hops:
-                    continue
-                route = structs.replace(route, next_hops=hops)
-            routes.append(route)
+            if not held:
+                routes.append(route)
+            elif hops := tuple([hop for hop in route.next_hops if _way(hop) not in held]):
+                routes.append(structs.replace(route, next_hops=hops))
         return Settled(in_order(routes), tuple(waiting), again)
 
 
