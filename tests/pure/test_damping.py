@@ -88,8 +88,9 @@ def test_again_is_when_the_first_that_waits_may_come() -> None:
     """Whoever comes back at `again` finds that the route may be pushed; then nothing waits."""
     damper = Damper()
     wanted = [route("10.1.0.0/24", A)]
-    for now, routes in ((0, wanted), (1, []), (2, wanted)):
-        settled = damper.settle(routes, now)
+    damper.settle(wanted, 0)
+    damper.settle([], 1)
+    settled = damper.settle(wanted, 2)
     assert (settled.again, settled.held, settled.routes) == (12, (wanted[0].prefix,), ())
     settled = damper.settle(wanted, 12)
     assert (settled.again, settled.held, settled.routes) == (None, (), tuple(wanted))
@@ -121,5 +122,5 @@ def test_never_more_than_is_wanted_and_all_of_it_in_the_end(steps: list[tuple[fl
         assert pushed <= hops
         assert (pushed == hops) == (settled.again is None)
         later = Damper()
-        later._wanted, later._seen = dict(damper._wanted), {key: seen for key, seen in damper._seen.items()}
+        later._wanted, later._seen = dict(damper._wanted), dict(damper._seen)
         assert later.settle(wanted, now + 10.0).routes == tuple(wanted)
