@@ -100,7 +100,9 @@ def describe_prefixes(bridged: Bridged) -> Iterator[str]:
 
 
 def _declares(obj: Object) -> bool:
-    return isinstance(obj, ServiceCIDR | IPPool) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
+    if isinstance(obj, IPPool):
+        return not obj.disabled
+    return isinstance(obj, ServiceCIDR) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
 
 
 def _source(bridged: Bridged) -> str:
