@@ -167,6 +167,12 @@ class Routes(Section, frozen=True):
         tuple[File, ...],
         Meta(description="Files with the output of `ip route` on a gateway or node, read instead of the clusters."),
     ] = ()
+    aggregate: Annotated[
+        bool,
+        Meta(
+            description="Merge prefixes that are the halves of one, by the same next hops: fewer routes, more changes."
+        ),
+    ] = False
     sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
     kernel: Annotated[Kernel, Meta(description="The sink kernel.")] = Kernel()
     bgp: Annotated[Bgp, Meta(description="The sink bgp.")] = Bgp()
