@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct, structs
 
@@ -31,18 +31,12 @@ class _Drawn(Struct):
 class OwnPictures:
     """Follows the parts' clusters."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        parts: Parts,
-        tables: Sequence[Table] = (),
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts, tables: Sequence[Table] = ()) -> None:
         """With `tables` they are the picture, and nothing changes it."""
         self._settings = settings
         self._parts = parts
         self._external = bool(settings.routes.external)
-        self._on_change = on_change
+        self.on_change: Callable[[], None] = lambda: None
         self._drawn = {each.cluster.name: _Drawn() for each in parts.clusters}
         self._of_tables = None
         if tables:
@@ -80,7 +74,15 @@ class OwnPictures:
         """The clusters of which not all is known, or nothing has been heard for long."""
         if self._of_tables:
             return frozenset()
-        return frozenset(each.cluster.name for each in self._parts.clusters if not _fresh(each))
+        return frozenset(
+            each.cluster.name
+            for each in self._parts.clusters
+            if not _fresh(each) or self._drawn[each.cluster.name].picture is None
+        )
+
+    def outdated(self) -> bool:
+        """Whether a picture would be another now."""
+        return bool(self._dirty())
 
     def _listener(self, bridged: Bridged) -> Callable[[list[Change]], None]:
         def told(changes: list[Change]) -> None:
@@ -89,7 +91,7 @@ class OwnPictures:
             for change in changes:
                 if self._matters(change, held.get(change.key if isinstance(change, Gone) else change.object.key)):
                     drawn.dirty = True
-                    self._on_change()
+                    self.on_change()
                     return
 
         return told
@@ -133,12 +135,18 @@ class OwnPictures:
         drawn.picture, drawn.dirty = picture, False
 
     def _all(self) -> tuple[Told, ...]:
+        """One that has not been read whole yet is told by its name alone."""
         found = []
         for bridged in self._parts.clusters:
-            picture = self._drawn[bridged.cluster.name].picture
-            if picture is not None:
-                found.append(Told(picture, _fresh(bridged)))
+            name = bridged.cluster.name
+            picture = self._drawn[name].picture
+            found.append(Told(picture or Picture(name), picture is not None and _fresh(bridged)))
         return tuple(found)
+
+
+def unfresh(told: Iterable[Told]) -> frozenset[str]:
+    """The clusters whose picture is not whole, or old."""
+    return frozenset(each.picture.cluster for each in told if not each.fresh)
 
 
 def _fresh(bridged: Bridged) -> bool:

@@ -10,20 +10,24 @@ Whoever it is that answers, a document only counts if it is one (see routes.serv
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dnsbridge.config.routes import Pull
 from dnsbridge.resolvers.upstream_tls import client_context, in_words
+from dnsbridge.routes.host import Protected
+from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import MAX_OCTETS, Told, Unusable, decode
 from dnsbridge.watch.backoff import Backoff
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from aiohttp import ClientSession, StreamReader
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ WAIT = 30
 """Seconds for which the server may wait for a change."""
 TIMEOUT = 15.0
 """Seconds for everything else of a request."""
+LOOKUP = 2.0
+"""Seconds for the server's name."""
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts while the server is away."""
 MAX_TOKEN = 4096
@@ -41,10 +47,28 @@ class CannotPull(Exception):
     """Why nothing could be pulled, in one line: from where, what, and what to do."""
 
 
+async def pulled_once(said: Pull, state_dir: Path | None) -> list[Picture]:
+    """The pictures for a command: of now, else the last good ones, with a warning. Raises CannotPull."""
+    puller = Puller(said, state_dir)
+    try:
+        await puller.pull()
+    except CannotPull as error:
+        if not puller.restore():
+            raise
+        log.warning("%s; the last good routes are used", error)
+    finally:
+        await puller.close()
+    told = puller.told or ()
+    for each in told:
+        if each.picture == Picture(each.picture.cluster):
+            raise CannotPull(f"{said.url}: cluster {each.picture.cluster} has not been read there yet; try again")
+    return [each.picture for each in told]
+
+
 class Puller:
     """One server's document."""
 
-    def __init__(self, said: Pull, state_dir: Path | None, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, said: Pull, state_dir: Path | None) -> None:
         """Raises CannotPull for an address or files of no use."""
         assert said.url is not None
         self.told: tuple[Told, ...] | None = None
@@ -55,7 +79,7 @@ class Puller:
         self._token_file = said.token_file
         self._tls = _trust(said.ca, self._url)
         self._kept = state_dir / FILE if state_dir else None
-        self._on_change = on_change
+        self.on_change: Callable[[], None] = lambda: None
         self._etag = ""
         self._problem = ""
         self._session: ClientSession | None = None
@@ -79,7 +103,7 @@ class Puller:
             log.warning("%s: %s; not used", self._kept, _of_system(error))
             return False
         log.info("routes of an earlier run from %s", self._kept)
-        self._on_change()
+        self.on_change()
         return True
 
     async def pull(self, wait: int = 0) -> bool:
@@ -137,11 +161,22 @@ class Puller:
                     self._problem = ""
                 if changed or not self.alive:
                     self.alive = True
-                    self._on_change()
+                    self.on_change()
                 if not self._etag:
                     await asyncio.sleep(1)  # a server, or what stands before it, that cannot say whether it changed
         finally:
             await self.close()
+
+    async def protected(self) -> list[Protected]:
+        """The server's own addresses, to which no route may lead away."""
+        host = urlsplit(self._url).hostname
+        try:
+            async with asyncio.timeout(LOOKUP):
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError, ValueError):
+            return []  # pulling says that, and better
+        addresses = dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found)
+        return [Protected(ip_address(address), f"the dnsbridge {self._url}") for address in addresses]
 
     async def close(self) -> None:
         """Close the connection."""
@@ -188,10 +223,11 @@ def read_token(path: Path) -> str:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = good and not (parts.query or parts.fragment or parts.username)
+    except ValueError:  # a port that is none
         good = False
-    if not good or parts.query or parts.fragment or parts.username:
+    if not good:
         raise CannotPull(f"{url}: not the HTTP address of a dnsbridge; write it like https://10.0.0.8:9153")
     return url.rstrip("/").removesuffix("/routes")
 
@@ -205,10 +241,10 @@ def _trust(ca: Path | None, url: str) -> ssl.SSLContext | bool:
         raise CannotPull(f"{ca}: {_of_system(error)}; name a PEM file of certificates") from None
 
 
-async def _read(content: "asyncio.StreamReader | object") -> bytes:
+async def _read(content: "StreamReader") -> bytes:
     """A body, up to its bound. Raises ValueError."""
     octets = bytearray()
-    async for piece in content.iter_chunked(1 << 16):  # type: ignore[attr-defined]
+    async for piece in content.iter_chunked(1 << 16):
         octets += piece
         if len(octets) > MAX_OCTETS:
             raise ValueError(f"over {MAX_OCTETS} octets")

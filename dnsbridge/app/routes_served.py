@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dnsbridge.app.parts import CannotStart, Parts
-from dnsbridge.app.routes_pictures import OwnPictures
+from dnsbridge.app.routes_pictures import OwnPictures, unfresh
 from dnsbridge.app.routes_pull import CannotPull, read_token
 from dnsbridge.app.routes_wanted import choice_of, read_tables
 from dnsbridge.config import Settings
@@ -40,9 +40,9 @@ class RoutesDocument:
         self._pushed = pushed
         self._token = _first_token(settings.routes.serve)
         self._moved = asyncio.Event()
-        self._pictures = OwnPictures(settings, parts, read_tables(settings.routes.tables), self._change)
+        self._pictures = OwnPictures(settings, parts, read_tables(settings.routes.tables))
+        self._pictures.on_change = self._change
         self._made: tuple[tuple[Told, ...], str, bytes] | None = None
-        self._dirty = True
         self._making = asyncio.Lock()
         self._not_before = 0.0
 
@@ -99,31 +99,25 @@ class RoutesDocument:
                 pass
 
     def _change(self) -> None:
-        self._dirty = True
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     async def _make(self) -> tuple[tuple[Told, ...], str, bytes]:
         async with self._making:
-            fresh = dict.fromkeys(self._pictures.unfresh(), False)
             made = self._made
-            if (
-                made
-                and not self._dirty
-                and all(each.fresh == fresh.get(each.picture.cluster, True) for each in made[0])
-            ):
+            if made and not self._pictures.outdated() and unfresh(made[0]) == self._pictures.unfresh():
                 return made
             pause = self._not_before - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             began = time.monotonic()
-            self._dirty = False
             told = await self._pictures.told_in_thread()
+            took = time.monotonic() - began
             routes = await self._routes(told)
             document = await asyncio.to_thread(encode, told, routes.routes)
             etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
             self._made = told, etag, document
-            self._not_before = time.monotonic() + LOAD * (time.monotonic() - began)
+            self._not_before = time.monotonic() + LOAD * took
             if self._pushed:
                 self._pushed(route.prefix for route in routes.routes)
             return self._made

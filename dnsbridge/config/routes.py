@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dnsbridge.config.section import Auto, Port, Section
-from dnsbridge.config.values import Cidr, File, Host, Label, Text, whole
+from dnsbridge.config.values import Cidr, File, Host, Label, LeaseDuration, Text, whole
 
 Via = Literal["auto", "nodes", "gateways"]
 Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
@@ -126,6 +126,9 @@ class Lease(Section, frozen=True):
 
     name: Annotated[Label | None, Meta(description="The Lease that they share; null: this is the only one.")] = None
     namespace: Annotated[Label, Meta(description="Its namespace.")] = "kube-system"
+    duration: Annotated[LeaseDuration, Meta(description="How long at most nobody leads after a leader has gone.")] = (
+        15.0
+    )
 
 
 class Pull(Section, frozen=True):

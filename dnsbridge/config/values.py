@@ -326,6 +326,7 @@ _EXAMPLE_CIDRS = "a CIDR such as 10.96.0.0/12 or fd00::/108"
 Duration = Annotated[float, _duration(0.0)]
 LongDuration = Annotated[float, _duration(0.1)]
 Silence = Annotated[float, _duration(1.0)]
+LeaseDuration = Annotated[float, _duration(4.0)]
 Flag = Annotated[bool, Kind(_flag, "true or false", {"type": "boolean"})]
 ListenAddress = Annotated[Address, Kind(_listen, "ADDR:PORT, such as 0.0.0.0:53 or [::]:53")]
 HttpAddress = Annotated[
