@@ -322,7 +322,7 @@ async def _until_ended(
             loop.remove_reader(descriptor)
 
 
-def _pulling(settings: Settings, puller: Puller, reconcilers: Sequence[Reconciler], read_host: ReadHost) -> Companion:
+def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequence[Reconciler]) -> Companion:
     def told() -> Sequence[Told]:
         found = puller.told or ()
         return found if puller.fresh else [Told(each.picture, False) for each in found]
