@@ -32,13 +32,13 @@ async def _api_servers(parts: Parts) -> AsyncIterator[Protected]:
         url = bridged.source.connection.server if isinstance(bridged.source, ApiSource) else ""
         try:
             host = urlsplit(url).hostname
+            if not host:
+                continue
             async with asyncio.timeout(LOOKUP):
-                found = (
-                    await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
-                )
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, ValueError):
             continue  # reading the cluster says that, and better
-        for address in dict.fromkeys(each[4][0] for each in found):
+        for address in dict.fromkeys(str(each[4][0]) for each in found):
             yield _protected(address, f"the API server of cluster {bridged.cluster.name}")
 
 

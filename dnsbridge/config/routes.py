@@ -173,7 +173,7 @@ class Routes(Section, frozen=True):
     aggregate: Annotated[
         bool,
         Meta(
-            description="Merge prefixes that are the halves of one, by the same next hops: fewer routes, more changes."
+            description="Merge prefixes that are the halves of one, by the same next hops; one change may cost several."
         ),
     ] = False
     sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()

@@ -157,7 +157,7 @@ class RouteEvents:
 def _leave_out(events: socket.socket, port: int) -> None:
     """Let the kernel drop the events that the socket of that port caused: 20,000 of ours would overflow the buffer.
 
-    A classic BPF program (linux/filter.h): load nlmsg_pid, the word at 12, as big-endian; equal: take nothing, else all.
+    A classic BPF program (linux/filter.h): load nlmsg_pid, the word at 12, as big-endian; equal: nothing, else all.
     """
     word = int.from_bytes(port.to_bytes(4, sys.byteorder), "big")
     steps = ((0x20, 0, 0, 12), (0x15, 0, 1, word), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
