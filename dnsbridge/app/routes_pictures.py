@@ -74,11 +74,7 @@ class OwnPictures:
         """The clusters of which not all is known, or nothing has been heard for long."""
         if self._of_tables:
             return frozenset()
-        return frozenset(
-            each.cluster.name
-            for each in self._parts.clusters
-            if not _fresh(each) or self._drawn[each.cluster.name].picture is None
-        )
+        return frozenset(each.cluster.name for each in self._parts.clusters if not _fresh(each))
 
     def outdated(self) -> bool:
         """Whether a picture would be another now."""

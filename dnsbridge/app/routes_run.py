@@ -53,6 +53,8 @@ CHECK = 30.0
 """Seconds between two looks whether the sinks still have what they should."""
 LOOK = 1.0
 """Seconds between two looks at how fresh the clusters are."""
+LOOK_SYNC = 0.05
+"""The same while one has not been read whole."""
 SETTLE = 0.1
 """Seconds between two looks at this host's interfaces, when one change follows another."""
 MAX_NOTES = 20
@@ -116,7 +118,8 @@ class Companion:
         again: float | None = None
         before: frozenset[str] | None = None
         while True:
-            timeout = LOOK if again is None else max(0.0, min(LOOK, again - time.monotonic()))
+            look = LOOK_SYNC if before else LOOK
+            timeout = look if again is None else max(0.0, min(look, again - time.monotonic()))
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self.wake.wait()

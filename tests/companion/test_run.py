@@ -1,7 +1,11 @@
 """`routes run` on a real kernel: it follows the cluster, restores what others took, and never takes by silence."""
 
+import asyncio
+import contextlib
+import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,44 +57,11 @@ def pods(place: Namespace) -> dict[str, str]:
     return {prefix.split(".")[2]: hop for prefix, hop in table(place).items() if prefix.startswith("10.244.")}
 
 
-THREE = {"1": "10.0.0.11", "2": "10.0.0.12", "3": "10.0.0.13"}
-
-
-def test_the_kernel_follows_the_cluster(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """Nodes come and go, and one route each with them, soon; what is foreign is never touched; an end leaves all."""
-    ip(place, "route add 10.50.0.0/16 via 10.0.0.99 proto bird")
-    foreign = ip(place, "route show proto bird")
-    with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
-        eventually(lambda: pods(place) == THREE)
-        eventually(lambda: SERVICES in table(place))
-        before = len(companion.lines)
-        with monitor(place) as seen:
-            changed = api.change(put=[node(4)])
-            eventually(lambda: pods(place) == {**THREE, "4": "10.0.0.14"})
-            api.change(delete=[node(4)])
-            eventually(lambda: pods(place) == THREE)
-            eventually(lambda: len(seen.lines) >= 2)
-        taken = next(at for at, line in seen.lines if "10.244.4.0/24" in line) - changed[0].at
-        print(f"watch event to kernel: {taken * 1000:.1f} ms")
-        assert taken < LIMIT * 4, "in a namespace on a busy machine"
-        touched = [line for _, line in seen.lines if f"proto {83}" in line]
-        assert len([line for line in touched if "10.244." in line]) == 2, touched
-        said = [line for line in companion.lines[before:] if "sink kernel: " in line and "10.244." in line]
-        assert len(said) == 2, said
-        assert ip(place, "route show proto bird") == foreign
-    assert pods(place) == THREE
-
-
 class Seen:
     """Lines of `ip monitor`, with when each came."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[float, str]] = []
-
-
-import contextlib  # noqa: E402
-import subprocess  # noqa: E402
-import threading  # noqa: E402
 
 
 @contextlib.contextmanager
@@ -124,6 +95,36 @@ def monitor(place: Namespace) -> Iterator[Seen]:
         process.stdout.close()
 
 
+THREE = {"1": "10.0.0.11", "2": "10.0.0.12", "3": "10.0.0.13"}
+
+
+def test_the_kernel_follows_the_cluster(
+    place: Namespace, api: ApiServer, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Nodes come and go, and one route each with them, soon; what is foreign is never touched; an end leaves all."""
+    ip(place, "route add 10.50.0.0/16 via 10.0.0.99 proto bird")
+    foreign = ip(place, "route show proto bird")
+    with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
+        eventually(lambda: pods(place) == THREE)
+        eventually(lambda: SERVICES in table(place))
+        before = len(companion.lines)
+        with monitor(place) as seen:
+            changed = api.change(put=[node(4)])
+            eventually(lambda: pods(place) == {**THREE, "4": "10.0.0.14"})
+            api.change(delete=[node(4)])
+            eventually(lambda: pods(place) == THREE)
+            eventually(lambda: len(seen.lines) >= 2)
+        taken = next(at for at, line in seen.lines if "10.244.4.0/24" in line) - changed[0].at
+        record_property("watch_event_to_kernel_ms", round(taken * 1000, 1))
+        assert taken < 4 * LIMIT, "other tests run on this machine, too"
+        touched = [line for _, line in seen.lines if f"proto {83}" in line]
+        assert len([line for line in touched if "10.244." in line]) == 2, touched
+        said = [line for line in companion.lines[before:] if "sink kernel: " in line and "10.244." in line]
+        assert len(said) == 2, said
+        assert ip(place, "route show proto bird") == foreign
+    assert pods(place) == THREE
+
+
 def test_what_others_take_comes_back(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
     """A route of ours that is deleted by hand is back at once, and so are those that went with their interface."""
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
@@ -138,7 +139,7 @@ def test_what_others_take_comes_back(place: Namespace, api: ApiServer, tmp_path:
 
 
 def test_silence_takes_nothing(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """The API server goes away, and the companion is killed and started anew meanwhile: the routes stay, all the time."""
+    """The API server goes away, the companion is killed and started anew meanwhile: the routes stay all the time."""
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
         eventually(lambda: pods(place) == THREE)
         run(api, api.unlisten())
@@ -158,8 +159,6 @@ def test_silence_takes_nothing(place: Namespace, api: ApiServer, tmp_path: Path)
 
 def run(api: ApiServer, work: Any) -> None:
     """Run a coroutine of the server in its loop."""
-    import asyncio
-
     assert api._loop
     asyncio.run_coroutine_threadsafe(work, api._loop).result(10)
 
@@ -171,7 +170,6 @@ def test_a_mass_change_stops(place: Namespace, api: ApiServer, tmp_path: Path) -
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
         eventually(lambda: len(pods(place)) == 13)
         with_nobody = [node(number) for number in range(3, 14)]
-        api.strike_all = None  # type: ignore[attr-defined]
         api.change(delete=with_nobody)
         companion.wait_for_log(r"routes would go at once.*--allow-mass-change")
         left = len(pods(place))

@@ -110,6 +110,7 @@ class Companion:
         assert self._process
         if kind or self._process.poll() is not None:
             self.kill()
+            sys.stderr.write(f"{self.text}\n")  # for whoever reads why the test failed
             return
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(DEADLINE) == 0, self.text
@@ -141,7 +142,8 @@ class Companion:
             for line in list(self._lines)[after:]:
                 if match := re.search(pattern, line):
                     return match
-            assert not ended and time.monotonic() < deadline, f"no log line matches {pattern!r}:\n{self.text}"
+            late = ended or time.monotonic() > deadline
+            assert not late, f"no log line matches {pattern!r}:\n{self.text}"
             time.sleep(0.01)
 
     @property
