@@ -1,6 +1,6 @@
 """Damping: a route that keeps changing must be wanted for a while before it is pushed again (after RFC 2439's purpose).
 
-    wanted   10.1.0.0/24 via A      first change     pushed at once
+    wanted   10.1.0.0/24 via A      first change     pushed at once; in the first set of all it is none
     wanted   10.1.0.0/24 via B      second           pushed at once
     wanted   10.1.0.0/24 via A      third in 60 s    A only after it has been wanted for 10 s; B goes at once
 
@@ -66,20 +66,26 @@ class Damper:
     def settle(self, wanted: Iterable[Route], now: float) -> Settled:
         """What of a wanted set may be pushed at a time; called with each new set, and again at `again`."""
         before, self._wanted = self._wanted, {route.prefix: route for route in wanted}
+        begins = not before
         for prefix, route in self._wanted.items():
             old = before.get(prefix)
             if old is None or old.next_hops != route.next_hops:
-                self._change(prefix, old, route, now)
+                self._change(prefix, old, route, now, not begins)
         for prefix, old in before.items():
             if prefix not in self._wanted:
-                self._change(prefix, old, None, now)
+                self._change(prefix, old, None, now, True)
         self._forget(now)
         return self._settled(now)
 
-    def _change(self, prefix: Prefix, old: Route | None, new: Route | None, now: float) -> None:
-        seen = self._seen.pop(prefix, None) or _Seen([], {})
+    def _change(self, prefix: Prefix, old: Route | None, new: Route | None, now: float, counts: bool) -> None:
+        seen = self._seen.pop(prefix, None)
+        if seen is None:
+            if not counts:
+                return
+            seen = _Seen([], {})
         self._seen[prefix] = seen
-        seen.changed = [*seen.changed, now][-self._changes :]
+        if counts:
+            seen.changed = [*seen.changed, now][-self._changes :]
         flapping = len(seen.changed) == self._changes and now - seen.changed[0] <= self._window
         had = {_way(hop) for hop in old.next_hops} if old else set()
         ways = [_way(hop) for hop in new.next_hops] if new else []

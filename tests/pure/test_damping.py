@@ -28,50 +28,73 @@ def ways(damper: Damper, now: float, **wanted: tuple[NextHop, ...]) -> dict[str,
 Step = tuple[float, dict[str, tuple[NextHop, ...]], dict[str, str]]
 """When, what is wanted, what may be pushed."""
 SCENARIOS: dict[str, list[Step]] = {
-    "the first set is pushed at once": [(0, {"p": (A,), "q": (B,)}, {"p": "1", "q": "2"})],
-    "two changes are pushed at once": [(0, {"p": (A,)}, {"p": "1"}), (1, {"p": (B,)}, {"p": "2"})],
+    "the first set is pushed at once, and is no change": [
+        (0, {"p": (A,), "q": (B,)}, {"p": "1", "q": "2"}),
+        (1, {"q": (B,)}, {"q": "2"}),
+        (2, {"p": (A,), "q": (B,)}, {"p": "1", "q": "2"}),
+    ],
+    "two changes are pushed at once": [
+        (0, {"q": (B,)}, {"q": "2"}),
+        (1, {"p": (A,), "q": (B,)}, {"p": "1", "q": "2"}),
+        (2, {"p": (B,), "q": (B,)}, {"p": "2", "q": "2"}),
+    ],
     "the third in a minute waits for the hold time, and only what comes does": [
+        (-1, {"q": (C,)}, {"q": "3"}),
         (0, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
         (1, {"q": (C,)}, {"q": "3"}),
         (2, {"p": (A,), "q": (C,)}, {"q": "3"}),
         (11.9, {"p": (A,), "q": (C,)}, {"q": "3"}),
         (12, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
     ],
-    "a change during the hold time begins it anew": [
+    "also when nothing else is wanted": [
         (0, {"p": (A,)}, {"p": "1"}),
         (1, {}, {}),
-        (2, {"p": (A,)}, {}),
-        (8, {}, {}),
-        (9, {"p": (A,)}, {}),
-        (18.9, {"p": (A,)}, {}),
-        (19, {"p": (A,)}, {"p": "1"}),
+        (2, {"p": (A,)}, {"p": "1"}),
+        (3, {}, {}),
+        (4, {"p": (A,)}, {"p": "1"}),
+        (5, {}, {}),
+        (6, {"p": (A,)}, {}),
+        (16, {"p": (A,)}, {"p": "1"}),
+    ],
+    "a change during the hold time begins it anew": [
+        (-1, {"q": (C,)}, {"q": "3"}),
+        (0, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (1, {"q": (C,)}, {"q": "3"}),
+        (2, {"p": (A,), "q": (C,)}, {"q": "3"}),
+        (8, {"q": (C,)}, {"q": "3"}),
+        (9, {"p": (A,), "q": (C,)}, {"q": "3"}),
+        (18.9, {"p": (A,), "q": (C,)}, {"q": "3"}),
+        (19, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
     ],
     "three changes in more than a minute are none too many": [
-        (0, {"p": (A,)}, {"p": "1"}),
-        (30, {}, {}),
-        (61, {"p": (A,)}, {"p": "1"}),
+        (-1, {"q": (C,)}, {"q": "3"}),
+        (0, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (30, {"q": (C,)}, {"q": "3"}),
+        (61, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
     ],
     "of two gateways the one that flaps does not take the steady one with it": [
         (0, {"p": (A, B)}, {"p": "12"}),
         (1, {"p": (B,)}, {"p": "2"}),
-        (2, {"p": (A, B)}, {"p": "2"}),
+        (2, {"p": (A, B)}, {"p": "12"}),
         (3, {"p": (B,)}, {"p": "2"}),
         (4, {"p": (A, B)}, {"p": "2"}),
         (14, {"p": (A, B)}, {"p": "12"}),
     ],
     "what goes goes at once, also from a route that flaps": [
-        (0, {"p": (A,)}, {"p": "1"}),
-        (1, {"p": (B,)}, {"p": "2"}),
-        (2, {"p": (B, C)}, {"p": "2"}),
-        (3, {}, {}),
+        (0, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (1, {"p": (B,), "q": (C,)}, {"p": "2", "q": "3"}),
+        (2, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (3, {"p": (B,), "q": (C,)}, {"q": "3"}),
+        (4, {"q": (C,)}, {"q": "3"}),
     ],
     "a minute of rest is forgiven": [
-        (0, {"p": (A,)}, {"p": "1"}),
-        (1, {}, {}),
-        (2, {"p": (A,)}, {}),
-        (70, {"p": (A,)}, {"p": "1"}),
-        (71, {}, {}),
-        (72, {"p": (A,)}, {"p": "1"}),
+        (-1, {"q": (C,)}, {"q": "3"}),
+        (0, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (1, {"q": (C,)}, {"q": "3"}),
+        (2, {"p": (A,), "q": (C,)}, {"q": "3"}),
+        (70, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
+        (71, {"q": (C,)}, {"q": "3"}),
+        (72, {"p": (A,), "q": (C,)}, {"p": "1", "q": "3"}),
     ],
 }
 
@@ -87,11 +110,11 @@ def test_scenarios(name: str) -> None:
 def test_again_is_when_the_first_that_waits_may_come() -> None:
     """Whoever comes back at `again` finds that the route may be pushed; then nothing waits."""
     damper = Damper()
-    wanted = [route("10.1.0.0/24", A)]
-    damper.settle(wanted, 0)
-    damper.settle([], 1)
+    other, wanted = [route("10.2.0.0/24", A)], [route("10.1.0.0/24", A), route("10.2.0.0/24", A)]
+    for now, routes in ((-1, other), (0, wanted), (1, other)):
+        damper.settle(routes, now)
     settled = damper.settle(wanted, 2)
-    assert (settled.again, settled.held, settled.routes) == (12, (wanted[0].prefix,), ())
+    assert (settled.again, settled.held, settled.routes) == (12, (wanted[0].prefix,), tuple(other))
     settled = damper.settle(wanted, 12)
     assert (settled.again, settled.held, settled.routes) == (None, (), tuple(wanted))
 
