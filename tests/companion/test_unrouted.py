@@ -29,7 +29,8 @@ for name in sys.argv[3:]:
                    [each.text for each in got.extended_errors()]]
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 lines = opener.open(f"{http}/metrics").read().decode().splitlines()
-found["counted"] = next(float(line.split()[-1]) for line in lines if line.startswith("dnsbridge_unrouted_answers_total{"))
+counter = "dnsbridge_unrouted_answers_total{"
+found["counted"] = next(float(line.split()[-1]) for line in lines if line.startswith(counter))
 found["status"] = json.load(opener.open(f"{http}/routes"))["status"]["default"]
 print(json.dumps(found))
 """
