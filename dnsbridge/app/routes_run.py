@@ -171,7 +171,7 @@ class Companion:
             choice = choice_of(self._settings, silent, recurse)
             found = guarded(wanted(pictures, choice, self._host), self._host)
             notes += found.notes
-            routes = kept(found.routes, place.base, unread)
+            routes = kept(_the_same(found.routes, place.base), place.base, unread)
             place.base = {route.prefix: route for route in routes}
             settled = place.damper.settle(routes, time.monotonic())
             held += settled.held
@@ -223,6 +223,11 @@ class Companion:
         self._held = held
         for prefix in sorted(new, key=str)[:MAX_NOTES]:
             log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
+
+
+def _the_same(routes: Iterable[Route], base: dict[Prefix, Route]) -> tuple[Route, ...]:
+    """Routes that have not changed as the very objects of before: sinks then need not look at each of thousands."""
+    return tuple([old if (old := base.get(route.prefix, route)) == route else route for route in routes])
 
 
 def kept(routes: tuple[Route, ...], base: dict[Prefix, Route], unread: frozenset[str]) -> tuple[Route, ...]:

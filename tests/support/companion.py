@@ -112,6 +112,11 @@ class Companion:
             self.kill()
             sys.stderr.write(f"{self.text}\n")  # for whoever reads why the test failed
             return
+        self.stop()
+
+    def stop(self) -> None:
+        """End it with SIGTERM; it must end well."""
+        assert self._process
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(DEADLINE) == 0, self.text
         self.kill()
@@ -130,7 +135,7 @@ class Companion:
         assert self._reader
         self._process.kill()
         self._process.wait()
-        self._reader.join(DEADLINE)
+        self._reader.join(DEADLINE)  # a second time does no harm
         self._process.stderr.close()
 
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:

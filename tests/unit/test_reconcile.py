@@ -147,7 +147,7 @@ def test_only_the_leader_drives() -> None:
         await asyncio.sleep(0.01)
         assert (sink.own, sink.applied) == ((ONE,), 2)
         await reconciler.make_way()
-        assert sink.own == ()
+        assert not sink.own
         reconciler.lead()
         await until(lambda: sink.own == (TWO,))
         await reconciler.make_way()
