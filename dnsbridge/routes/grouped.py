@@ -49,7 +49,7 @@ class Pods(Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-def some(names: Sequence[object], more: str = "more") -> str:
+def some(names: Sequence[object]) -> str:
     """The first names of many, for a note."""
     shown = ", ".join(str(name) for name in names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} {more}" if len(names) > SHOWN else shown
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
