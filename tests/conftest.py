@@ -25,8 +25,8 @@ settings.register_profile("default", max_examples=30, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-# Debian keeps servers there, and an ordinary user's PATH does not have it.
-os.environ["PATH"] += os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin"])
+# Debian keeps servers there (FRR's in a folder of their own), and an ordinary user's PATH does not have them.
+os.environ["PATH"] += os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin", "/usr/lib/frr"])
 
 
 @cache

@@ -5,7 +5,7 @@
 set -u
 purpose=$1
 list=$(dirname "$0")/debian-packages.txt
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr
 
 missing() {
     while read -r program package needed_for; do
@@ -32,9 +32,29 @@ if [ ! -e "$policy" ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 log=$(mktemp)
+
+# Quietly run a command, keeping what it says.
+logged() {
+    "$@" >>"$log" 2>&1 </dev/null
+}
+
+install() {
+    logged apt-get install -q -y --no-install-recommends "$@"
+}
+
+# One package that clashes with what is installed makes apt-get leave all others unpacked but not configured.
+one_by_one() {
+    logged dpkg --configure -a
+    failed=0
+    for package in $packages; do
+        install "$package" || failed=1
+    done
+    return "$failed"
+}
+
+logged dpkg --configure -a # what an earlier run, ended half-way, has left
 # shellcheck disable=SC2086  # a list of words
-if apt-get update -q >"$log" 2>&1 </dev/null \
-    && apt-get install -q -y --no-install-recommends $packages >>"$log" 2>&1 </dev/null; then
+if logged apt-get update -q && { install $packages || one_by_one; }; then
     rm -f "$log"
 else
     grep '^E:' "$log" | head -3
