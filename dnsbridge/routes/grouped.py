@@ -45,11 +45,12 @@ class Pods(Struct, frozen=True):
     """For people."""
     mtu: int = 0
     """As in Picture."""
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Block, ...] | None = None
+    """None: those of Node.spec.podCIDRs."""
     notes: tuple[Note, ...] = ()
 
 
-def some(names: Sequence[object], more: str = "more") -> str:
+def some(names: Sequence[object]) -> str:
     """The first names of many, for a note."""
     shown = ", ".join(str(name) for name in names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} {more}" if len(names) > SHOWN else shown
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

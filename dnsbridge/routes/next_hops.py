@@ -11,6 +11,8 @@ network needs no routes, nor does one whose own link the pods are on. A tunnel i
 node's address on the link, never one inside IPIP or VXLAN.
 """
 
+from msgspec import Struct
+
 from dnsbridge.routes.calico import covers
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import Ways
@@ -24,8 +26,28 @@ MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v
 Hops = tuple[NextHop, ...]
 
 
+class _Unready(Struct, frozen=True):
+    """No node of a block is Ready."""
+
+
+class _Unknown(Struct, frozen=True):
+    """There is no such node."""
+
+
+class _OffLink(Struct, frozen=True):
+    """A block's node is Ready, and not on this host's links."""
+
+    node: str
+
+
+_Way = Hops | _Unready | _Unknown | _OffLink
+
+
 def routes_to(picture: Picture, choice: Choice, host: Host) -> tuple[list[Route], list[Note]]:
-    """The routes to a cluster, one for each prefix in no order, and what is to be said about them."""
+    """The routes to a cluster, in no order, and what is to be said about them.
+
+    Two of them may be to one prefix, where two sources claim it: the former counts.
+    """
     return _Finder(picture, choice, host).find()
 
 
@@ -35,10 +57,11 @@ class _Finder:
         self._choice = choice
         self._host = host
         self._ways = Ways(picture, choice, host)
-        self._routes: dict[Prefix, Route] = {}
+        self._routes: list[Route] = []
         self._notes: list[Note] = list(picture.notes)
         self._gateways: dict[int, Hops | str] = {}
         # Subjects of one note each, gathered on the way.
+        self._ways_to: dict[tuple[tuple[str, ...], int], _Way] = {}
         self._unready: dict[str, int] = {}
         self._off_link: dict[str, list[Prefix]] = {}
         self._by_gateway: dict[str, int] = {}
@@ -56,18 +79,13 @@ class _Finder:
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
         self._explain()
-        return list(self._routes.values()), self._notes
+        return self._routes, self._notes
 
     def _note(self, severity: Severity, text: str) -> None:
         self._notes.append(Note(severity, self._picture.cluster, text))
 
     def _add(self, prefix: Prefix, hops: Hops, kind: Kind, origin: str) -> None:
-        held = self._routes.get(prefix)
-        if held is None:
-            self._routes[prefix] = Route(prefix, hops, kind, origin, self._picture.cluster)
-        elif held.next_hops != hops:
-            text = f"{held.origin} and {origin} both claim it; the route is the former's"
-            self._notes.append(Note(Severity.WARNING, str(prefix), text))
+        self._routes.append(Route(prefix, hops, kind, origin, self._picture.cluster))
 
     def _membership(self) -> str:
         """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
@@ -112,16 +130,21 @@ class _Finder:
     def _off_the_links(self) -> tuple[list[Block], list[str]]:
         """The blocks that are no part of this host's own links, and which links hold others (MACVLAN)."""
         links = [] if self._choice.recurse else self._links()
-        if not links:
-            return list(self._picture.blocks), []
+        # By numbers: there may be many blocks, and hardly ever is one on a link.
+        ranges = [
+            (network.version, int(network.network_address), int(network.broadcast_address)) for _, network in links
+        ]
         kept = []
         found: dict[str, None] = {}
         for block in self._picture.blocks:
-            at = next((f"{network} on {each.name}" for each, network in links if covers(network, block.prefix)), None)
+            prefix = block.prefix
+            version, first = prefix.version, int(prefix.network_address)
+            near = [at for at, (of, low, high) in enumerate(ranges) if low <= first <= high and of == version]
+            at = next((at for at in near if covers(links[at][1], prefix)), None)
             if at is None:
                 kept.append(block)
             else:
-                found[at] = None
+                found[f"{links[at][1]} on {links[at][0].name}"] = None
         return kept, list(found)
 
     def _links(self) -> list[tuple[Interface, Prefix]]:
@@ -164,25 +187,34 @@ class _Finder:
                 self._lost.setdefault(hops, []).append(block.prefix)
                 return ()
             return hops
-        known = [node for name in block.nodes if (node := self._ways.node(name))]
-        if not known:
-            return ()  # the picture's own notes say so
+        key = block.nodes, version
+        way = self._ways_to.get(key)
+        if way is None:
+            way = self._ways_to[key] = self._way(*key)
+        match way:
+            case tuple():
+                self._by_node += 1
+                return way
+            case _Unready():
+                for name in block.nodes:
+                    self._unready[name] = self._unready.get(name, 0) + 1
+            case _OffLink() if self._choice.via == "auto" and not isinstance(hops := self._to_gateways(version), str):
+                self._by_gateway[way.node] = self._by_gateway.get(way.node, 0) + 1
+                return hops
+            case _OffLink():
+                self._off_link.setdefault(way.node, []).append(block.prefix)
+            case _Unknown():
+                pass  # the picture's own notes say so
+        return ()
+
+    def _way(self, names: tuple[str, ...], version: int) -> "_Way":
+        """How the nodes of a block are reached, which is the same for all their blocks."""
+        known = [node for name in names if (node := self._ways.node(name))]
         ready = [node for node in known if node.ready]
         if not ready:
-            for node in known:
-                self._unready[node.name] = self._unready.get(node.name, 0) + 1
-            return ()
-        found = tuple(hop for node in ready if (hop := self._ways.to_node(node, version)))
-        if found:
-            self._by_node += 1
-            return found if len(found) == 1 else tuple(sorted(set(found), key=hop_order))
-        if self._choice.via == "auto":
-            hops = self._to_gateways(version)
-            if not isinstance(hops, str):
-                self._by_gateway[ready[0].name] = self._by_gateway.get(ready[0].name, 0) + 1
-                return hops
-        self._off_link.setdefault(ready[0].name, []).append(block.prefix)
-        return ()
+            return _Unready() if known else _Unknown()
+        found = {hop for node in ready if (hop := self._ways.to_node(node, version))}
+        return tuple(sorted(found, key=hop_order)) or _OffLink(ready[0].name)
 
     def _serve(self, prefix: Prefix, kind: Kind, origin: str) -> None:
         """A prefix or an address that every node serves."""
@@ -206,7 +238,7 @@ class _Finder:
         own: list[str] = []
         on_link: list[str] = []
         for each in self._picture.external:
-            if each.source not in self._choice.external or each.prefix in self._routes:
+            if each.source not in self._choice.external:
                 continue
             address = each.prefix.network_address
             if address in nodes or self._host.has(address):
@@ -229,7 +261,7 @@ class _Finder:
             self._note(Severity.WARNING, text)
         if self._off_link:
             lost = sorted((prefix for prefixes in self._off_link.values() for prefix in prefixes), key=order)
-            nodes = some(sorted(self._off_link), "more nodes")
+            nodes = some(sorted(self._off_link))
             gateways = self._to_gateways(lost[0].version)
             if self._choice.via == "nodes" or not isinstance(gateways, str):
                 do = "set routes.via to auto or gateways"
@@ -250,13 +282,13 @@ class _Finder:
             self._note(Severity.INFO, f"{_prefixes(self._by_node)} to their own nodes, which are on link")
         if self._by_gateway:
             count = sum(self._by_gateway.values())
-            nodes = some(sorted(self._by_gateway), "more nodes")
+            nodes = some(sorted(self._by_gateway))
             text = f"{_prefixes(count)} through gateways: {nodes} not on this host's links"
             self._note(Severity.INFO, text)
 
     def _explain_mtu(self) -> None:
         mtu = self._picture.mtu
-        hops = {hop for route in self._routes.values() for hop in route.next_hops if route.kind is Kind.POD}
+        hops = {hop for route in self._routes if route.kind is Kind.POD for hop in route.next_hops}
         devices = {each.name: each for hop in hops if hop.address and (each := self._host.on_link(hop.address))}
         for device in sorted(devices.values(), key=lambda each: each.name):
             if device.mtu > mtu:

@@ -23,11 +23,23 @@ def wanted(pictures: Sequence[Picture], choice: Choice, host: Host) -> Wanted:
     notes: list[Note] = []
     for picture in pictures:
         found, said = routes_to(picture, choice, host)
-        routes += found
         notes += said
+        routes += _once(in_order(found), notes)
     if len(pictures) > 1:
-        routes = _without_overlaps(routes, {each.cluster: each.precedence for each in pictures}, notes)
-    return Wanted(in_order(routes), tuple(notes))
+        routes = list(in_order(_without_overlaps(routes, {each.cluster: each.precedence for each in pictures}, notes)))
+    return Wanted(tuple(routes), tuple(notes))
+
+
+def _once(routes: tuple[Route, ...], notes: list[Note]) -> list[Route]:
+    """One route for each prefix: the first."""
+    kept: list[Route] = []
+    for route in routes:
+        if not kept or kept[-1].prefix != route.prefix:
+            kept.append(route)
+        elif kept[-1].next_hops != route.next_hops:
+            text = f"{kept[-1].origin} and {route.origin} both claim it; the route is the former's"
+            notes.append(Note(Severity.WARNING, str(route.prefix), text))
+    return kept
 
 
 def _without_overlaps(routes: list[Route], precedence: dict[str, int], notes: list[Note]) -> list[Route]:
