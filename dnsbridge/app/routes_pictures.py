@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct, structs
 
 from dnsbridge.app.parts import Bridged, Parts
+from dnsbridge.app.routes_wanted import pictures_now, read_tables
 from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.objects import EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
@@ -14,7 +15,6 @@ from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told
 from dnsbridge.routes.sources import picture_of
-from dnsbridge.routes.table_picture import Table, picture_of_tables
 
 _OF_NAMES = (EndpointSlice, Namespace, Pod)
 """Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
@@ -31,34 +31,44 @@ class _Drawn(Struct):
 class OwnPictures:
     """Follows the parts' clusters."""
 
-    def __init__(self, settings: Settings, parts: Parts, tables: Sequence[Table] = ()) -> None:
-        """With `tables` they are the picture, and nothing changes it."""
+    def __init__(self, settings: Settings, parts: Parts) -> None:
         self._settings = settings
         self._parts = parts
         self._external = bool(settings.routes.external)
         self.on_change: Callable[[], None] = lambda: None
         self._drawn = {each.cluster.name: _Drawn() for each in parts.clusters}
-        self._of_tables = None
-        if tables:
-            names = list(self._drawn)
-            prefixes = parts.clusters[0].cluster.prefixes if parts.clusters else None
-            name = names[0] if len(names) == 1 else ""
-            self._of_tables = picture_of_tables(name, tables, *([prefixes] if prefixes else []))
+        self.tables: Picture | None = None
+        """What the tables of the settings say, once they are read."""
         for bridged in parts.clusters:
             bridged.told = self._listener(bridged)
 
+    @property
+    def live(self) -> bool:
+        """Whether this host's own table is the picture, so that it is to be read again when that has changed."""
+        return "kernel" in self._settings.routes.tables
+
+    async def read_tables(self) -> None:
+        """Read the tables of the settings, which are the picture instead of the clusters. Raises NotRead."""
+        if not self._settings.routes.tables:
+            return
+        tables = await asyncio.to_thread(read_tables, self._settings.routes.tables)
+        found = pictures_now(self._settings, self._parts, tables)[0]
+        if found != self.tables:
+            self.tables = found
+            self.on_change()
+
     def told(self) -> tuple[Told, ...]:
         """The pictures of now, of the clusters that have been read whole."""
-        if self._of_tables:
-            return (Told(self._of_tables, True),)
+        if self.tables:
+            return (Told(self.tables, True),)
         for bridged in self._dirty():
             self._take(bridged, self._draw(bridged, list(bridged.cluster.index.objects.values())))
         return self._all()
 
     async def told_in_thread(self) -> tuple[Told, ...]:
         """The same for a server, which answers questions meanwhile."""
-        if self._of_tables:
-            return (Told(self._of_tables, True),)
+        if self.tables:
+            return (Told(self.tables, True),)
         for bridged in self._dirty():
             objects = list(bridged.cluster.index.objects.values())
             self._drawn[bridged.cluster.name].dirty = False
@@ -72,7 +82,7 @@ class OwnPictures:
 
     def unfresh(self) -> frozenset[str]:
         """The clusters of which not all is known, or nothing has been heard for long."""
-        if self._of_tables:
+        if self.tables:
             return frozenset()
         return frozenset(each.cluster.name for each in self._parts.clusters if not _fresh(each))
 

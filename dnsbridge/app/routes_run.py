@@ -26,7 +26,7 @@ from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.routes_host import host_here
 from dnsbridge.app.routes_pictures import OwnPictures, unfresh
 from dnsbridge.app.routes_pull import CannotPull, Puller
-from dnsbridge.app.routes_wanted import ROUTERS, choice_of, read_tables
+from dnsbridge.app.routes_wanted import ROUTERS, NotRead, choice_of
 from dnsbridge.config import Loaded, Settings
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper
@@ -89,6 +89,8 @@ class Companion:
         """`told` gives the pictures of now, `unread` the clusters of which not all is known."""
         self.wake = asyncio.Event()
         self.probe: GatewayProbe | None = None
+        self.read_tables: Callable[[], Awaitable[None]] | None = None
+        """Reads this host's own table, where that is the picture."""
         self._settings = settings
         self._told = told
         self._unread = unread
@@ -137,6 +139,9 @@ class Companion:
         try:
             while True:
                 event = await heard.next()
+                if self.read_tables:
+                    with suppress(NotRead):  # the table of before stays
+                        await self.read_tables()
                 if not event & (Event.LINKS | Event.LOST):
                     continue
                 host = await self._read_host()
@@ -288,7 +293,7 @@ async def run_routes(
             puller.restore()
             works.append(puller.follow)
         else:
-            companion = _following(settings, parts, reconcilers)
+            companion = await _following(settings, parts, reconcilers)
             works += [bridged.source.follow for bridged in parts.clusters]
     except CannotPull as error:
         raise CannotStart(str(error)) from None
@@ -347,19 +352,21 @@ def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequ
     return companion
 
 
-def _following(settings: Settings, parts: Parts, reconcilers: Sequence[Reconciler]) -> Companion:
-    tables = read_tables(settings.routes.tables)
-    if not parts.clusters and not tables:
+async def _following(settings: Settings, parts: Parts, reconcilers: Sequence[Reconciler]) -> Companion:
+    if not parts.clusters and not settings.routes.tables:
         raise CannotStart(
             "no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables"
         )
-    pictures = OwnPictures(settings, parts, tables)
+    pictures = OwnPictures(settings, parts)
+    await pictures.read_tables()
 
     def told() -> Sequence[Told]:
         return pictures.told()
 
     companion = Companion(settings, told, pictures.unfresh, reconcilers, partial(host_here, settings, parts))
     pictures.on_change = companion.wake.set
+    if pictures.live:
+        companion.read_tables = pictures.read_tables
     return companion
 
 

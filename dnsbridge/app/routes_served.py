@@ -11,12 +11,13 @@ from typing import Any
 from dnsbridge.app.parts import CannotStart, Parts
 from dnsbridge.app.routes_pictures import OwnPictures, unfresh
 from dnsbridge.app.routes_pull import CannotPull, read_token
-from dnsbridge.app.routes_wanted import choice_of, read_tables
+from dnsbridge.app.routes_wanted import choice_of
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
 from dnsbridge.routes.guards import guarded
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Prefix, Wanted
+from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told, encode, with_status
 from dnsbridge.routes.this_host import NoHost, this_host
 from dnsbridge.routes.wanted import wanted
@@ -40,10 +41,12 @@ class RoutesDocument:
         self._pushed = pushed
         self._token = _first_token(settings.routes.serve)
         self._moved = asyncio.Event()
-        self._pictures = OwnPictures(settings, parts, read_tables(settings.routes.tables))
+        self._pictures = OwnPictures(settings, parts)
         self._pictures.on_change = self._change
         self._made: tuple[tuple[Told, ...], str, bytes] | None = None
         self._making = asyncio.Lock()
+        self._tables: Picture | None = None
+        self._tables_at = 0.0
         self._not_before = 0.0
 
     async def current(self) -> tuple[str, bytes]:
@@ -104,12 +107,16 @@ class RoutesDocument:
 
     async def _make(self) -> tuple[tuple[Told, ...], str, bytes]:
         async with self._making:
-            made = self._made
+            if self._made is None or (self._pictures.live and time.monotonic() - self._tables_at > LOOK):
+                await self._pictures.read_tables()
+                self._tables_at = time.monotonic()
+            made = self._made if self._tables is self._pictures.tables else None
             if made and not self._pictures.outdated() and unfresh(made[0]) == self._pictures.unfresh():
                 return made
             pause = self._not_before - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
+            self._tables = self._pictures.tables
             began = time.monotonic()
             told = await self._pictures.told_in_thread()
             took = time.monotonic() - began
