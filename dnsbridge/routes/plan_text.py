@@ -110,8 +110,8 @@ def route_fact(route: Route) -> dict[str, Any]:
 
 
 def hop_fact(hop: NextHop) -> dict[str, Any]:
-    """A next hop for JSON; what it does not have is empty."""
-    return {"address": str(hop.address or ""), "device": hop.device, "weight": hop.weight}
+    """A next hop for JSON; the address is null where the destination is on the device's link."""
+    return {"address": str(hop.address) if hop.address else None, "device": hop.device, "weight": hop.weight}
 
 
 def note_facts(notes: Iterable[Note]) -> list[dict[str, str]]:

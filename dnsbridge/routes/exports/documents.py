@@ -3,7 +3,7 @@
     {"prefix": "10.244.1.0/24", "next_hops": [{"address": "10.0.0.11", "device": "", "weight": 1}], "kind": "pod",
      "cluster": "dev", "origin": "Node node1"}
 
-An address is empty where the destination is on the device's link.
+An address is null where the destination is on the device's link.
 """
 
 import json

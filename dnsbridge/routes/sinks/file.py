@@ -23,7 +23,7 @@ from dnsbridge.routes.sinks.replacing import read_file, replace_file
 
 
 class _Hop(Struct):
-    address: str
+    address: str | None
     device: str
     weight: Annotated[int, Meta(ge=1, le=256)]
 
