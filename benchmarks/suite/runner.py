@@ -24,7 +24,7 @@ from benchmarks.suite.changing import measure_changes
 from benchmarks.suite.connecting import run_connections
 from benchmarks.suite.data import Data, data
 from benchmarks.suite.questions import Question, write, wrong_answer
-from benchmarks.suite.servers import CLUSTER, OURS, PEERS, Kind
+from benchmarks.suite.servers import CLUSTER, OURS, PEERS, Dnsbridge, Kind
 from benchmarks.suite.workloads import CHANGES, COLD_NAMES, SET, WORKLOADS, Workload
 
 RATE = 150_000
@@ -78,6 +78,8 @@ class Outcome(Struct):
     """A server, a workload, and why."""
     memory: dict[str, float] = {}
     """The most that was resident, in MB, by server: of its largest process, over all workloads but the cold one."""
+    longest_pause: float = 0.0
+    """Of dnsbridge's garbage collector, in ms, likewise."""
 
 
 class Plan(Struct, frozen=True):
@@ -156,6 +158,8 @@ class _Stage:
                 for kind, server in servers.items():
                     with self._leaving_out(kind, "memory"):
                         self.outcome.memory[kind.name] = max(memory.peak(pid) for pid in server.processes())
+                        if isinstance(server, Dnsbridge):
+                            self.outcome.longest_pause = server.longest_pause()
 
     @contextmanager
     def _leaving_out(self, kind: Kind, workload: str) -> Iterator[None]:

@@ -28,6 +28,7 @@ from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.tcp import TcpLimits, TcpListener
 from dnsbridge.listeners.udp import UdpListener
 from dnsbridge.observe.counters import Counters
+from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.api_source import ApiSource
 
@@ -94,6 +95,8 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     gc.freeze()
     # A few hundred questions in flight are more new objects than the collector waits for by default.
     gc.set_threshold(10_000, 20, 50)
+    pauses = Pauses()
+    pauses.watch()
     for udp_listener in udp:
         udp_listener.start()
     for tcp_listener in tcp:
@@ -105,7 +108,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         works.append(parts.zones.follow)
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
-    http = await _start_http(loaded, parts, PartsCollector(parts, counters, admitted, udp))
+    http = await _start_http(loaded, parts, PartsCollector(parts, counters, admitted, udp, pauses))
     log.info("ready")
     on_ready()
     await ended.wait()
