@@ -37,7 +37,9 @@ PROBES = 1_000
 PASSES = 4
 """How often a set is asked before the counted rounds: servers prepare for what they are asked again."""
 WARM = 2.0
-"""Seconds that this may take."""
+"""Seconds that this may take at most,"""
+WARM_ROUNDS = 4
+"""and how many rounds: in the quick mode, where rounds are short, it need not be long either."""
 _CHECK, _WARM, _HALF, _PROBE, _COUNTED = range(5)
 """Numbers of what is asked outside counted rounds; those have the numbers from _COUNTED on."""
 HALF_MORE = 1.5
@@ -216,7 +218,8 @@ class _Stage:
         if workload.connecting:
             return
         options = ("-B", *workload.options, "-n", "1" if workload.once else str(PASSES))
-        run_round(server, self._file, WARM, self.load_core, options=options, codes=workload.codes)
+        seconds = min(WARM, WARM_ROUNDS * self.plan.seconds)
+        run_round(server, self._file, seconds, self.load_core, options=options, codes=workload.codes)
 
     def _round(self, workload: Workload, server: Peer) -> Round:
         seconds = self.plan.seconds

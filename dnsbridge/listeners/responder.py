@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dnsbridge.observe.counters import Counters
-from dnsbridge.resolvers.prepared import Prepared
+from dnsbridge.resolvers.prepared import STREAM, Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire.canonical import canonical
@@ -56,7 +56,13 @@ class Responder:
         self._keepalive = edns.keepalive(keepalive)
 
     def respond(self, message: bytes, stream: bool) -> bytes | Ignored | Later:
-        """The answer to a message."""
+        """The answer to a message; one over UDP has no prepared answer (see udp)."""
+        if stream:
+            octets = self.prepared.find_stream(message[2:])
+            if octets is not None:
+                self.counters.prepared_hits += 1
+                self.counters.rcodes[octets[1] & 15] += 1
+                return octets
         query = parse(message, stream)
         if not isinstance(query, Query):
             return self._ignore(query) if isinstance(query, Ignored) else self._rejection(message, query)
@@ -75,14 +81,14 @@ class Responder:
     def body(self, query: Query, outcome: Outcome) -> bytes:
         """The body that says what came of a question; each is counted."""
         if isinstance(outcome, Answer):
-            if (outcome.expires or outcome.depends) and not query.stream:
-                self._prepare(query, outcome)
             body = outcome.body if isinstance(outcome.body, bytes) else outcome.body.octets()
         else:
             self._count_failure(outcome)
             body = failure(query, outcome)
         if query.stream and query.edns and query.edns.has_option(Option.TCP_KEEPALIVE):
             body = walk.with_option(b"\0\0" + body, self._keepalive)[2:]
+        elif isinstance(outcome, Answer) and (outcome.expires or outcome.depends):
+            self._prepare(query, outcome)
         self.counters.rcodes[body[1] & 15] += 1
         return body
 
@@ -95,12 +101,13 @@ class Responder:
     def _prepare(self, query: Query, answer: Answer) -> None:
         """Keep an answer for the next time, if its question is worth it."""
         question = query.message[2:]
-        key = canonical(question)
-        if key is question:
-            self.prepared.offer(question, answer)
+        form = canonical(question)
+        key = STREAM + form if query.stream else form
+        if form is question:
+            self.prepared.offer(key, answer)
         elif self.prepared.wants(key):
             # Names in the answer follow the case of the question, so what serves all is the canonical one's own.
-            same = parse(query.message[:2] + key)
+            same = parse(query.message[:2] + form, query.stream)
             found = self._resolve(same) if isinstance(same, Query) else None
             if isinstance(found, Answer):
                 self.prepared.put(key, found)

@@ -26,12 +26,15 @@ MAX_OCTETS = 64 << 20
 """Octets of questions and answers; an answer can be as large as a client says that it takes."""
 MAX_SEEN = 100_000
 
+STREAM = b"tcp"
+"""What the keys of answers over TCP begin with: those over UDP may be cut short to what the client takes."""
+
 Key = tuple[str, bytes]
 """A cluster's name, and a key of its zone."""
 
 
 class Prepared:
-    """The table of prepared answers, for questions over UDP."""
+    """The table of prepared answers."""
 
     def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN, max_octets: int = MAX_OCTETS) -> None:
         # Unlike a dict, this finds its first entry at once however many were taken from its front.
@@ -103,6 +106,16 @@ class Prepared:
         if body is None:
             return self.in_other_form(question)
         return body if isinstance(body, bytes) else self.octets_of(question, body)
+
+    def find_stream(self, question: bytes) -> bytes | None:
+        """The same over TCP."""
+        form = canonical(question)
+        key = STREAM + form
+        body = self.answers.get(key)
+        if body is None:
+            return None
+        octets = body if isinstance(body, bytes) else self.octets_of(key, body)
+        return octets if form is question else as_asked(octets, question)
 
     def octets_of(self, question: bytes, body: Varying) -> bytes:
         """The octets of an answer that varies: those of a forwarded one stay the same for the rest of a second."""
