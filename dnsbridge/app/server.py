@@ -93,8 +93,9 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     # What is there now stays: the collector need not walk it again and again while questions wait.
     gc.collect()
     gc.freeze()
-    # A few hundred questions in flight are more new objects than the collector waits for by default.
-    gc.set_threshold(10_000, 20, 50)
+    # A few hundred questions in flight are more new objects than the collector waits for by default; what it walks
+    # through every fifth time is still a matter of few milliseconds.
+    gc.set_threshold(10_000, 5, 50)
     pauses = Pauses()
     pauses.watch()
     for udp_listener in udp:

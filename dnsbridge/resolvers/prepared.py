@@ -47,7 +47,8 @@ class Prepared:
         self._max_answers = max_answers
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
-        self._questions: dict[Key, set[bytes]] = {}
+        self._questions: dict[Key, dict[bytes, None]] = {}
+        """The values are sets, as dictionaries: unlike those, the garbage collector need not walk them."""
         self._expires: dict[bytes, int] = {}
         self._expiring: dict[int, set[bytes]] = {}
         self._seen: set[int] = set()
@@ -87,7 +88,7 @@ class Prepared:
         if answer.depends:
             keys = self._depends[question] = tuple([(answer.cluster, key) for key in answer.depends])
             for key in keys:
-                self._questions.setdefault(key, set()).add(question)
+                self._questions.setdefault(key, {})[question] = None
         if answer.expires:
             self._expires[question] = answer.expires
             self._expiring.setdefault(answer.expires, set()).add(question)
@@ -176,6 +177,6 @@ class Prepared:
                 del self._expiring[second]
         for key in self._depends.pop(question, ()):
             questions = self._questions[key]
-            questions.discard(question)
+            questions.pop(question, None)
             if not questions:
                 del self._questions[key]
