@@ -134,6 +134,7 @@ def table(report: Report) -> str:
         for cells in (HEADINGS, *rows(outcome, workload)):
             lines.append("  " + f"{cells[0]:<10}" + "".join(f"{cell:>11}" for cell in cells[1:]).rstrip())
     lines.append("peak memory, MB: " + ", ".join(f"{name} {value:.0f}" for name, value in outcome.memory.items()))
+    lines.append(f"longest pause of dnsbridge's garbage collector: {outcome.longest_pause:.2f} ms")
     lines += [f"left out: {line}" for line in outcome.left_out]
     return "\n".join([*lines, figures_table(figures(outcome))])
 
@@ -164,6 +165,7 @@ def markdown(report: Report) -> str:
         lines += ["| " + " | ".join(cells) + " |" for cells in rows(outcome, workload)]
     lines += ["", "## Peak memory", "", "| | MB |", "|---|---:|"]
     lines += [f"| {name} | {value:.0f} |" for name, value in outcome.memory.items()]
+    lines += ["", f"The longest pause of dnsbridge's garbage collector: {outcome.longest_pause:.2f} ms."]
     lines += ["", "## Left out", "", *(f"- {line}" for line in outcome.left_out)] if outcome.left_out else []
     lines += ["", "## Bars", "", "```", figures_table(figures(outcome)), "```"]
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from dnsbridge.app.parts import Parts
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.udp import UdpListener
 from dnsbridge.observe.counters import Counters
+from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.watch.api_source import ApiSource
@@ -22,7 +23,10 @@ from dnsbridge.wire.constants import Rcode
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
-    def __init__(self, parts: Parts, counters: Counters, admission: Admission, udp: Sequence[UdpListener]) -> None:
+    def __init__(
+        self, parts: Parts, counters: Counters, admission: Admission, udp: Sequence[UdpListener], pauses: Pauses
+    ) -> None:
+        self._pauses = pauses
         self._parts = parts
         self._counters = counters
         self._admission = admission
@@ -31,6 +35,10 @@ class PartsCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """All metrics of this server."""
         yield _gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
+        pauses = self._pauses
+        yield _counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
+        yield _counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
+        yield _gauge("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()
