@@ -74,7 +74,7 @@ def _note(wider: Route, route: Route, loser: Route | None) -> Note:
     claims = f"cluster {wider.cluster} claims {wider.prefix} ({wider.origin}), and cluster {route.cluster} "
     claims += f"{'the same' if wider.prefix == route.prefix else route.prefix} ({route.origin})"
     if loser is None:
-        text = f"{claims}; neither is routed: give one of them a higher precedence, or set routes.service_cidrs"
+        text = f"{claims}; neither is routed: give one of them a higher precedence"
         return Note(Severity.ERROR, str(route.prefix), text)
     winner = route if loser is wider else wider
     text = f"{claims}; {winner.cluster} has the higher precedence and is routed, {loser.cluster} is not"

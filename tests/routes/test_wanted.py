@@ -347,8 +347,7 @@ def test_clusters_that_overlap() -> None:
     assert shown(wanted(TWO, Choice(), NEAR)) == [
         "10.244.1.0/24 1",
         "10.245.0.0/24 8",
-        f"error: 10.96.0.0/16: {OVERLAP}neither is routed: give one of them a higher precedence, or set "
-        "routes.service_cidrs",
+        f"error: 10.96.0.0/16: {OVERLAP}neither is routed: give one of them a higher precedence",
     ]
 
 
