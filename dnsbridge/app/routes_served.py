@@ -19,7 +19,6 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Prefix, Wanted
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told, encode, with_status
-from dnsbridge.routes.this_host import NoHost, this_host
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.addresses import text
 
@@ -120,7 +119,7 @@ class RoutesDocument:
             began = time.monotonic()
             told = await self._pictures.told_in_thread()
             took = time.monotonic() - began
-            routes = await self._routes(told)
+            routes = await asyncio.to_thread(self._routes, told)
             document = await asyncio.to_thread(encode, told, routes.routes)
             etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
             self._made = told, etag, document
@@ -129,19 +128,10 @@ class RoutesDocument:
                 self._pushed(route.prefix for route in routes.routes)
             return self._made
 
-    async def _routes(self, told: tuple[Told, ...]) -> Wanted:
-        """What this place itself should have."""
-        try:
-            host = await this_host()
-        except NoHost as error:
-            log.warning("%s", error)
-            host = Host()
-        choice = choice_of(self._settings)
-
-        def work() -> Wanted:
-            return guarded(wanted([each.picture for each in told], choice, host), host)
-
-        return await asyncio.to_thread(work)
+    def _routes(self, told: tuple[Told, ...]) -> Wanted:
+        """What a place needs that reaches all nodes, by what the settings here say of the way."""
+        nowhere = Host()
+        return guarded(wanted([each.picture for each in told], choice_of(self._settings), nowhere), nowhere)
 
 
 def _first_token(said: Serve) -> str | None:
