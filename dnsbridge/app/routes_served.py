@@ -19,14 +19,18 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Prefix, Wanted
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told, encode, with_status
-from dnsbridge.routes.this_host import NoHost, this_host
 from dnsbridge.routes.wanted import wanted
+from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.watch.resources import ROUTES
 from dnsbridge.zone.addresses import text
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds between two looks at how fresh the clusters are, while a client waits for a change."""
+PATIENCE = 3.0
+"""Seconds that the first who asks waits for a cluster to be read whole; then it is told that it has not been."""
+READ_LOOK = 0.02
 LOAD = 10
 """The time that the document takes to make, times this, passes before it is made again: questions come first."""
 
@@ -45,6 +49,7 @@ class RoutesDocument:
         self._pictures.on_change = self._change
         self._made: tuple[tuple[Told, ...], str, bytes] | None = None
         self._making = asyncio.Lock()
+        self._reading = False
         self._tables: Picture | None = None
         self._tables_at = 0.0
         self._not_before = 0.0
@@ -107,6 +112,9 @@ class RoutesDocument:
 
     async def _make(self) -> tuple[tuple[Told, ...], str, bytes]:
         async with self._making:
+            if not self._reading:
+                self._reading = True
+                await self._read_whole()
             if self._made is None or (self._pictures.live and time.monotonic() - self._tables_at > LOOK):
                 await self._pictures.read_tables()
                 self._tables_at = time.monotonic()
@@ -120,7 +128,7 @@ class RoutesDocument:
             began = time.monotonic()
             told = await self._pictures.told_in_thread()
             took = time.monotonic() - began
-            routes = await self._routes(told)
+            routes = await asyncio.to_thread(self._routes, told)
             document = await asyncio.to_thread(encode, told, routes.routes)
             etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
             self._made = told, etag, document
@@ -129,19 +137,19 @@ class RoutesDocument:
                 self._pushed(route.prefix for route in routes.routes)
             return self._made
 
-    async def _routes(self, told: tuple[Told, ...]) -> Wanted:
-        """What this place itself should have."""
-        try:
-            host = await this_host()
-        except NoHost as error:
-            log.warning("%s", error)
-            host = Host()
-        choice = choice_of(self._settings)
+    async def _read_whole(self) -> None:
+        """Read what routes alone need, from the first time on that somebody wants them; that takes a moment."""
+        sources = [each.source for each in self._parts.clusters if isinstance(each.source, ApiSource)]
+        for source in sources:
+            source.add(ROUTES)
+        ends = time.monotonic() + PATIENCE
+        while not all(source.complete for source in sources) and time.monotonic() < ends:  # noqa: ASYNC110  (no event tells)
+            await asyncio.sleep(READ_LOOK)
 
-        def work() -> Wanted:
-            return guarded(wanted([each.picture for each in told], choice, host), host)
-
-        return await asyncio.to_thread(work)
+    def _routes(self, told: tuple[Told, ...]) -> Wanted:
+        """What a place needs that reaches all nodes, by what the settings here say of the way."""
+        nowhere = Host()
+        return guarded(wanted([each.picture for each in told], choice_of(self._settings), nowhere), nowhere)
 
 
 def _first_token(said: Serve) -> str | None:

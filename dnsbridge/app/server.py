@@ -78,7 +78,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     settings = loaded.settings
     opened = open_sockets(loaded)
     addresses = tuple(each.address for each in opened)
-    parts = build(settings, addresses, routes=settings.http is not None or reach_wanted(settings))
+    parts = build(settings, addresses)
     await parts.open()
     keepers = _keepers(loaded, parts)
     for keeper in keepers:

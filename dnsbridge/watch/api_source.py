@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.objects import Key, Object
@@ -27,10 +27,13 @@ class ApiSource:
     ) -> None:
         """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
         self.connection = Connection(address)
-        self.reflectors = [
-            Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
-            for resource in resources
-        ]
+
+        def reflector(resource: Resource) -> Reflector:
+            return Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
+
+        self._reflector = reflector
+        self.reflectors = [reflector(resource) for resource in resources]
+        self._tasks: asyncio.TaskGroup | None = None
         self.restored_at: float | None = None
         """Monotonic time of what a snapshot said, if one was read."""
 
@@ -62,10 +65,22 @@ class ApiSource:
         """Follow everything until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 for each in self.reflectors:
                     tasks.create_task(each.run())
         finally:
+            self._tasks = None
             await self.connection.close()
+
+    def add(self, resources: Iterable[Resource]) -> None:
+        """Follow these, too, from now on, unless they are followed already."""
+        known = {each.resource for each in self.reflectors}
+        for resource in resources:
+            if resource not in known:
+                added = self._reflector(resource)
+                self.reflectors.append(added)
+                if self._tasks:
+                    self._tasks.create_task(added.run())
 
     def _required(self) -> list[Reflector]:
         return [each for each in self.reflectors if each.resource.required]

@@ -43,6 +43,10 @@ class Elected(Companion):
         config = self._command[self._command.index("--config") + 1]
         self._command = [*self._command[:at], "-m", "tests.support.exclusive_companion", config, str(self.file)]
 
+    def __enter__(self) -> "Elected":
+        super().__enter__()
+        return self
+
     def pushed(self) -> list[str]:
         """What it has pushed, if it has ever."""
         return self.file.read_text(encoding="utf-8").split() if self.file.exists() else []

@@ -13,7 +13,7 @@ import pytest
 from tests.apiserver.server import ApiServer, in_thread
 from tests.companion.test_run import SERVICE_CIDR, THREE, pods
 from tests.support.certificates import Authority
-from tests.support.companion import Companion, host, node
+from tests.support.companion import Companion, host, ip, node
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
 
@@ -89,6 +89,30 @@ def test_a_host_that_only_pulls(place: Namespace, api: ApiServer, tmp_path: Path
         api.change(delete=[node(3)])
         with served.running(int(url.rpartition(":")[2])):
             eventually(lambda: pods(place) == {"1": "10.0.0.11", "2": "10.0.0.12"})
+
+
+_GET = """
+import json, sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print(json.dumps(json.load(opener.open(sys.argv[1] + "/routes"))["routes"]))
+"""
+
+
+def test_routes_for_other_programs(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
+    """The document holds the routes of a place that reaches all nodes, whatever the server's own links are."""
+    ip(place, "addr flush dev lan")
+    source = {"kubeconfig": str(api.kubeconfig(tmp_path / "kubeconfig"))}
+    settings = {"clusters": [{"name": "dev", "source": source}]}
+    options = ["--http", "127.0.0.1:0"]
+    with Program(settings=settings, listen=["127.0.0.1:0"], options=options, command_prefix=place.prefix) as program:
+        url = program.wait_for_log(r"metrics on (http://\S+)/metrics")[1]
+
+        def routes() -> dict[str, list[str]]:
+            found = json.loads(place.run(sys.executable, "-c", _GET, url).stdout)
+            return {route["prefix"]: [hop["address"] for hop in route["next_hops"]] for route in found}
+
+        nodes = {f"10.244.{number}.0/24": [hop] for number, hop in THREE.items()}
+        eventually(lambda: routes() == {**nodes, "10.96.0.0/16": list(THREE.values())})
 
 
 def test_each_failure_is_one_line(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
