@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from tests.routes.sinks.routers import (
     THEIR_AS,
     WITH_PASSWORD,
     Routers,
-    ip_address,
     routes,
     speaker,
     told,
@@ -187,7 +187,7 @@ def test_session_without_ipv6(routers: Routers) -> None:
 def test_session_over_ipv6(routers: Routers) -> None:
     """A peer may have an IPv6 address; both families go over its session."""
     few = routes("10.53.0.0/24 via 10.200.20.105\nfd00:53::/64 via fd00:20::105")
-    us = Speaker(OUR_AS, (Peer(ip_address("fd00:20::fe"), THEIR_AS),), ip_address("10.200.20.13"), graceful_restart=0)
+    us = Speaker(OUR_AS, (Peer(ip_address("fd00:20::fe"), THEIR_AS),), IPv4Address("10.200.20.13"), graceful_restart=0)
     with RemoteSink(routers.host("10.200.20.13", BY_IPV6), BgpSink, us) as sink:
         assert sink.apply(few) == Reached(few)
         eventually(lambda: {prefix: told(few)[prefix] for prefix in routers.frr.learned()} == told(few))

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.util
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from dnsbridge.routes.sink import SinkProblem
 from dnsbridge.routes.sinks.bgp import BgpSink
 from dnsbridge.routes.sinks.bgp_events import Answer, Down, Negotiated, Sent, Up, event
 from dnsbridge.routes.sinks.bgp_speaker import Peer, Speaker, announced, configuration, fault
-from tests.routes.sinks.routers import ip_address, routes
+from tests.routes.sinks.routers import routes
 
 PEER = Peer(ip_address("10.0.0.2"), 65200)
 US = Speaker(64513, (PEER,))

@@ -1,7 +1,7 @@
 """The sink `bird` on a real BIRD 2, and the copy of bird.conf that its parser tries."""
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path, PurePath
 
 import pytest
@@ -10,7 +10,7 @@ from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import SinkProblem
 from dnsbridge.routes.sinks import bird_file
 from dnsbridge.routes.sinks.bird import BirdSink
-from tests.routes.sinks.routers import ip_address, routes
+from tests.routes.sinks.routers import routes
 from tests.support.bird import Bird
 from tests.support.links import Switch
 from tests.support.remote_sink import RemoteSink

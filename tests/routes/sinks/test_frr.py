@@ -1,7 +1,7 @@
 """The sink `frr` on a real FRR: zebra and staticd, given lines through vtysh."""
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -9,7 +9,7 @@ from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Foreign, Held, SinkProblem
 from dnsbridge.routes.sinks import frr_lines
 from dnsbridge.routes.sinks.frr import FrrSink
-from tests.routes.sinks.routers import ip_address, routes
+from tests.routes.sinks.routers import routes
 from tests.support.frr import Frr
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
