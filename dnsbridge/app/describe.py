@@ -13,8 +13,6 @@ from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
 from dnsbridge.zone.addresses import Network
 
-_NOT_YET = ("routes.via", "routes.gateways", "routes.sinks")
-"""Settings that are read and checked, and used by a later version."""
 _KINDS = ("Namespace", "Service", "EndpointSlice", "Pod", "Node")
 
 
@@ -31,9 +29,6 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
         yield from _forward(forward, origin, parts.zones)
     if "." not in parts.zones.forwards:
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
-    idle = sorted({key.partition(".")[0] for key in loaded.origins if key.startswith(_NOT_YET)})
-    if idle:
-        yield f"settings without effect in this version: {', '.join(idle)}"
     allowed = ", ".join(map(str, settings.access.allow))
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
 
@@ -100,7 +95,9 @@ def describe_prefixes(bridged: Bridged) -> Iterator[str]:
 
 
 def _declares(obj: Object) -> bool:
-    return isinstance(obj, ServiceCIDR | IPPool) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
+    if isinstance(obj, IPPool):
+        return not obj.disabled
+    return isinstance(obj, ServiceCIDR) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
 
 
 def _source(bridged: Bridged) -> str:

@@ -29,15 +29,18 @@ def _fall_back(loaded: Loaded, waiting: list[Bridged]) -> None:
 
 
 @asynccontextmanager
-async def read_once(loaded: Loaded) -> AsyncIterator[Parts]:
-    """The parts, with every cluster as far as it could be read. Raises CannotStart."""
-    parts = build(loaded.settings, loaded.settings.listen)
+async def read_once(loaded: Loaded, routes: bool = False) -> AsyncIterator[Parts]:
+    """The parts, with every cluster as far as it could be read. Raises CannotStart.
+
+    With `routes` also what routes need, all of it: half of a cluster's nodes are no base for a plan.
+    """
+    parts = build(loaded.settings, loaded.settings.listen, routes)
     await parts.open()
     followed = [(each, each.source) for each in parts.clusters if isinstance(each.source, ApiSource)]
     tasks = [asyncio.create_task(source.follow()) for _, source in followed]
     try:
         started = said = time.monotonic()
-        while waiting := [each for each, source in followed if not source.listed]:
+        while waiting := [each for each, source in followed if not (source.listed and (source.complete or not routes))]:
             await asyncio.sleep(_LOOK)
             now = time.monotonic()
             if now - said > PROGRESS:

@@ -125,14 +125,17 @@ class Parts(Struct):
         return moved
 
 
-def build(settings: Settings, listening: tuple[Address, ...]) -> Parts:
-    """The parts for these settings; `listening` is where the server can be asked, for the NS records."""
+def build(settings: Settings, listening: tuple[Address, ...], routes: bool = False) -> Parts:
+    """The parts for these settings; `listening` is where the server can be asked, for the NS records.
+
+    With `routes` the clusters are also read for what routes alone need.
+    """
     prepared = Prepared()
     own_questions = OwnQuestions()
     hosts = [str(host) for host in settings.ns_addresses] or own_addresses(listening)
     ns_addresses = tuple([ip_address(host).packed for host in hosts])
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
-    clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions) for each in by_precedence]
+    clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions, routes) for each in by_precedence]
     zones = ForwardZones(settings.forward, settings.cache, listening)
     router = Router(
         [bridged.fallback for bridged in clusters],
@@ -149,13 +152,14 @@ def _bridged(
     ns_addresses: tuple[bytes, ...],
     prepared: Prepared,
     own_questions: OwnQuestions,
+    routes: bool,
 ) -> Bridged:
     index = Index(said.endpoint_pod_names)
     zone_settings = ZoneSettings(said.ttl, said.negative_ttl, said.pods, ns_addresses)
-    routes = settings.routes
+    given = settings.routes
     prefixes = Prefixes(
-        None if isinstance(routes.service_cidrs, str) else routes.service_cidrs,
-        None if isinstance(routes.pod_cidrs, str) else routes.pod_cidrs,
+        None if isinstance(given.service_cidrs, str) else given.service_cidrs,
+        None if isinstance(given.pod_cidrs, str) else given.pod_cidrs,
     )
     aliases = tuple([names.from_text(alias) for alias in said.aliases])
     cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, prefixes, index)
@@ -163,7 +167,7 @@ def _bridged(
     def take(changes: list[Change]) -> None:
         prepared.drop(said.name, index.apply(changes, int(time.time())))
 
-    source = source_of(said, index, take)
+    source = source_of(said, index, take, routes)
     coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)
     fallback = Fallback(cluster, said.fallback, coredns, own_questions)
     return Bridged(cluster, coredns, fallback, source, take, said.precedence, said.max_staleness)

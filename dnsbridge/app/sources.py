@@ -11,14 +11,17 @@ from dnsbridge.config import Selector
 from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.connection import ApiAddress
 from dnsbridge.watch.manifests import ManifestSource
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, SERVICES, Resource
+from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
 from dnsbridge.zone.index import Index
 
 Source = ManifestSource | ApiSource
 
 
-def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]], None]) -> Source:
-    """The source of a cluster; `take` is told every change, and `index` holds what they made."""
+def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]], None], routes: bool) -> Source:
+    """The source of a cluster; `take` is told every change, and `index` holds what they made.
+
+    An API server is asked for the resources of `routes` only where routes are worked out.
+    """
     source = said.source
     if source.manifests is not None:
         return ManifestSource(source.manifests, take)
@@ -32,7 +35,8 @@ def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]],
     ]
     if said.pods == "verified":
         resources.append(_selected(PODS, selectors.pods))
-    return ApiSource(said.name, address, (*resources, *PREFIXES), index.objects, take, source.silence)
+    resources += [*PREFIXES, *(ROUTES if routes else ())]
+    return ApiSource(said.name, address, tuple(resources), index.objects, take, source.silence)
 
 
 def _selected(resource: Resource, selector: Selector) -> Resource:

@@ -1,4 +1,4 @@
-"""The commands: serve, demo, lookup, zone, cache show|flush (see cache), config check|show|schema."""
+"""The commands: serve, demo, lookup, zone, config check|show|schema; cache and routes have modules of their own."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from dnsbridge import __version__
 from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
+from dnsbridge.cli.routes import routes_group
 from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
 
 DEMO_LISTEN = "127.0.0.1:5300"
@@ -169,6 +170,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
 
 
 dnsbridge.add_command(cache_group)
+dnsbridge.add_command(routes_group)
 
 
 @dnsbridge.group("config", epilog="Example: dnsbridge config check --config dnsbridge.yaml")

@@ -75,7 +75,12 @@ def load(file: str | None, **flags: Any) -> Loaded:
 
 def load_complete(file: str | None, **flags: Any) -> Loaded:
     """The settings as a server would use them on this machine. Raises Failed."""
-    return _or_fail(complete(load(file, **flags)))
+    return complete_or_fail(load(file, **flags))
+
+
+def complete_or_fail(loaded: Loaded) -> Loaded:
+    """Settings as they would be used on this machine. Raises Failed."""
+    return _or_fail(complete(loaded))
 
 
 def _or_fail(found: Loaded | ConfigError) -> Loaded:

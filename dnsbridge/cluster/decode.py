@@ -8,16 +8,15 @@ An object that fails one check is left out as a whole. The checks are those of t
 and routes depend on, because manifests have never met it.
 """
 
-import re
 from typing import assert_never
 
 from msgspec import Struct, ValidationError, convert
 
+from dnsbridge.cluster import decode_network as network
 from dnsbridge.cluster.checks import (
     LABEL,
     SUBDOMAIN,
     UnfitError,
-    canonical_prefix,
     check,
     check_external_name,
     explain,
@@ -25,10 +24,16 @@ from dnsbridge.cluster.checks import (
     packed_address,
     quoted,
 )
+from dnsbridge.cluster.decode_network import Unused
 from dnsbridge.cluster.objects import (
+    BGPConfiguration,
+    BGPPeer,
+    BlockAffinity,
+    CiliumNode,
     ClusterConfiguration,
     Endpoint,
     EndpointSlice,
+    IPAMBlock,
     IPPool,
     Key,
     Namespace,
@@ -42,20 +47,36 @@ from dnsbridge.cluster.objects import (
 from dnsbridge.cluster.raw import (
     RAW_TYPES,
     Raw,
+    RawBGPConfiguration,
+    RawBGPPeer,
+    RawBlockAffinity,
+    RawCiliumNode,
     RawConfigMap,
     RawEndpoint,
     RawEndpointSlice,
+    RawIngress,
+    RawIPAMBlock,
     RawIPPool,
     RawMetadata,
     RawNamespace,
     RawNode,
-    RawNodeSpec,
-    RawNodeStatus,
     RawPod,
     RawPodStatus,
     RawService,
     RawServiceCIDR,
 )
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "MAX_LIST_DEPTH",
+    "Decoded",
+    "Invalid",
+    "Unused",
+    "decode",
+    "is_list",
+    "objects_of",
+    "slim",
+]
 
 _KINDS: dict[type[Raw], type[Object]] = {
     RawNamespace: Namespace,
@@ -65,10 +86,15 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawNode: Node,
     RawServiceCIDR: ServiceCIDR,
     RawIPPool: IPPool,
+    RawBlockAffinity: BlockAffinity,
+    RawIPAMBlock: IPAMBlock,
+    RawBGPConfiguration: BGPConfiguration,
+    RawBGPPeer: BGPPeer,
+    RawCiliumNode: CiliumNode,
     RawConfigMap: ClusterConfiguration,
 }
 _NAMESPACED = {"Service", "EndpointSlice", "Pod", "ConfigMap"}
-_CLUSTER_SCOPED = {"Namespace", "Node", "ServiceCIDR", "IPPool"}
+_CLUSTER_SCOPED = {each.kind for each in _KINDS.values()} - _NAMESPACED
 
 DEFAULT_NAMESPACE = "default"
 """Where an object without a namespace goes, as with `kubectl apply`."""
@@ -80,12 +106,6 @@ MAX_LIST_DEPTH = 4
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _ADDRESS_TYPES = ("IPv4", "IPv6")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
-
-
-class Unused(Struct, frozen=True):
-    """An object that nothing comes from; one held under this key before is gone."""
-
-    key: Key
 
 
 class Invalid(Struct, frozen=True):
@@ -176,13 +196,23 @@ def slim(raw: Raw) -> Decoded:
             case RawPod():
                 return _pod(raw, key)
             case RawNode():
-                return _node(raw)
+                return network.node(raw)
             case RawServiceCIDR():
-                return _service_cidr(raw)
+                return network.service_cidr(raw)
             case RawIPPool():
-                return _ip_pool(raw, key)
+                return network.ip_pool(raw)
+            case RawBlockAffinity():
+                return network.block_affinity(raw, key)
+            case RawIPAMBlock():
+                return network.ipam_block(raw, key)
+            case RawBGPConfiguration():
+                return network.bgp_configuration(raw)
+            case RawBGPPeer():
+                return network.bgp_peer(raw)
+            case RawCiliumNode():
+                return network.cilium_node(raw)
             case RawConfigMap():
-                return _cluster_configuration(raw, key)
+                return network.config_map(raw, key)
             case _:
                 assert_never(raw)
     except UnfitError as error:
@@ -212,6 +242,8 @@ def _service(raw: RawService, key: Key) -> Service:
         _port(port.name, port.protocol, port.port, f"spec.ports[{index}]")
         for index, port in enumerate(spec.ports or ())
     )
+    external_ips = tuple(packed_address(text, "spec.externalIPs") for text in spec.external_ips or ())
+    status = raw.status.load_balancer if raw.status else None
     return Service(
         namespace=key.namespace,
         name=raw.metadata.name,
@@ -222,7 +254,15 @@ def _service(raw: RawService, key: Key) -> Service:
         external_name=external_name,
         ports=ports,
         publish_not_ready=bool(spec.publish_not_ready_addresses),
+        external_ips=external_ips,
+        load_balancer_ips=_ingress(status.ingress if status else None),
     )
+
+
+def _ingress(raw: list[RawIngress] | None) -> tuple[bytes, ...]:
+    """The addresses at which a load balancer leads to a service's nodes; those of a proxy are not the cluster's."""
+    served = [each.ip for each in raw or () if each.ip and each.ip_mode != "Proxy"]
+    return tuple(packed_address(ip, "status.loadBalancer.ingress") for ip in served)
 
 
 def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
@@ -288,62 +328,6 @@ def _pod(raw: RawPod, key: Key) -> Pod | Unused:
         name=raw.metadata.name,
         resource_version=raw.metadata.resource_version or "",
         addresses=addresses,
-    )
-
-
-def _node(raw: RawNode) -> Node:
-    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
-    spec, status = raw.spec or RawNodeSpec(), raw.status or RawNodeStatus()
-    cidrs = spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else [])
-    return Node(
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        addresses=tuple(
-            packed_address(entry.address, f"status.addresses[{index}].address")
-            for index, entry in enumerate(status.addresses or ())
-            if entry.type == "InternalIP"
-        ),
-        pod_cidrs=tuple(
-            canonical_prefix(text, "spec.podCIDRs" if spec.pod_cidrs else "spec.podCIDR") for text in cidrs
-        ),
-    )
-
-
-def _cluster_configuration(raw: RawConfigMap, key: Key) -> ClusterConfiguration | Unused:
-    text = raw.data.cluster_configuration if raw.data else None
-    if (key.namespace, key.name) != ("kube-system", "kubeadm-config") or not text:
-        return Unused(key)
-    found = {}
-    for setting in ("serviceSubnet", "podSubnet"):
-        written = re.search(rf"^\s+{setting}:\s*[\"']?([0-9A-Fa-f.:/,]+)[\"']?\s*$", text, re.MULTILINE)
-        cidrs = written[1].split(",") if written else []
-        found[setting] = tuple([canonical_prefix(cidr, f"networking.{setting}") for cidr in cidrs])
-    return ClusterConfiguration(
-        namespace=key.namespace,
-        name=key.name,
-        resource_version=raw.metadata.resource_version or "",
-        service_cidrs=found["serviceSubnet"],
-        pod_cidrs=found["podSubnet"],
-    )
-
-
-def _service_cidr(raw: RawServiceCIDR) -> ServiceCIDR:
-    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
-    return ServiceCIDR(
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        cidrs=tuple(canonical_prefix(text, "spec.cidrs") for text in raw.spec.cidrs or ()),
-    )
-
-
-def _ip_pool(raw: RawIPPool, key: Key) -> IPPool | Unused:
-    if raw.spec.disabled:
-        return Unused(key)
-    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
-    return IPPool(
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        cidr=canonical_prefix(raw.spec.cidr, "spec.cidr"),
     )
 
 

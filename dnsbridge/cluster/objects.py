@@ -3,13 +3,16 @@
 Only the fields that something here uses. Nothing above this floor knows Kubernetes' own JSON.
 
     Namespace       v1
-    Service         v1                    ports, ClusterIPs, ExternalName
+    Service         v1                    ports, ClusterIPs, ExternalName, external addresses
     EndpointSlice   discovery.k8s.io/v1   endpoints x ports of one service and one family
     Pod             v1                    its addresses (`pods: verified`)
-    Node            v1                    its addresses and pod CIDRs
+    Node            v1                    its addresses and pod CIDRs, readiness, labels, what its network notes there
     ServiceCIDR     networking.k8s.io/v1  prefixes of ClusterIPs
     ClusterConfiguration   kubeadm's, in the v1 ConfigMap kube-system/kubeadm-config
-    IPPool          crd.projectcalico.org/v1, projectcalico.org/v3   prefixes of pods
+    FlannelConfiguration   flannel's, in the v1 ConfigMap kube-flannel-cfg
+    IPPool, BlockAffinity, IPAMBlock, BGPConfiguration, BGPPeer
+                    crd.projectcalico.org/v1, projectcalico.org/v3   Calico: who has which addresses, what is announced
+    CiliumNode      cilium.io/v2          addresses and pod CIDRs, as Cilium has them
 
 None can be part of a cycle, so the garbage collector need not walk them (`gc=False`): a cluster has many.
 
@@ -75,6 +78,9 @@ class Service(Object, frozen=True, kw_only=True):
     ports: tuple[Port, ...] = ()
     publish_not_ready: bool = False
     """`publishNotReadyAddresses`: endpoints count as ready whatever they say."""
+    external_ips: tuple[bytes, ...] = ()
+    load_balancer_ips: tuple[bytes, ...] = ()
+    """Of `status.loadBalancer.ingress`, those that the nodes serve (ipMode is not Proxy)."""
 
 
 class Endpoint(Struct, frozen=True, gc=False):
@@ -105,11 +111,25 @@ class Pod(Object, frozen=True, kw_only=True):
 
 
 class Node(Object, frozen=True, kw_only=True):
-    """A node (`spec.podCIDRs`, `status.addresses` of type InternalIP)."""
+    """A node. An annotation that does not read as its program writes it counts as absent."""
 
     kind = "Node"
     addresses: tuple[bytes, ...] = ()
+    """`status.addresses` of type InternalIP."""
+    external_addresses: tuple[bytes, ...] = ()
+    """`status.addresses` of type ExternalIP."""
     pod_cidrs: tuple[str, ...] = ()
+    ready: bool = True
+    """The condition Ready is True, or there is none."""
+    labels: tuple[tuple[str, str], ...] = ()
+    calico_addresses: tuple[bytes, ...] = ()
+    """Annotations `projectcalico.org/IPv4Address` and `IPv6Address`: where its BGP speaker is."""
+    tunnel: str = ""
+    """`ipip` or `vxlan`, by Calico's annotation with the tunnel's own address (`IPv4IPIPTunnelAddr` ...)."""
+    flannel_backend: str = ""
+    """Annotation `flannel.alpha.coreos.com/backend-type`: `vxlan`, `host-gw`, `wireguard` ..."""
+    flannel_addresses: tuple[bytes, ...] = ()
+    """Annotations `flannel.alpha.coreos.com/public-ip` and `public-ipv6`."""
 
 
 class ServiceCIDR(Object, frozen=True, kw_only=True):
@@ -119,16 +139,86 @@ class ServiceCIDR(Object, frozen=True, kw_only=True):
     cidrs: tuple[str, ...] = ()
 
 
-class IPPool(Object, frozen=True, kw_only=True):
-    """A Calico pool of pod addresses (`spec.cidr`); disabled ones are left out when decoding."""
-
-    kind = "IPPool"
-    cidr: str
-
-
 class ClusterConfiguration(Object, frozen=True, kw_only=True):
     """What kubeadm was told of the cluster's networks (`networking.serviceSubnet`, `networking.podSubnet`)."""
 
     kind = "ConfigMap"
     service_cidrs: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = ()
+
+
+class FlannelConfiguration(Object, frozen=True, kw_only=True):
+    """What flannel was told of the pods' network (`net-conf.json`)."""
+
+    kind = "ConfigMap"
+    networks: tuple[str, ...] = ()
+    """`Network` and `IPv6Network`."""
+    backend: str = ""
+    """`Backend.Type`, in lower case: `vxlan`, `host-gw` ..."""
+    direct_routing: bool = False
+    """`Backend.DirectRouting`: no tunnel between nodes that share a subnet."""
+    mtu: int = 0
+    """`Backend.MTU`; 0 where it is not said."""
+
+
+class IPPool(Object, frozen=True, kw_only=True):
+    """A Calico pool of pod addresses."""
+
+    kind = "IPPool"
+    cidr: str
+    ipip: str = "Never"
+    """`ipipMode`: Never, Always or CrossSubnet."""
+    vxlan: str = "Never"
+    """`vxlanMode`, likewise."""
+    disabled: bool = False
+    """No addresses are given out of it any more; those that were stay."""
+
+
+class BlockAffinity(Object, frozen=True, kw_only=True):
+    """A block of a Calico pool that belongs to a node; those that are no more, or not yet, are left out in decoding."""
+
+    kind = "BlockAffinity"
+    cidr: str
+    node: str
+
+
+class IPAMBlock(Object, frozen=True, kw_only=True):
+    """The addresses of a block that Calico gave to pods of other nodes than the block's own."""
+
+    kind = "IPAMBlock"
+    cidr: str
+    node: str = ""
+    """By `affinity`; empty when it belongs to no node."""
+    borrowed: tuple[tuple[bytes, str], ...] = ()
+    """Address and the node of its pod."""
+
+
+class BGPConfiguration(Object, frozen=True, kw_only=True):
+    """What Calico's nodes announce beside blocks of pods."""
+
+    kind = "BGPConfiguration"
+    service_cluster_ips: tuple[str, ...] = ()
+    service_external_ips: tuple[str, ...] = ()
+    service_load_balancer_ips: tuple[str, ...] = ()
+    mesh: bool = True
+    """`nodeToNodeMeshEnabled`: every node has a session with every other."""
+
+
+class BGPPeer(Object, frozen=True, kw_only=True):
+    """A router that nodes of Calico announce to."""
+
+    kind = "BGPPeer"
+    address: bytes = b""
+    """`peerIP` without its port; empty where peers are nodes (`peerSelector`)."""
+    asn: int = 0
+    node: str = ""
+    node_selector: str = ""
+    """In Calico's own grammar; this and `node` empty: every node."""
+
+
+class CiliumNode(Object, frozen=True, kw_only=True):
+    """A node as Cilium has it (`spec.addresses` of type InternalIP, `spec.ipam.podCIDRs`)."""
+
+    kind = "CiliumNode"
+    addresses: tuple[bytes, ...] = ()
     pod_cidrs: tuple[str, ...] = ()

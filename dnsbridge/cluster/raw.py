@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class RawLabels(Struct):
-    """The one label that is used."""
+    """The one label that names use."""
 
     service_name: str | None = field(default=None, name="kubernetes.io/service-name")
 
@@ -45,6 +45,26 @@ class RawServiceSpec(Struct, rename="camel"):
     external_name: str | None = None
     ports: list[RawServicePort] | None = None
     publish_not_ready_addresses: bool | None = None
+    external_ips: list[str] | None = field(default=None, name="externalIPs")
+
+
+class RawIngress(Struct, rename="camel"):
+    """`v1.LoadBalancerIngress`."""
+
+    ip: str | None = None
+    ip_mode: str | None = None
+
+
+class RawLoadBalancer(Struct):
+    """`v1.LoadBalancerStatus`."""
+
+    ingress: list[RawIngress] | None = None
+
+
+class RawServiceStatus(Struct, rename="camel"):
+    """`v1.ServiceStatus`."""
+
+    load_balancer: RawLoadBalancer | None = None
 
 
 class RawService(Struct):
@@ -52,6 +72,7 @@ class RawService(Struct):
 
     metadata: RawMetadata
     spec: RawServiceSpec
+    status: RawServiceStatus | None = None
 
 
 class RawConditions(Struct):
@@ -128,16 +149,47 @@ class RawNodeAddress(Struct):
     address: str
 
 
+class RawCondition(Struct):
+    """`v1.NodeCondition`."""
+
+    type: str
+    status: str
+
+
 class RawNodeStatus(Struct):
     """`v1.NodeStatus`."""
 
     addresses: list[RawNodeAddress] | None = None
+    conditions: list[RawCondition] | None = None
+
+
+class RawNodeAnnotations(Struct):
+    """What network providers note at a node."""
+
+    ipv4_address: str | None = field(default=None, name="projectcalico.org/IPv4Address")
+    ipv6_address: str | None = field(default=None, name="projectcalico.org/IPv6Address")
+    ipv4_ipip_tunnel: str | None = field(default=None, name="projectcalico.org/IPv4IPIPTunnelAddr")
+    ipv4_vxlan_tunnel: str | None = field(default=None, name="projectcalico.org/IPv4VXLANTunnelAddr")
+    ipv6_vxlan_tunnel: str | None = field(default=None, name="projectcalico.org/IPv6VXLANTunnelAddr")
+    flannel_backend: str | None = field(default=None, name="flannel.alpha.coreos.com/backend-type")
+    flannel_address: str | None = field(default=None, name="flannel.alpha.coreos.com/public-ip")
+    flannel_ipv6_address: str | None = field(default=None, name="flannel.alpha.coreos.com/public-ipv6")
+
+
+class RawNodeMetadata(Struct, rename="camel"):
+    """`ObjectMeta` of a node, whose labels say what it is for."""
+
+    name: str
+    namespace: str | None = None
+    resource_version: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: RawNodeAnnotations | None = None
 
 
 class RawNode(Struct):
     """`v1.Node`."""
 
-    metadata: RawMetadata
+    metadata: RawNodeMetadata
     spec: RawNodeSpec | None = None
     status: RawNodeStatus | None = None
 
@@ -155,11 +207,13 @@ class RawServiceCIDR(Struct):
     spec: RawServiceCIDRSpec
 
 
-class RawIPPoolSpec(Struct):
+class RawIPPoolSpec(Struct, rename="camel"):
     """Calico's `IPPoolSpec`."""
 
     cidr: str
     disabled: bool | None = None
+    ipip_mode: str | None = None
+    vxlan_mode: str | None = None
 
 
 class RawIPPool(Struct):
@@ -169,10 +223,140 @@ class RawIPPool(Struct):
     spec: RawIPPoolSpec
 
 
+class RawBlockAffinitySpec(Struct):
+    """Calico's `BlockAffinitySpec`."""
+
+    cidr: str
+    node: str
+    state: str | None = None
+    deleted: str | bool | None = None
+    """A text in crd.projectcalico.org/v1."""
+    type: str | None = None
+
+
+class RawBlockAffinity(Struct):
+    """Calico's `BlockAffinity`."""
+
+    metadata: RawMetadata
+    spec: RawBlockAffinitySpec
+
+
+class RawAllocationOwner(Struct):
+    """Of the attributes of an allocation, whose pod it is."""
+
+    node: str | None = None
+
+
+class RawAllocationAttribute(Struct):
+    """Calico's `AllocationAttribute`."""
+
+    secondary: RawAllocationOwner | None = None
+
+
+class RawIPAMBlockSpec(Struct):
+    """Calico's `IPAMBlockSpec`."""
+
+    cidr: str
+    affinity: str | None = None
+    allocations: list[int | None] | None = None
+    attributes: list[RawAllocationAttribute] | None = None
+    deleted: bool | None = None
+
+
+class RawIPAMBlock(Struct):
+    """Calico's `IPAMBlock`."""
+
+    metadata: RawMetadata
+    spec: RawIPAMBlockSpec
+
+
+class RawAnnounced(Struct):
+    """Calico's `ServiceClusterIPBlock` and its likes."""
+
+    cidr: str | None = None
+
+
+class RawBGPConfigurationSpec(Struct, rename="camel"):
+    """Calico's `BGPConfigurationSpec`."""
+
+    service_cluster_ips: list[RawAnnounced] | None = field(default=None, name="serviceClusterIPs")
+    service_external_ips: list[RawAnnounced] | None = field(default=None, name="serviceExternalIPs")
+    service_load_balancer_ips: list[RawAnnounced] | None = field(default=None, name="serviceLoadBalancerIPs")
+    node_to_node_mesh_enabled: bool | None = None
+
+
+class RawBGPConfiguration(Struct):
+    """Calico's `BGPConfiguration`."""
+
+    metadata: RawMetadata
+    spec: RawBGPConfigurationSpec | None = None
+
+
+class RawBGPPeerSpec(Struct, rename="camel"):
+    """Calico's `BGPPeerSpec`."""
+
+    peer_ip: str | None = field(default=None, name="peerIP")
+    as_number: int | str | None = None
+    """A text where it is written with a dot."""
+    node: str | None = None
+    node_selector: str | None = None
+
+
+class RawBGPPeer(Struct):
+    """Calico's `BGPPeer`."""
+
+    metadata: RawMetadata
+    spec: RawBGPPeerSpec | None = None
+
+
+class RawCiliumAddress(Struct):
+    """Cilium's `NodeAddress`."""
+
+    type: str | None = None
+    ip: str | None = None
+
+
+class RawCiliumIpam(Struct):
+    """Cilium's `IPAMSpec`."""
+
+    pod_cidrs: list[str] | None = field(default=None, name="podCIDRs")
+
+
+class RawCiliumNodeSpec(Struct):
+    """Cilium's `NodeSpec`."""
+
+    addresses: list[RawCiliumAddress] | None = None
+    ipam: RawCiliumIpam | None = None
+
+
+class RawCiliumNode(Struct):
+    """Cilium's `CiliumNode`."""
+
+    metadata: RawMetadata
+    spec: RawCiliumNodeSpec | None = None
+
+
 class RawConfigMapData(Struct):
-    """The one entry that is used: kubeadm's `ClusterConfiguration`, a YAML text."""
+    """The entries that are used: kubeadm's `ClusterConfiguration`, a YAML text, and flannel's, in JSON."""
 
     cluster_configuration: str | None = field(default=None, name="ClusterConfiguration")
+    flannel: str | None = field(default=None, name="net-conf.json")
+
+
+class RawFlannelBackend(Struct):
+    """`Backend` of flannel's configuration."""
+
+    type: str | None = field(default=None, name="Type")
+    direct_routing: bool | None = field(default=None, name="DirectRouting")
+    mtu: int | None = field(default=None, name="MTU")
+
+
+class RawFlannel(Struct):
+    """flannel's `net-conf.json`."""
+
+    network: str | None = field(default=None, name="Network")
+    ipv6_network: str | None = field(default=None, name="IPv6Network")
+    backend: RawFlannelBackend | None = field(default=None, name="Backend")
 
 
 class RawConfigMap(Struct):
@@ -182,8 +366,29 @@ class RawConfigMap(Struct):
     data: RawConfigMapData | None = None
 
 
-Raw = RawNamespace | RawService | RawEndpointSlice | RawPod | RawNode | RawServiceCIDR | RawIPPool | RawConfigMap
+Raw = (
+    RawNamespace
+    | RawService
+    | RawEndpointSlice
+    | RawPod
+    | RawNode
+    | RawServiceCIDR
+    | RawIPPool
+    | RawBlockAffinity
+    | RawIPAMBlock
+    | RawBGPConfiguration
+    | RawBGPPeer
+    | RawCiliumNode
+    | RawConfigMap
+)
 
+_CALICO: dict[str, type[Raw]] = {
+    "IPPool": RawIPPool,
+    "BlockAffinity": RawBlockAffinity,
+    "IPAMBlock": RawIPAMBlock,
+    "BGPConfiguration": RawBGPConfiguration,
+    "BGPPeer": RawBGPPeer,
+}
 RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("v1", "Namespace"): RawNamespace,
     ("v1", "Service"): RawService,
@@ -192,8 +397,12 @@ RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("v1", "Node"): RawNode,
     ("networking.k8s.io/v1", "ServiceCIDR"): RawServiceCIDR,
     ("networking.k8s.io/v1beta1", "ServiceCIDR"): RawServiceCIDR,
-    ("crd.projectcalico.org/v1", "IPPool"): RawIPPool,
-    ("projectcalico.org/v3", "IPPool"): RawIPPool,
+    ("cilium.io/v2", "CiliumNode"): RawCiliumNode,
     ("v1", "ConfigMap"): RawConfigMap,
+    **{
+        (version, kind): raw
+        for version in ("crd.projectcalico.org/v1", "projectcalico.org/v3")
+        for kind, raw in _CALICO.items()
+    },
 }
 """Which (apiVersion, kind) are used."""

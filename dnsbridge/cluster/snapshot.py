@@ -1,8 +1,8 @@
 """A cluster's objects as octets, for a restart while its API server is away.
 
-    "dnsbridge snapshot 1" LF
+    "dnsbridge snapshot 2" LF
     header    length (4) | msgpack [saved_at, count of objects]       saved_at: Unix seconds
-    chunks    length (4) | msgpack [kind, [objects]]                  at most CHUNK objects each
+    chunks    length (4) | msgpack [class, [objects]]                 at most CHUNK objects each
     checksum  SHA-256 of everything before it (32)
 
 A snapshot is taken as a whole or not at all: the checksum is compared before anything is decoded. Another version's
@@ -15,25 +15,31 @@ from itertools import groupby
 
 import msgspec
 
-from dnsbridge.cluster.objects import (
-    ClusterConfiguration,
-    EndpointSlice,
-    IPPool,
-    Namespace,
-    Node,
-    Object,
-    Pod,
-    Service,
-    ServiceCIDR,
-)
+from dnsbridge.cluster import objects as slim
+from dnsbridge.cluster.objects import Object
 
-MAGIC = b"dnsbridge snapshot 1\n"
+MAGIC = b"dnsbridge snapshot 2\n"
 CHUNK = 64
 """Objects encoded in one step; the event loop may see to questions between two."""
 _CHECKSUM = 32
-_KINDS: dict[str, type[Object]] = {
-    each.kind: each
-    for each in (Namespace, Service, EndpointSlice, Pod, Node, ServiceCIDR, IPPool, ClusterConfiguration)
+_CLASSES: dict[str, type[Object]] = {
+    each.__name__: each
+    for each in (
+        slim.Namespace,
+        slim.Service,
+        slim.EndpointSlice,
+        slim.Pod,
+        slim.Node,
+        slim.ServiceCIDR,
+        slim.ClusterConfiguration,
+        slim.FlannelConfiguration,
+        slim.IPPool,
+        slim.BlockAffinity,
+        slim.IPAMBlock,
+        slim.BGPConfiguration,
+        slim.BGPPeer,
+        slim.CiliumNode,
+    )
 }
 _encoder = msgspec.msgpack.Encoder()
 
@@ -55,7 +61,7 @@ class Damaged(msgspec.Struct, frozen=True):
 def write(objects: Iterable[Object], saved_at: float) -> Iterator[bytes]:
     """The octets of a snapshot, piece by piece."""
     digest = hashlib.sha256()
-    held = sorted(objects, key=lambda obj: obj.kind)
+    held = sorted(objects, key=_class)
     for octets in _pieces(held, saved_at):
         digest.update(octets)
         yield octets
@@ -65,10 +71,15 @@ def write(objects: Iterable[Object], saved_at: float) -> Iterator[bytes]:
 def _pieces(held: list[Object], saved_at: float) -> Iterator[bytes]:
     yield MAGIC
     yield _framed([saved_at, len(held)])
-    for kind, group in groupby(held, key=lambda obj: obj.kind):
+    for name, group in groupby(held, key=_class):
         same = list(group)
         for start in range(0, len(same), CHUNK):
-            yield _framed([kind, same[start : start + CHUNK]])
+            yield _framed([name, same[start : start + CHUNK]])
+
+
+def _class(obj: Object) -> str:
+    """Two classes may be of one kind: ConfigMaps."""
+    return type(obj).__name__
 
 
 def _framed(value: object) -> bytes:
@@ -88,8 +99,8 @@ def read(octets: bytes) -> Snapshot | Damaged:
         saved_at, count = msgspec.msgpack.decode(next(frames), type=tuple[float, int])
         objects: list[Object] = []
         for frame in frames:
-            kind, encoded = msgspec.msgpack.decode(frame, type=tuple[str, list[msgspec.Raw]])
-            decoder = msgspec.msgpack.Decoder(_KINDS[kind])
+            name, encoded = msgspec.msgpack.decode(frame, type=tuple[str, list[msgspec.Raw]])
+            decoder = msgspec.msgpack.Decoder(_CLASSES[name])
             objects.extend(decoder.decode(one) for one in encoded)
     except (msgspec.DecodeError, KeyError, StopIteration) as error:
         return Damaged(f"its content does not fit: {error}")

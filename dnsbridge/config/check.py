@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.schema import Cluster, Settings, Source
 from dnsbridge.config.values import Address, StreamAddress
@@ -16,6 +17,10 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _clusters(settings)
     yield from _zones(settings.clusters)
     yield from _forward(settings)
+    selector = parse(settings.routes.gateways.selector)
+    if isinstance(selector, BadSelector):
+        text = f"{selector.problem}; write a label selector such as node-role.kubernetes.io/gateway="
+        yield Problem("", "routes.gateways.selector", text)
     if not settings.access.allow:
         yield Problem("", "access.allow", "an empty list lets nobody ask; write [private] or CIDRs such as 10.0.0.0/8")
 

@@ -4,6 +4,8 @@
 --manifests --kubeconfig --context     the source of the only cluster
 --zone                                 the zone of the only cluster
 --upstream                             the upstreams of the forward zone "."
+--via --aggregate                      the settings of `routes` of the same names
+--gateway --table --sink               routes.gateways.addresses, routes.tables, routes.sinks
 """
 
 import re
@@ -14,6 +16,7 @@ from msgspec import Struct, structs
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.read import read_value
+from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.config.schema import Cluster, Forward, Settings, Source
 from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Shape, settings_of
@@ -31,6 +34,11 @@ class Flags(Struct, frozen=True, kw_only=True):
     zone: str | None = None
     upstream: tuple[str, ...] = ()
     workers: int | None = None
+    via: str | None = None
+    aggregate: bool | None = None
+    gateway: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
+    sink: tuple[str, ...] = ()
 
 
 class Override(Struct, frozen=True):
@@ -50,6 +58,7 @@ def overrides(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
     if flags.workers is not None:
         yield _one("workers", "workers", Settings, Scalar(str(flags.workers), flags.workers))
     yield from _cluster(settings, flags)
+    yield from _routes(flags)
     if flags.upstream:
         index = next((index for index, each in enumerate(settings.forward) if each.zone == "."), len(settings.forward))
         if index == len(settings.forward):
@@ -75,6 +84,19 @@ def _cluster(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
             yield Override(name, "clusters[0].source", Source())  # what the file says belongs to another source
         key = "clusters[0].zone" if name == "zone" else f"clusters[0].source.{name}"
         yield _one(name, key, section, Scalar(texts[name], texts[name]))
+
+
+def _routes(flags: Flags) -> Iterator[Override | Problem]:
+    if flags.via is not None:
+        yield _one("via", "routes.via", Routes, Scalar(flags.via, flags.via))
+    if flags.aggregate is not None:
+        yield _one("aggregate", "routes.aggregate", Routes, Scalar(str(flags.aggregate), flags.aggregate))
+    if flags.gateway:
+        yield _list("gateway", "routes.gateways.addresses", Gateways, flags.gateway)
+    if flags.table:
+        yield _list("table", "routes.tables", Routes, flags.table)
+    if flags.sink:
+        yield _list("sink", "routes.sinks", Routes, flags.sink)
 
 
 def _one(flag: str, key: str, section: type[Section], scalar: Scalar) -> Override | Problem:

@@ -12,6 +12,7 @@ from dnsbridge.config.document import read_document
 from dnsbridge.config.flags import Flags, overrides, replaced
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.read import MAX_PROBLEMS, read_settings
+from dnsbridge.config.routes import Routes
 from dnsbridge.config.schema import Settings, Source
 
 
@@ -78,4 +79,22 @@ def _in_folder(settings: Settings, folder: Path) -> Settings:
     clusters = tuple(structs.replace(each, source=moved(each.source)) for each in settings.clusters)
     state_dir = settings.state_dir and folder / settings.state_dir
     forward = tuple(structs.replace(each, ca=each.ca and folder / each.ca) for each in settings.forward)
-    return structs.replace(settings, clusters=clusters, forward=forward, state_dir=state_dir)
+    routes = _routes_in_folder(settings.routes, folder)
+    return structs.replace(settings, clusters=clusters, forward=forward, state_dir=state_dir, routes=routes)
+
+
+def _routes_in_folder(routes: Routes, folder: Path) -> Routes:
+    def moved(section: Any, *names: str) -> Any:
+        paths = {name: getattr(section, name) for name in names}
+        return structs.replace(section, **{name: path and folder / path for name, path in paths.items()})
+
+    return structs.replace(
+        routes,
+        tables=tuple([folder / path for path in routes.tables]),
+        bgp=structs.replace(routes.bgp, peers=tuple([moved(peer, "password_file") for peer in routes.bgp.peers])),
+        bird=moved(routes.bird, "file", "config", "socket"),
+        frr=moved(routes.frr, "vty_dir"),
+        file=moved(routes.file, "path"),
+        pull=moved(routes.pull, "token_file", "ca"),
+        serve=moved(routes.serve, "token_file", "certificate", "key"),
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dnsbridge.config.section import Auto, Port, Section
-from dnsbridge.config.values import Cidr, File, Host, Label, Text, whole
+from dnsbridge.config.values import Cidr, File, Flag, Host, Label, Text, whole
 
 Via = Literal["auto", "nodes", "gateways"]
 Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
@@ -167,6 +167,12 @@ class Routes(Section, frozen=True):
         tuple[File, ...],
         Meta(description="Files with the output of `ip route` on a gateway or node, read instead of the clusters."),
     ] = ()
+    aggregate: Annotated[
+        Flag,
+        Meta(
+            description="Merge prefixes that are the halves of one, by the same next hops; one change may cost several."
+        ),
+    ] = False
     sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
     kernel: Annotated[Kernel, Meta(description="The sink kernel.")] = Kernel()
     bgp: Annotated[Bgp, Meta(description="The sink bgp.")] = Bgp()

@@ -37,6 +37,8 @@ class Held(Struct, frozen=True):
     own: tuple[Route, ...] = ()
     """Ours, recognised by the sink's own mark also after a crash; kind, origin and cluster may be unknown."""
     foreign: tuple[Foreign, ...] = ()
+    outdated: tuple[Prefix, ...] = ()
+    """Ours that must be set anew though their next hops are right: they have another metric than is configured now."""
 
 
 class Sink(Protocol):

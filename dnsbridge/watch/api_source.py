@@ -45,6 +45,11 @@ class ApiSource:
         return all(each.listed for each in self._required())
 
     @property
+    def complete(self) -> bool:
+        """Whether all that the server has to say was read, optional resources too, or a snapshot of it."""
+        return self.restored_at is not None or all(each.listed or each.absent for each in self.reflectors)
+
+    @property
     def last_read_at(self) -> float:
         """Monotonic time of the last sign of life of the required resource that has been silent for the longest."""
         alive_at = min((each.alive_at for each in self._required()), default=time.monotonic())

@@ -98,6 +98,11 @@ class Connection:
         self._session: _Session | None = None
         self._opening = asyncio.Lock()
 
+    @property
+    def server(self) -> str:
+        """The URL of the API server; empty until it has been read."""
+        return str(self._session.configuration.host) if self._session else ""
+
     async def open(self) -> None:
         """Read where and who, without asking the server anything. Raises CannotConnect."""
         await self._open()

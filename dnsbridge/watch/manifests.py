@@ -95,6 +95,11 @@ class ManifestSource:
         self._complaint = ""
         self._over_bound = False
 
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read: all files are read together."""
+        return self.synced
+
     def load(self) -> None:
         """Reads all files once and hands over their objects.
 

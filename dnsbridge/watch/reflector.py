@@ -100,6 +100,8 @@ class Reflector:
         self.counts = Counts()
         self.listed = False
         """Whether a list has come to its end, ever."""
+        self.absent = False
+        """The server said last that it does not have the resource, or does not let us see it."""
         self.alive_at = 0.0
         """Monotonic time of the last octets from the server."""
         self._cluster = cluster
@@ -159,12 +161,14 @@ class Reflector:
             self.counts.silences += 1
             self._silenced = True
         delay = self._backoff.delay(refused.retry_after)
+        self.absent = refused.not_offered
         if refused.not_offered and not self.resource.required:
             delay = NOT_OFFERED_SECONDS * (1 + random.random() / 4)
         if refused.of_server:
             self._say_trouble(refused.problem)
             return delay
-        if refused.silent or (refused.not_found and not self.resource.required):
+        unneeded = refused.not_found or (refused.forbidden and self.resource.quiet)
+        if refused.silent or (unneeded and not self.resource.required):
             return delay  # a resume is nothing to speak of, nor is a kind that this cluster does not have
         complaint = refused.problem
         if refused.forbidden:
@@ -357,6 +361,7 @@ class Reflector:
             self._deliver([Gone(key) for key in missing[start : start + PAGE]])
         self._gone.clear()
         self._position = version
+        self.absent = False
         if not self.listed:
             self.listed = True
             log.info("cluster %s: %s: %d read", self._cluster, self.resource.plural, len(seen))

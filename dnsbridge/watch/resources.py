@@ -1,14 +1,23 @@
 """The API resources that are watched, and how an object of each is decoded.
 
-resource        needed for                                required
-services        names                                     yes
-endpointslices  names of endpoints                        yes
-namespaces      whether NS.svc.Z exists                   no: a service shows its namespace as well
-pods            `pods: verified`                          only then, and then yes
-servicecidrs    prefixes of ClusterIPs                    no (Kubernetes 1.33 and later)
-nodes           prefixes of pods                          no
-ippools         prefixes of pods                          no (Calico)
-configmaps      kubeadm's ClusterConfiguration: prefixes  no
+resource           needed for                                required
+services           names                                     yes
+endpointslices     names of endpoints                        yes
+namespaces         whether NS.svc.Z exists                   no: a service shows its namespace as well
+pods               `pods: verified`                          only then, and then yes
+servicecidrs       prefixes of ClusterIPs                    no (Kubernetes 1.33 and later)
+nodes              prefixes of pods; routes                  no
+ippools            prefixes of pods; routes                  no (Calico)
+configmaps         kubeadm's ClusterConfiguration: prefixes  no
+
+and only where routes are worked out, none required:
+
+blockaffinities    which node has which block of pods        (Calico)
+ipamblocks         addresses that nodes lent each other      (Calico)
+bgpconfigurations  what nodes announce                       (Calico)
+bgppeers           to whom                                   (Calico)
+ciliumnodes        which node has which prefix of pods       (Cilium)
+configmaps         flannel's net-conf.json
 """
 
 from urllib.parse import quote
@@ -18,8 +27,13 @@ import msgspec
 from dnsbridge.cluster.objects import Key
 from dnsbridge.cluster.raw import (
     Raw,
+    RawBGPConfiguration,
+    RawBGPPeer,
+    RawBlockAffinity,
+    RawCiliumNode,
     RawConfigMap,
     RawEndpointSlice,
+    RawIPAMBlock,
     RawIPPool,
     RawNamespace,
     RawNode,
@@ -40,6 +54,10 @@ class Resource(msgspec.Struct, frozen=True):
     """Whether the cluster counts as synced only with it."""
     namespace: str = ""
     """Only this namespace; empty for all."""
+    name: str = ""
+    """Only the object of this name; empty for all."""
+    quiet: bool = False
+    """Nothing is said when it must not be seen: most clusters do not have it."""
     labels: str = ""
     """Label selector."""
     fields: str = ""
@@ -55,8 +73,9 @@ class Resource(msgspec.Struct, frozen=True):
         """Path and query string of a request, the selectors included."""
         if self.labels:
             parameters["labelSelector"] = self.labels
-        if self.fields:
-            parameters["fieldSelector"] = self.fields
+        named = f"metadata.name={self.name}" if self.name else ""
+        if fields := self.fields or named:
+            parameters["fieldSelector"] = fields
         pairs = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items())
         return f"{self.path}?{pairs}"
 
@@ -67,7 +86,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     def holds(self, key: Key) -> bool:
         """Whether an object is one of this resource."""
-        return key.kind == self.kind
+        return key.kind == self.kind and self.namespace in ("", key.namespace) and self.name in ("", key.name)
 
 
 SERVICES = Resource("services", "Service", "v1", RawService, required=True)
@@ -78,12 +97,19 @@ PREFIXES = (
     Resource("servicecidrs", "ServiceCIDR", "networking.k8s.io/v1", RawServiceCIDR),
     Resource("nodes", "Node", "v1", RawNode),
     Resource("ippools", "IPPool", "crd.projectcalico.org/v1", RawIPPool),
+    Resource("configmaps", "ConfigMap", "v1", RawConfigMap, namespace="kube-system", name="kubeadm-config"),
+)
+_CALICO = "crd.projectcalico.org/v1"
+ROUTES = (
+    Resource("blockaffinities", "BlockAffinity", _CALICO, RawBlockAffinity),
+    Resource("ipamblocks", "IPAMBlock", _CALICO, RawIPAMBlock),
+    Resource("bgpconfigurations", "BGPConfiguration", _CALICO, RawBGPConfiguration),
+    Resource("bgppeers", "BGPPeer", _CALICO, RawBGPPeer),
+    Resource("ciliumnodes", "CiliumNode", "cilium.io/v2", RawCiliumNode),
     Resource(
-        "configmaps",
-        "ConfigMap",
-        "v1",
-        RawConfigMap,
-        namespace="kube-system",
-        fields="metadata.name=kubeadm-config",
+        "configmaps", "ConfigMap", "v1", RawConfigMap, namespace="kube-flannel", name="kube-flannel-cfg", quiet=True
+    ),
+    Resource(
+        "configmaps", "ConfigMap", "v1", RawConfigMap, namespace="kube-system", name="kube-flannel-cfg", quiet=True
     ),
 )

@@ -90,14 +90,16 @@ class Index:
             if isinstance(old or new, Namespace):
                 self._replace_namespace(key, new, found)
                 continue
+            if _declared(old) != _declared(new):
+                # Nodes change often, and hardly ever in this.
+                prefixes = True
+                continue
             for obj, present in ((old, False), (new, True)):
                 if isinstance(obj, Service):
                     services[obj.namespace, obj.name] = None
                 elif isinstance(obj, EndpointSlice):
                     services[obj.namespace, obj.service] = None
                     self._place_slice(obj, present)
-                elif isinstance(obj, ServiceCIDR | IPPool | Node | ClusterConfiguration):
-                    prefixes = True
         for namespace, service in services:
             self._work_out(namespace, service, found)
         if prefixes and self._gather_networks():
@@ -227,7 +229,7 @@ class Index:
             if isinstance(obj, ServiceCIDR):
                 service.update(obj.cidrs)
             elif isinstance(obj, IPPool):
-                pod.add(obj.cidr)
+                pod.update(_declared(obj))
             elif isinstance(obj, Node):
                 pod.update(obj.pod_cidrs)
             elif isinstance(obj, ClusterConfiguration):
@@ -240,3 +242,16 @@ class Index:
         self.service_networks = addresses.networks_of(service)
         self.pod_networks = addresses.networks_of(pod)
         return before != (self.service_networks, self.pod_networks)
+
+
+def _declared(obj: Object | None) -> tuple[str, ...]:
+    """The prefixes that an object declares."""
+    if isinstance(obj, Node):
+        return obj.pod_cidrs
+    if isinstance(obj, ServiceCIDR):
+        return obj.cidrs
+    if isinstance(obj, IPPool):
+        return () if obj.disabled else (obj.cidr,)
+    if isinstance(obj, ClusterConfiguration):
+        return (*obj.service_cidrs, "pods", *obj.pod_cidrs)
+    return ()

@@ -73,6 +73,7 @@ RESOURCES = (
     LEASES,
     _custom("crd.projectcalico.org", "v1", "ippools", "IPPool"),
     _custom("crd.projectcalico.org", "v1", "blockaffinities", "BlockAffinity"),
+    _custom("crd.projectcalico.org", "v1", "ipamblocks", "IPAMBlock"),
     _custom("crd.projectcalico.org", "v1", "bgpconfigurations", "BGPConfiguration"),
     _custom("crd.projectcalico.org", "v1", "bgppeers", "BGPPeer"),
     _custom("cilium.io", "v2", "ciliumnodes", "CiliumNode"),

@@ -151,7 +151,6 @@ UNUSED: dict[str, dict[str, Any]] = {
     "an old slice": manifest("EndpointSlice", "discovery.k8s.io/v1beta1"),
     "a pod that succeeded": manifest("Pod", "v1", status={"phase": "Succeeded"}),
     "a pod that failed": manifest("Pod", "v1", status={"phase": "Failed"}),
-    "a disabled pool": manifest("IPPool", "crd.projectcalico.org/v1", spec={"cidr": "10.0.0.0/8", "disabled": True}),
     "a slice of no service": endpoint_slice(labels={}),
     "a slice of names": endpoint_slice(addressType="FQDN", endpoints=[{"addresses": ["a.example"]}]),
 }

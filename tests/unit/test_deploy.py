@@ -4,20 +4,21 @@ from pathlib import Path
 
 import yaml
 
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, SERVICES
+from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES
 
-RBAC = Path(__file__).parents[2] / "deploy" / "rbac.yaml"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def test_roles_grant_what_is_watched_and_no_more() -> None:
-    """The rules of deploy/rbac.yaml are exactly the resources that may be watched, with list and watch."""
+    """The rules of deploy/rbac*.yaml are exactly the resources that may be watched, with list and watch."""
     granted = set()
-    for document in yaml.safe_load_all(RBAC.read_text(encoding="utf-8")):
+    texts = [path.read_text(encoding="utf-8") for path in DEPLOY.glob("rbac*.yaml")]
+    for document in [document for text in texts for document in yaml.safe_load_all(text)]:
         for rule in document.get("rules", ()):
             assert rule["verbs"] == ["list", "watch"]
             granted |= {(group, resource) for group in rule["apiGroups"] for resource in rule["resources"]}
     watched = {
         (resource.group_version.rpartition("/")[0], resource.plural)
-        for resource in (SERVICES, ENDPOINT_SLICES, NAMESPACES, PODS, *PREFIXES)
+        for resource in (SERVICES, ENDPOINT_SLICES, NAMESPACES, PODS, *PREFIXES, *ROUTES)
     }
     assert granted == watched

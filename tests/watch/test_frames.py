@@ -18,7 +18,7 @@ from dnsbridge.watch import frames
 from dnsbridge.watch.backoff import FACTOR, FIRST, LONGEST, Backoff
 from dnsbridge.watch.connection import CannotConnect
 from dnsbridge.watch.refusal import MAX_RETRY_AFTER, Refused, refusal_of, unreachable
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, SERVICES, Resource
+from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
 
 OCTETS = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"{}", b"\xff"]), max_size=40).map(b"".join)
 
@@ -213,12 +213,14 @@ def test_refused_is_plain() -> None:
         (PREFIXES[1], "/api/v1/nodes"),
         (PREFIXES[2], "/apis/crd.projectcalico.org/v1/ippools"),
         (PREFIXES[3], "/api/v1/namespaces/kube-system/configmaps"),
+        (ROUTES[4], "/apis/cilium.io/v2/ciliumnodes"),
+        (ROUTES[5], "/api/v1/namespaces/kube-flannel/configmaps"),
     ],
 )
 def test_paths(resource: Resource, path: str) -> None:
     """Each resource is where the API has it."""
     assert resource.path == path
-    selected = "fieldSelector=metadata.name%3Dkubeadm-config" if resource.fields else ""
+    selected = f"fieldSelector=metadata.name%3D{resource.name}" if resource.name else ""
     assert resource.query() == f"{path}?{selected}"
     assert resource.query(limit=500) == f"{path}?limit=500" + (f"&{selected}" if selected else "")
 

@@ -1,1 +1,1 @@
-"""Where routes are pushed to, each a Sink (see routes.sink): kernel, bgp, bird, frr, file."""
+"""Where routes are pushed to: each module a `sink.Sink`, named as in the setting `routes.sinks`."""

@@ -1,0 +1,52 @@
+"""Options that the commands of `dnsbridge routes` share, and the settings that they make."""
+
+from typing import Any
+
+import click
+from msgspec import structs
+
+from dnsbridge.cli.options import Command, complete_or_fail, load, source_options
+from dnsbridge.config import Loaded
+
+_ROUTES = (
+    click.option(
+        "--table",
+        metavar="FILE",
+        multiple=True,
+        help="Output of `ip route` on a gateway or node, read instead of the cluster; may be repeated.",
+    ),
+    click.option("--via", metavar="WAY", help="Next hops: nodes, gateways or auto.  [default: auto]"),
+    click.option("--gateway", metavar="ADDR", multiple=True, help="Route through this gateway; may be repeated."),
+    click.option("--aggregate", is_flag=True, help="Merge prefixes that are the halves of one, by the same next hops."),
+)
+sink_option = click.option(
+    "--sink",
+    metavar="NAME",
+    multiple=True,
+    help="Where to: kernel, bgp, bird, frr or file; may be repeated.  [default: kernel]",
+)
+
+
+def routes_options(command: Command) -> Command:
+    """The options that say which routes are wanted; the command takes `file` and `flags` of them."""
+    for option in reversed(_ROUTES):
+        command = option(command)
+    return source_options(command)
+
+
+def load_routes(file: str | None, **flags: Any) -> Loaded:
+    """The settings as they would be used on this machine. Raises Failed.
+
+    With saved tables a cluster is only read where one is named.
+    """
+    flags["aggregate"] = flags.pop("aggregate", False) or None
+    loaded = load(file, **flags)
+    settings = loaded.settings
+    if settings.routes.tables:
+        named = tuple([each for each in settings.clusters if each.source != structs.replace(each.source, **_NOWHERE)])
+        if named != settings.clusters:
+            loaded = loaded.with_value("clusters", named, "routes.tables")
+    return complete_or_fail(loaded)
+
+
+_NOWHERE: dict[str, Any] = {"manifests": None, "kubeconfig": None, "context": None, "in_cluster": False}

@@ -1,0 +1,55 @@
+"""A cluster's objects by their class, for those who make a picture of them, and what each gives to it.
+
+Grouped    objects by class
+Pods       what one network provider says: who has which pods, at which addresses its nodes are
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from dnsbridge.cluster.objects import Object
+from dnsbridge.routes.model import Note
+from dnsbridge.routes.picture import Block
+
+SHOWN = 3
+"""Names that a note lists before it counts."""
+
+_T = TypeVar("_T", bound=Object)
+
+
+class Grouped:
+    """Objects by class, in the order in which they came."""
+
+    def __init__(self, objects: Iterable[Object]) -> None:
+        found: dict[type[Object], list[Object]] = {}
+        for obj in objects:
+            cls = type(obj)
+            held = found.get(cls)
+            if held is None:
+                held = found[cls] = []
+            held.append(obj)
+        self._found = found
+
+    def of(self, cls: type[_T]) -> list[_T]:
+        """All of a class."""
+        found: list[_T] = self._found.get(cls, [])  # type: ignore[assignment]  # by their class
+        return found
+
+
+class Pods(Struct, frozen=True):
+    """What a network provider says."""
+
+    network: str
+    """For people."""
+    mtu: int = 0
+    """As in Picture."""
+    blocks: tuple[Block, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def some(names: Sequence[object]) -> str:
+    """The first names of many, for a note."""
+    shown = ", ".join(str(name) for name in names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

@@ -1,0 +1,109 @@
+"""A cluster as routes see it: who has which prefixes, by whom its services are reached, what disagrees.
+
+    Picture      one cluster
+    Node         a node: its addresses, whether it is Ready, its labels
+    Block        a prefix of pods and the nodes that have it; no nodes: the settings say no more than the prefix
+    Declared     a prefix of ClusterIPs, or one address of a service, and which object says so
+
+A picture comes from a cluster's objects (see sources) or from a node's kernel table (see table_picture). It says
+nothing of the place where routes are wanted: that is for next_hops.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+
+from msgspec import Struct
+
+from dnsbridge.routes.model import IPAddress, Note, Prefix
+
+
+class Node(Struct, frozen=True):
+    """A node of a cluster."""
+
+    name: str
+    addresses: tuple[IPAddress, ...] = ()
+    """Outside the overlay, the one that its network provider uses first."""
+    ready: bool = True
+    labels: Mapping[str, str] = {}
+
+
+class Block(Struct, frozen=True):
+    """A prefix of pods."""
+
+    prefix: Prefix
+    nodes: tuple[str, ...]
+    """The names of the nodes that have it: one, but in a router's table with several next hops; none where only
+    gateways can know."""
+    origin: str
+
+
+class Declared(Struct, frozen=True):
+    """A prefix or an address that every node serves, by kube-proxy or what stands for it."""
+
+    prefix: Prefix
+    origin: str
+
+
+class External(Struct, frozen=True):
+    """An address of services beside their ClusterIPs."""
+
+    prefix: Prefix
+    source: str
+    """`load_balancer` (status.loadBalancer) or `external_ip` (spec.externalIPs), as in the setting routes.external."""
+    origin: str
+
+
+class Picture(Struct, frozen=True):
+    """One cluster."""
+
+    cluster: str = ""
+    precedence: int = 0
+    """Of two clusters that claim a prefix the one with the higher number has it."""
+    network: str = ""
+    """The kind of its pod network, for people: `Calico, BGP`, `flannel, VXLAN`."""
+    mtu: int = 0
+    """Octets of the largest packet that its overlay carries on Ethernet; 0: it has none."""
+    nodes: tuple[Node, ...] = ()
+    gateways: tuple[str, ...] = ()
+    """Nodes whose own tables this was read from: they know the way to all of it."""
+    blocks: tuple[Block, ...] = ()
+    pools: tuple[Prefix, ...] = ()
+    """What blocks are taken from, as far as it is known; not routed itself."""
+    services: tuple[Declared, ...] = ()
+    """Prefixes of ClusterIPs; where none is known, the ClusterIPs themselves."""
+    dns: tuple[Declared, ...] = ()
+    """The ClusterIPs of the cluster's DNS."""
+    external: tuple[External, ...] = ()
+    pods: tuple[IPAddress, ...] = ()
+    """Addresses of pods that are in no block; some of them."""
+    notes: tuple[Note, ...] = ()
+
+
+_MAX_REMEMBERED = 1 << 16
+_prefixes: dict[str, Prefix] = {}
+_addresses: dict[bytes, IPAddress] = {}
+
+
+def prefix_of(text: str) -> Prefix:
+    """The prefix of a canonical text. Remembered: to read one costs more than all else that happens to a block."""
+    found = _prefixes.get(text)
+    if found is None:
+        if len(_prefixes) >= _MAX_REMEMBERED:
+            _prefixes.clear()
+        found = _prefixes[text] = ip_network(text)
+    return found
+
+
+def address_of(packed: bytes) -> IPAddress:
+    """The address of 4 or 16 octets, remembered likewise."""
+    found = _addresses.get(packed)
+    if found is None:
+        if len(_addresses) >= _MAX_REMEMBERED:
+            _addresses.clear()
+        found = _addresses[packed] = ip_address(packed)
+    return found
+
+
+def host_prefix(address: IPAddress) -> Prefix:
+    """The prefix of one address alone."""
+    return prefix_of(f"{address}/{address.max_prefixlen}")
