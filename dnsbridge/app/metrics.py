@@ -160,6 +160,12 @@ class PartsCollector(Collector):
             ]
             yield _counter(name, text, label, values)
         yield from self._reflectors()
+        yield _counter(
+            "unrouted_answers",
+            "Answers with an address without a route from here, or that left one out (routes.unrouted).",
+            label,
+            [(names, bridged.cluster.unrouted.answers) for names, bridged in each],
+        )
         for name, text, field in (
             ("fallback_asked", "Questions that went to the cluster's CoreDNS.", "asked"),
             ("fallback_failed", "Questions that it did not answer.", "failed"),

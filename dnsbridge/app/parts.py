@@ -48,6 +48,8 @@ class Bridged(Struct):
     precedence: int
     max_staleness: float
     """Seconds without a sign of life after which the cache is not trusted on its own."""
+    told: Callable[[list[Change]], None] | None = None
+    """Is told changes, too, before they are taken over."""
 
     def freshness(self, now: float) -> Freshness:
         """How far its objects can be trusted at a time (monotonic seconds)."""
@@ -165,9 +167,12 @@ def _bridged(
     cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, prefixes, index)
 
     def take(changes: list[Change]) -> None:
+        if bridged.told:
+            bridged.told(changes)
         prepared.drop(said.name, index.apply(changes, int(time.time())))
 
     source = source_of(said, index, take, routes)
     coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)
     fallback = Fallback(cluster, said.fallback, coredns, own_questions)
-    return Bridged(cluster, coredns, fallback, source, take, said.precedence, said.max_staleness)
+    bridged = Bridged(cluster, coredns, fallback, source, take, said.precedence, said.max_staleness)
+    return bridged

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from dnsbridge.app.once import read_once
-from dnsbridge.app.parts import Parts
+from dnsbridge.app.parts import CannotStart, Parts
 from dnsbridge.app.routes_host import host_here
-from dnsbridge.app.routes_wanted import ROUTERS, wanted_routes
+from dnsbridge.app.routes_pull import CannotPull, pulled_once
+from dnsbridge.app.routes_wanted import ROUTERS, choice_of, wanted_routes
 from dnsbridge.config import Loaded
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.guards import guarded
@@ -19,6 +20,7 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Note, Reached, Route, Severity, Wanted
 from dnsbridge.routes.plan import Plan, make_plan
 from dnsbridge.routes.sink import Sink, SinkProblem
+from dnsbridge.routes.wanted import wanted
 
 
 class Planned(Struct, frozen=True):
@@ -87,7 +89,14 @@ async def look_at_ours(sinks: Sequence[Sink]) -> Looked:
 
 
 async def guarded_routes(loaded: Loaded, parts: Parts, host: Host, recurse: bool | None = None) -> Wanted:
-    """What is wanted on a host, without what must never be routed. Raises NotRead."""
+    """What is wanted on a host, without what must never be routed. Raises CannotStart."""
+    settings = loaded.settings
+    if settings.routes.pull.url is not None:
+        try:
+            pictures = await pulled_once(settings.routes.pull, settings.state_dir)
+        except CannotPull as error:
+            raise CannotStart(str(error)) from None
+        return guarded(wanted(pictures, choice_of(settings, recurse=recurse), host), host)
     return guarded(await wanted_routes(loaded, parts, host, recurse=recurse), host)
 
 

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec import structs
 
@@ -25,6 +26,7 @@ from dnsbridge.routes.model import IPAddress, Note, Severity, Wanted
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.sources import picture_of
 from dnsbridge.routes.table_picture import Table, picture_of_tables
+from dnsbridge.routes.this_table import read_this_table
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.reverse import Prefixes
 
@@ -110,24 +112,33 @@ def _picture(bridged: Bridged) -> Picture:
     return found
 
 
-def read_tables(paths: Sequence[Path]) -> list[Table]:
-    """The tables in these files. Raises NotRead."""
-    tables = []
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                octets = file.read(MAX_TABLE + 1)
-            if len(octets) > MAX_TABLE:
-                raise NotRead(f"{path}: over {MAX_TABLE >> 20} MiB, too large for a table")
-            text = octets.decode("utf-8")
-        except OSError as error:
-            raise NotRead(f"{path}: {(error.strerror or str(error)).lower()}; see routes.tables") from None
-        except UnicodeDecodeError:
-            raise NotRead(f"{path}: is no text; save the output of `ip route` there") from None
-        found = kernel_table.parse(text)
-        if isinstance(found, kernel_table.Malformed):
-            raise NotRead(f"{path}:{found.line}: {found.problem}; save the output of `ip route` there")
-        if not found:
-            raise NotRead(f"{path}: holds no route; save the output of `ip route` there")
-        tables.append(Table(path.name, found))
-    return tables
+def read_tables(sources: Sequence[Path | Literal["kernel"]]) -> list[Table]:
+    """The tables in these files, or this host's own. Raises NotRead."""
+    return [_this_table() if isinstance(source, str) else _saved_table(source) for source in sources]
+
+
+def _this_table() -> Table:
+    try:
+        return read_this_table()
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise NotRead(f"this host's routes: {problem}; is this Linux, with rtnetlink?") from None
+
+
+def _saved_table(path: Path) -> Table:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_TABLE + 1)
+        text = octets.decode("utf-8")
+    except OSError as error:
+        raise NotRead(f"{path}: {(error.strerror or str(error)).lower()}; see routes.tables") from None
+    except UnicodeDecodeError:
+        raise NotRead(f"{path}: is no text; save the output of `ip route` there") from None
+    if len(octets) > MAX_TABLE:
+        raise NotRead(f"{path}: over {MAX_TABLE >> 20} MiB, too large for a table")
+    found = kernel_table.parse(text)
+    if isinstance(found, kernel_table.Malformed):
+        raise NotRead(f"{path}:{found.line}: {found.problem}; save the output of `ip route` there")
+    if not found:
+        raise NotRead(f"{path}: holds no route; save the output of `ip route` there")
+    return Table(path.name, found)

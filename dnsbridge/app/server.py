@@ -19,6 +19,8 @@ from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes
 from dnsbridge.app.forward_zones import second
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, Parts, build
+from dnsbridge.app.routes_reach import ReachKeeper, pushed_elsewhere
+from dnsbridge.app.routes_reach import wanted_here as reach_wanted
 from dnsbridge.app.sockets import Listening, listen
 from dnsbridge.app.state import Keeper
 from dnsbridge.app.upstream_states import states
@@ -32,6 +34,7 @@ from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.api_source import ApiSource
 
 if TYPE_CHECKING:
+    from dnsbridge.app.routes_served import RoutesDocument
     from dnsbridge.observe.http import HttpServer
 
 log = logging.getLogger(__name__)
@@ -74,7 +77,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     settings = loaded.settings
     opened = open_sockets(loaded)
     addresses = tuple(each.address for each in opened)
-    parts = build(settings, addresses)
+    parts = build(settings, addresses, routes=settings.http is not None or reach_wanted(settings))
     await parts.open()
     keepers = _keepers(loaded, parts)
     for keeper in keepers:
@@ -101,11 +104,17 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     works = [bridged.source.follow for bridged in parts.clusters]
     works += [keeper.keep for keeper in keepers]
     works += [partial(_watch_freshness, parts), partial(_expire, parts)]
+    reach = ReachKeeper(settings, parts) if reach_wanted(settings) else None
+    if reach:
+        works += [reach.follow, reach.remind]
     if parts.zones.files:
         works.append(parts.zones.follow)
+    routes = _routes(loaded, parts, reach)
+    if routes and reach and pushed_elsewhere(settings):
+        works.append(routes.follow)
     tasks = [asyncio.create_task(_kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
-    http = await _start_http(loaded, parts, PartsCollector(parts, counters, admitted, udp))
+    http = await _start_http(loaded, parts, PartsCollector(parts, counters, admitted, udp), routes)
     log.info("ready")
     on_ready()
     await ended.wait()
@@ -195,10 +204,22 @@ async def _expire(parts: Parts) -> None:
         more = parts.prepared.expire(second())
 
 
-async def _start_http(loaded: Loaded, parts: Parts, collector: PartsCollector) -> "HttpServer | None":
+def _routes(loaded: Loaded, parts: Parts, reach: ReachKeeper | None) -> "RoutesDocument | None":
+    settings = loaded.settings
+    if settings.http is None and not (reach and pushed_elsewhere(settings)):
+        return None
+    from dnsbridge.app.routes_served import RoutesDocument  # noqa: PLC0415  as below
+
+    return RoutesDocument(settings, parts, reach.push if reach and pushed_elsewhere(settings) else None)
+
+
+async def _start_http(
+    loaded: Loaded, parts: Parts, collector: PartsCollector, routes: "RoutesDocument | None"
+) -> "HttpServer | None":
     address = loaded.settings.http
     if address is None:
         return None
+    from dnsbridge.app.routes_served import server_context  # noqa: PLC0415
     from dnsbridge.observe.http import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
 
     registry = CollectorRegistry()
@@ -211,7 +232,8 @@ async def _start_http(loaded: Loaded, parts: Parts, collector: PartsCollector) -
             if bridged.cluster.freshness is Freshness.UNSYNCED
         ]
 
-    http = HttpServer(registry, not_ready, Cache(parts), partial(states, parts))
+    tls = server_context(loaded.settings.routes.serve)
+    http = HttpServer(registry, not_ready, Cache(parts), partial(states, parts), routes, tls)
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:
@@ -223,7 +245,7 @@ async def _start_http(loaded: Loaded, parts: Parts, collector: PartsCollector) -
         log.warning("%s; metrics are off, --http chooses another address", problem)
         await http.stop()
         return None
-    log.info("metrics on http://%s/metrics", Address(address.host, port))
+    log.info("metrics on %s://%s/metrics", "https" if tls else "http", Address(address.host, port))
     return http
 
 

@@ -14,6 +14,7 @@ from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
 from dnsbridge.cli.routes import routes_group
+from dnsbridge.cli.routes_run import run as routes_run
 from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
 
 DEMO_LISTEN = "127.0.0.1:5300"
@@ -171,6 +172,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
 
 dnsbridge.add_command(cache_group)
 dnsbridge.add_command(routes_group)
+routes_group.add_command(routes_run)
 
 
 @dnsbridge.group("config", epilog="Example: dnsbridge config check --config dnsbridge.yaml")

@@ -17,6 +17,9 @@ _ROUTES = (
     ),
     click.option("--via", metavar="WAY", help="Next hops: nodes, gateways or auto.  [default: auto]"),
     click.option("--gateway", metavar="ADDR", multiple=True, help="Route through this gateway; may be repeated."),
+    click.option("--from", "from_url", metavar="URL", help="Take the routes from the dnsbridge there, not a cluster."),
+    click.option("--token-file", metavar="FILE", help="The token that it asks for."),
+    click.option("--ca", metavar="FILE", help="PEM file of who vouches for its certificate.  [default: the system's]"),
     click.option("--aggregate", is_flag=True, help="Merge prefixes that are the halves of one, by the same next hops."),
 )
 sink_option = click.option(
@@ -37,12 +40,14 @@ def routes_options(command: Command) -> Command:
 def load_routes(file: str | None, **flags: Any) -> Loaded:
     """The settings as they would be used on this machine. Raises Failed.
 
-    With saved tables a cluster is only read where one is named.
+    With saved tables a cluster is only read where one is named, with --from none is.
     """
     flags["aggregate"] = flags.pop("aggregate", False) or None
     loaded = load(file, **flags)
     settings = loaded.settings
-    if settings.routes.tables:
+    if settings.routes.pull.url is not None:
+        loaded = loaded.with_value("clusters", (), "routes.pull.url")
+    elif settings.routes.tables:
         named = tuple([each for each in settings.clusters if each.source != structs.replace(each.source, **_NOWHERE)])
         if named != settings.clusters:
             loaded = loaded.with_value("clusters", named, "routes.tables")

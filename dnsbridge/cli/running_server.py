@@ -1,6 +1,7 @@
 """Asking a running server on this host, through its HTTP side."""
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 
@@ -28,15 +29,21 @@ def ask(method: str, path: str, address: Address | None) -> bytes:
         raise NoAnswer(f"{address}: port 0 is any; the server's log says which one it has, give it with --http")
     address = Address(_WILDCARDS.get(address.host, address.host), address.port)
     # A proxy, which $http_proxy may name, has no way to this host's loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"http://{address}{path}", method=method)
-    try:
-        with opener.open(request, timeout=_TIMEOUT) as response:
-            return bytes(response.read(_LARGEST))
-    except urllib.error.HTTPError as error:
-        said = error.read(1000).decode("utf-8", "replace").strip()
-        raise NoAnswer(f"{address}: {said or error.reason}") from None
-    except (OSError, http.client.HTTPException) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
-        text = (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()
-        raise NoServer(f"http://{address} ({text})") from None
+    for scheme in ("http", "https"):
+        # With TLS (routes.serve.certificate) its name is one for other hosts; who is on this host needs no proof.
+        tls = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), tls)
+        request = urllib.request.Request(f"{scheme}://{address}{path}", method=method)
+        try:
+            with opener.open(request, timeout=_TIMEOUT) as response:
+                return bytes(response.read(_LARGEST))
+        except urllib.error.HTTPError as error:
+            said = error.read(1000).decode("utf-8", "replace").strip()
+            raise NoAnswer(f"{address}: {said or error.reason}") from None
+        except (OSError, http.client.HTTPException) as error:
+            why = error.reason if isinstance(error, urllib.error.URLError) else error
+            if scheme == "http" and isinstance(why, ConnectionResetError | http.client.HTTPException):
+                continue
+            text = (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()
+            raise NoServer(f"http://{address} ({text})") from None
+    raise NoServer(f"http://{address} (no HTTP)")

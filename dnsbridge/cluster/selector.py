@@ -95,7 +95,7 @@ def _next(tokens: list[str]) -> str:
 def _expect(tokens: list[str], *wanted: str) -> str:
     token = _next(tokens)
     if token not in wanted:
-        raise _WrongError(f"expected {' or '.join(wanted)}, got {ascii(token) if token else 'the end'}")
+        raise _WrongError(f"expected {' or '.join(wanted)}, got {ascii(token[:60]) if token else 'the end'}")
     return token
 
 
@@ -119,7 +119,9 @@ def _requirement(tokens: list[str]) -> Requirement:
 def _key(text: str) -> str:
     prefix, slash, name = text.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and not _DOMAIN.fullmatch(prefix)):
-        raise _WrongError(f"expected a label's key such as example.com/role, got {ascii(text) if text else 'the end'}")
+        raise _WrongError(
+            f"expected a label's key such as example.com/role, got {ascii(text[:60]) if text else 'the end'}"
+        )
     return text
 
 
@@ -129,5 +131,7 @@ def _value(tokens: list[str]) -> str:
         return ""
     text = _next(tokens)
     if not _NAME.fullmatch(text):
-        raise _WrongError(f"expected a label's value of at most 63 letters, digits, '-', '_' and '.', got {text!a}")
+        raise _WrongError(
+            f"expected a label's value of at most 63 letters, digits, '-', '_' and '.', got {text[:60]!a}"
+        )
     return text

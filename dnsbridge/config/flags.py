@@ -6,6 +6,7 @@
 --upstream                             the upstreams of the forward zone "."
 --via --aggregate                      the settings of `routes` of the same names
 --gateway --table --sink               routes.gateways.addresses, routes.tables, routes.sinks
+--from --token-file --ca               routes.pull
 """
 
 import re
@@ -16,7 +17,7 @@ from msgspec import Struct, structs
 
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.read import read_value
-from dnsbridge.config.routes import Gateways, Routes
+from dnsbridge.config.routes import Gateways, Pull, Routes
 from dnsbridge.config.schema import Cluster, Forward, Settings, Source
 from dnsbridge.config.section import Section
 from dnsbridge.config.shape import Items, Shape, settings_of
@@ -39,6 +40,9 @@ class Flags(Struct, frozen=True, kw_only=True):
     gateway: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
     sink: tuple[str, ...] = ()
+    from_url: str | None = None
+    token_file: str | None = None
+    ca: str | None = None
 
 
 class Override(Struct, frozen=True):
@@ -57,6 +61,13 @@ def overrides(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
         yield _one("http", "http", Settings, Scalar(flags.http, flags.http))
     if flags.workers is not None:
         yield _one("workers", "workers", Settings, Scalar(str(flags.workers), flags.workers))
+    for flag, key, text in (
+        ("from", "routes.pull.url", flags.from_url),
+        ("token-file", "routes.pull.token_file", flags.token_file),
+        ("ca", "routes.pull.ca", flags.ca),
+    ):
+        if text is not None:
+            yield _one(flag, key, Pull, Scalar(text, text))
     yield from _cluster(settings, flags)
     yield from _routes(flags)
     if flags.upstream:

@@ -90,7 +90,7 @@ def _routes_in_folder(routes: Routes, folder: Path) -> Routes:
 
     return structs.replace(
         routes,
-        tables=tuple([folder / path for path in routes.tables]),
+        tables=tuple([path if isinstance(path, str) else folder / path for path in routes.tables]),
         bgp=structs.replace(routes.bgp, peers=tuple([moved(peer, "password_file") for peer in routes.bgp.peers])),
         bird=moved(routes.bird, "file", "config", "socket"),
         frr=moved(routes.frr, "vty_dir"),

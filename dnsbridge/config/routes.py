@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dnsbridge.config.section import Auto, Port, Section
-from dnsbridge.config.values import Cidr, File, Flag, Host, Label, Text, whole
+from dnsbridge.config.values import Cidr, File, Flag, Host, Label, LeaseDuration, TableSource, Text, whole
 
 Via = Literal["auto", "nodes", "gateways"]
 Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
@@ -126,6 +126,9 @@ class Lease(Section, frozen=True):
 
     name: Annotated[Label | None, Meta(description="The Lease that they share; null: this is the only one.")] = None
     namespace: Annotated[Label, Meta(description="Its namespace.")] = "kube-system"
+    duration: Annotated[LeaseDuration, Meta(description="How long at most nobody leads after a leader has gone.")] = (
+        15.0
+    )
 
 
 class Pull(Section, frozen=True):
@@ -164,8 +167,11 @@ class Routes(Section, frozen=True):
         Meta(description="Which addresses of services beside ClusterIPs are routed: load_balancer, external_ip."),
     ] = ()
     tables: Annotated[
-        tuple[File, ...],
-        Meta(description="Files with the output of `ip route` on a gateway or node, read instead of the clusters."),
+        tuple[TableSource, ...],
+        Meta(
+            description="Files with the output of `ip route` on a gateway or node, read instead of the clusters; "
+            "kernel is the table of this host, where it is one."
+        ),
     ] = ()
     aggregate: Annotated[
         Flag,

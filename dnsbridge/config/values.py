@@ -280,6 +280,10 @@ def _cidr(scalar: Scalar) -> Network:
     return network
 
 
+def _table(scalar: Scalar) -> Path | str:
+    return "kernel" if scalar.text == "kernel" else _file(scalar)
+
+
 def _client(scalar: Scalar) -> Network | str:
     return "private" if scalar.text == "private" else _cidr(scalar)
 
@@ -326,6 +330,7 @@ _EXAMPLE_CIDRS = "a CIDR such as 10.96.0.0/12 or fd00::/108"
 Duration = Annotated[float, _duration(0.0)]
 LongDuration = Annotated[float, _duration(0.1)]
 Silence = Annotated[float, _duration(1.0)]
+LeaseDuration = Annotated[float, _duration(4.0)]
 Flag = Annotated[bool, Kind(_flag, "true or false", {"type": "boolean"})]
 ListenAddress = Annotated[Address, Kind(_listen, "ADDR:PORT, such as 0.0.0.0:53 or [::]:53")]
 HttpAddress = Annotated[
@@ -351,3 +356,4 @@ Label = Annotated[str, Kind(_label, "a name of up to 63 letters, digits, '-', '_
 Text = Annotated[str, Kind(_text, "printable text")]
 CharacterString = Annotated[str, Kind(_character_string, "printable text of up to 255 octets")]
 File = Annotated[Path, Kind(_file, "a path")]
+TableSource = Annotated[Path | Literal["kernel"], Kind(_table, "a path, or kernel for this host's own")]

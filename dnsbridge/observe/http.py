@@ -5,8 +5,10 @@ GET /healthz, /readyz           for whoever supervises the server
 GET /upstreams                  how the upstreams are doing, as JSON       | for clients on
 GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
 POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
+GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see http_routes)
 """
 
+import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -14,6 +16,8 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from dnsbridge.observe.http_routes import Document, RoutesHandler
 
 NotReady = Callable[[], list[str]]
 """Says what the server still waits for; an empty list when it is ready."""
@@ -35,9 +39,17 @@ class HttpServer:
     """The HTTP server on one address."""
 
     def __init__(
-        self, registry: CollectorRegistry, not_ready: NotReady, cache: Cache, upstreams: Callable[[], Any]
+        self,
+        registry: CollectorRegistry,
+        not_ready: NotReady,
+        cache: Cache,
+        upstreams: Callable[[], Any],
+        routes: Document | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`upstreams` gives what msgspec can write as JSON."""
+        """`upstreams` gives what msgspec can write as JSON; with `tls` all of it is HTTPS."""
+        self._routes = RoutesHandler(routes) if routes else None
+        self._tls = tls
         self._cache = cache
         self._upstreams = upstreams
         self._registry = registry
@@ -53,9 +65,13 @@ class HttpServer:
         application.router.add_get("/upstreams", self._show_upstreams)
         application.router.add_get("/cache", self._show)
         application.router.add_post("/cache/flush", self._flush)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        if self._routes:
+            application.router.add_get("/routes", self._show_routes)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=1
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, host, port, ssl_context=self._tls)
         await site.start()
         return int(self._runner.addresses[0][1])
 
@@ -88,6 +104,10 @@ class HttpServer:
     async def _flush(self, request: web.Request) -> web.Response:
         name = request.query.get("name")
         return self._for_this_host(request, lambda: {"flushed": self._cache.flush(name)})
+
+    async def _show_routes(self, request: web.Request) -> web.Response:
+        assert self._routes
+        return await self._routes.handle(request, "Origin" not in request.headers and _from_this_host(request))
 
     def _for_this_host(self, request: web.Request, act: Callable[[], Any]) -> web.Response:
         """What a client gets that may look into the cache and change it; a web page of another site may not."""

@@ -8,6 +8,7 @@ from enum import Enum
 
 import msgspec
 
+from dnsbridge.resolvers.reach import Reach, Unrouted, UnroutedCounts, extended_error, judge
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
 from dnsbridge.wire.compose import RRset, Sections, compose, octets
@@ -65,6 +66,10 @@ class Cluster:
         self.index = index
         self.freshness = Freshness.UNSYNCED
         self.outside: Resolver | None = None
+        self.reach: Reach | None = None
+        """Where routes lead, for answers to be compared with; None: nobody wants to know."""
+        self.omit_unrouted = False
+        self.unrouted = UnroutedCounts()
 
     def owned_bits(self, prefix: ReversePrefix) -> int | None:
         """Length of the reverse zone of ours that holds a prefix; None if it is not ours."""
@@ -93,12 +98,27 @@ class Cluster:
             answer = said.answer
             if answer[0].rtype == Type.CNAME:
                 answer = (self._renamed(query, place, answer[0]),)
+            if self.reach:
+                return self._judged(query, answer, said, options, () if stale else said.depends)
             sections = Sections(answer=answer, additional=said.additional)
         else:
             rcode = Rcode.NOERROR if isinstance(said, outcome.NoData) else Rcode.NXDOMAIN
             sections = Sections(rcode=rcode, authority=(self._soa(query, place),))
         body = compose(query, sections, options, self.index.serial)
         return Answer(body, () if stale else said.depends, self.name)
+
+    def _judged(
+        self, query: Query, answer: tuple[RRset, ...], said: outcome.Found, options: bytes, depends: tuple[bytes, ...]
+    ) -> Answer:
+        """The answer of records whose addresses are compared with the routes."""
+        assert self.reach
+        own = judge(answer, self.reach, self.omit_unrouted)
+        more = judge(said.additional, self.reach, self.omit_unrouted)
+        example, lost = own.example or more.example, own.lost or more.lost
+        if lost and query.edns:
+            options += extended_error(example)
+        body = compose(query, Sections(answer=own.rrsets, additional=more.rrsets), options, self.index.serial)
+        return Answer(Unrouted(body, self.unrouted, example, lost) if example else body, depends, self.name)
 
     def _soa(self, query: Query, place: Place) -> RRset:
         settings = self.settings
@@ -137,18 +157,24 @@ class Cluster:
     def _joined(self, query: Query, cname: RRset, alias: outcome.Alias, reached: Outcome, options: bytes) -> Outcome:
         """The answer of a CNAME and its target, whose RCODE it has (RFC 6604)."""
         depends: tuple[bytes, ...] = ()
+        unrouted: Unrouted | None = None
         if reached is Failure.NO_ROUTE:
             # Nobody here can ask further; whoever asked us may be able to.
             sections = Sections(answer=(cname,))
         elif isinstance(reached, Failure):
             return reached
         else:
-            message = walk.read(b"\0\0" + octets(reached.body))
+            inner = reached.body
+            if isinstance(inner, Unrouted):
+                unrouted, inner = inner, inner.body  # it is counted once, as a part of this answer
+                options += extended_error(unrouted.example) if unrouted.lost and query.edns else b""
+            message = walk.read(b"\0\0" + octets(inner))
             if isinstance(message, walk.Broken) or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
                 return Failure.UPSTREAM
-            if reached.depends and reached.cluster == self.name and not options:
+            if reached.depends and reached.cluster == self.name and self.freshness is not Freshness.STALE:
                 depends = alias.depends + reached.depends
             answer = (cname, *message.answer)
             sections = Sections(Rcode(message.rcode), answer, message.authority, message.additional)
         # With dependencies the SOA in it, if any, is this cluster's own.
-        return Answer(compose(query, sections, options, self.index.serial if depends else None), depends, self.name)
+        body = compose(query, sections, options, self.index.serial if depends else None)
+        return Answer(unrouted.around(body) if unrouted else body, depends, self.name)

@@ -24,6 +24,8 @@ def pods(objects: Grouped, cluster: str) -> Pods | None:
     if not (pools or affinities or blocks):
         return None
     network, mtu = _encapsulation(pools, objects.of(Node))
+    if not (affinities or blocks):
+        return Pods(network, mtu)
     found, notes = _blocks(affinities, blocks, cluster)
     return Pods(network, mtu, found, tuple(notes))
 

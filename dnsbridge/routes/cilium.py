@@ -13,4 +13,4 @@ def pods(objects: Grouped) -> Pods | None:
     blocks = tuple(
         Block(prefix_of(cidr), (node.name,), f"CiliumNode {node.name}") for node in nodes for cidr in node.pod_cidrs
     )
-    return Pods("Cilium", blocks=blocks)
+    return Pods("Cilium", blocks=blocks or None)

@@ -45,7 +45,8 @@ class Pods(Struct, frozen=True):
     """For people."""
     mtu: int = 0
     """As in Picture."""
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Block, ...] | None = None
+    """None: those of Node.spec.podCIDRs."""
     notes: tuple[Note, ...] = ()
 
 

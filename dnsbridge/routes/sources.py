@@ -88,7 +88,7 @@ def _nodes(objects: Grouped) -> tuple[Node, ...]:
 def _provider(objects: Grouped, cluster: str) -> Pods:
     """Who gives the pods their addresses. Pools of Calico beside flannel are those of its policies alone (Canal)."""
     of_calico = calico.pods(objects, cluster)
-    if of_calico and of_calico.blocks:
+    if of_calico and of_calico.blocks is not None:
         return of_calico
     return cilium.pods(objects) or flannel.pods(objects, cluster) or of_calico or Pods("")
 
@@ -103,31 +103,33 @@ def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note]) -
                 disputed.setdefault(cidr, [of_nodes[cidr].nodes[0]]).append(node.name)
             else:
                 of_nodes[cidr] = Block(prefix_of(cidr), (node.name,), f"Node {node.name}")
-    if not provider.blocks:
+    if provider.blocks is None:
         for cidr, names in disputed.items():
             del of_nodes[cidr]
             text = f"is the pod CIDR of {some(sorted(names))} alike; it is left out until one of them has another"
             notes.append(Note(Severity.ERROR, cidr, text))
         return tuple(of_nodes.values())
-    _compare(of_nodes.values(), provider, cluster, notes)
+    _compare(of_nodes.values(), provider.network.partition(",")[0], provider.blocks, cluster, notes)
     return provider.blocks
 
 
-def _compare(of_nodes: Iterable[Block], provider: Pods, cluster: str, notes: list[Note]) -> None:
+def _compare(
+    of_nodes: Iterable[Block], provider: str, blocks: tuple[Block, ...], cluster: str, notes: list[Note]
+) -> None:
     """Say where a node's pods are not in its own podCIDRs: what Kubernetes gave is not what the provider uses."""
     given: dict[str, list[Prefix]] = {}
     for block in of_nodes:
         given.setdefault(block.nodes[0], []).append(block.prefix)
     apart = {
         block.nodes[0]: block.prefix
-        for block in provider.blocks
+        for block in blocks
         if (mine := given.get(block.nodes[0])) and not any(covers(prefix, block.prefix) for prefix in mine)
     }
     if apart:
-        name, prefix = min(apart.items())
+        name = min(apart)
         text = (
-            f"Node.spec.podCIDRs and {provider.network.partition(',')[0]} disagree about {len(apart)} of "
-            f"{len(given)} nodes ({name}: {given[name][0]}, {prefix}); {provider.network.partition(',')[0]} is right"
+            f"Node.spec.podCIDRs and {provider} disagree about {len(apart)} of {len(given)} nodes "
+            f"({name}: {given[name][0]}, {apart[name]}); {provider} is right"
         )
         notes.append(Note(Severity.WARNING, cluster, text))
 
@@ -181,7 +183,7 @@ def _services(objects: Grouped, said: Prefixes, cluster: str, notes: list[Note])
         apart = [each.prefix for each in found if not any(covers(prefix, each.prefix) for prefix in prefixes)]
         if apart and other != "Calico's BGPConfiguration":  # whose words are compared the other way round
             text = f"{first} and {other} disagree about ClusterIPs ({some(prefixes)}, {some(apart)}); "
-            notes.append(Note(Severity.WARNING, cluster, f"{text}{first} {'are' if first[-1] == 's' else 'is'} taken"))
+            notes.append(Note(Severity.WARNING, cluster, f"{text}{first} are taken"))
     return tuple({each.prefix: each for each in taken}.values())
 
 

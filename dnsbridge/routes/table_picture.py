@@ -15,23 +15,25 @@ Where the settings say which prefixes are pods' or services', that decides inste
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from dnsbridge.routes.calico import IPIP_MTU, VXLAN_MTU, covers
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.kernel_table import TableRoute
-from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, hop_order, order
+from dnsbridge.routes.model import IPAddress, NextHop, Note, Prefix, Severity, hop_order, order
 from dnsbridge.routes.picture import Block, Declared, Node, Picture
-from dnsbridge.routes.sources import AUTO, SETTING_SERVICES
+from dnsbridge.routes.sources import AUTO, SETTING_PODS, SETTING_SERVICES
 from dnsbridge.zone.reverse import Prefixes
 
 PROVIDERS = ("bird", "12", "80", "")
 """Protocols that pod networks use: Calico's BIRD, Calico's Felix, and boot, which `ip route` does not print."""
 VXLAN_DEVICES = ("flannel.", "flannel-v6.", "vxlan.calico", "vxlan-v6.calico", "cilium_vxlan")
 OVERLAY_DEVICES = (*VXLAN_DEVICES, "tunl0", "cilium_host", "flannel-wg", "wireguard.cali", "wg-v6.cali")
-POD_DEVICES = ("cali", "cni0", "lxc", "cilium_", "veth", "kube-bridge", "docker", "virbr", "kube-ipvs", "nodelocaldns")
+OWN_POD_DEVICES = ("cali", "cni0", "lxc", "kube-bridge")
+"""Interfaces that a node's own pods are on."""
+INNER_DEVICES = (*OWN_POD_DEVICES, "cilium_", "veth", "docker", "virbr", "kube-ipvs", "nodelocaldns")
+"""Interfaces that no other node is on."""
 
 
 class Table(Struct, frozen=True):
@@ -42,138 +44,131 @@ class Table(Struct, frozen=True):
     routes: tuple[TableRoute, ...]
 
 
-class _Own(NamedTuple):
-    """What a table says of the node that it is of."""
-
-    name: str
-    addresses: tuple[IPAddress, ...]
-
-
 def picture_of_tables(cluster: str, tables: Sequence[Table], said: Prefixes = AUTO) -> Picture:
     """The picture of the cluster whose nodes have these tables; `said` is what the settings say of its prefixes."""
-    blocks: dict[Prefix, Block] = {}
-    nodes: dict[str, Node] = {}
-    owners: list[str] = []
-    notes: list[Note] = []
-    tunnels: set[str] = set()
+    read = _Read(said)
     for table in tables:
-        own = _own(table)
-        owners.append(own.name)
-        nodes[own.name] = Node(own.name, own.addresses)
-        if not own.addresses:
-            text = "the table does not say its node's own address (`proto kernel scope link src ADDRESS`)"
-            notes.append(Note(Severity.WARNING, table.name, text))
-        left_out: list[str] = []
-        for route in table.routes:
-            if route.is_default or route.type not in ("unicast", "blackhole"):
-                continue
-            found = _block(route, own, table, said, nodes, tunnels, left_out)
-            if found is None:
-                continue
-            held = blocks.get(found.prefix)
-            if held is None:
-                blocks[found.prefix] = found
-            elif held.nodes != found.nodes and not (own.name in owners and _unknown(found, nodes)):
-                if _unknown(held, nodes):
-                    blocks[found.prefix] = found
-                    continue
-                text = f"{held.origin} and {found.origin} disagree about its node; the former is taken"
-                notes.append(Note(Severity.WARNING, str(found.prefix), text))
-        if left_out:
-            text = f"not a pod network's, left out: {some(left_out)}; name them in routes.pod_cidrs if they are pods'"
-            notes.append(Note(Severity.INFO, table.name, text))
+        read.take(table)
     services = tuple(Declared(prefix, SETTING_SERVICES) for prefix in said.services or ())
-    within = tuple(each.prefix for each in services)
-    served = [block for block in blocks.values() if any(covers(prefix, block.prefix) for prefix in within)]
-    kept = _without_pods({prefix: block for prefix, block in blocks.items() if block not in served})
+    blocks = {
+        prefix: block
+        for prefix, block in read.blocks.items()
+        if not any(covers(each.prefix, prefix) for each in services)
+    }
+    kept = _without_pods(blocks)
     known = {block.prefix for block in kept}
-    if said.pods:
-        kept += tuple(Block(prefix, (), "routes.pod_cidrs") for prefix in said.pods if prefix not in known)
+    kept += tuple(Block(prefix, (), SETTING_PODS) for prefix in said.pods or () if prefix not in known)
+    tunnels = sorted(read.tunnels)
+    words = " and ".join(tunnels)
     return Picture(
         cluster=cluster,
-        network=f"as in {some([table.name for table in tables])}"
-        + (f", {' and '.join(sorted(tunnels))}" if tunnels else ""),
+        network=f"as in {some([table.name for table in tables])}{f', {words}' if tunnels else ''}",
         mtu=min((IPIP_MTU if tunnel == "IPIP" else VXLAN_MTU for tunnel in tunnels), default=0),
-        nodes=tuple(nodes.values()),
-        gateways=tuple(dict.fromkeys(owners)),
+        nodes=tuple(read.nodes.values()),
+        gateways=tuple(dict.fromkeys(read.owners)),
         blocks=kept,
         services=services,
-        notes=tuple(notes),
+        notes=tuple(read.notes),
     )
 
 
-def _unknown(block: Block, nodes: dict[str, Node]) -> bool:
-    """Whether nobody knows where the node of a block is."""
-    return not any(nodes[name].addresses for name in block.nodes)
+class _Read:
+    """What the tables so far have said."""
+
+    def __init__(self, said: Prefixes) -> None:
+        self._said = said
+        self._declared = (*(said.pods or ()), *(said.services or ()))
+        self.blocks: dict[Prefix, Block] = {}
+        self.nodes: dict[str, Node] = {}
+        self.owners: list[str] = []
+        """The nodes that the tables are of."""
+        self.notes: list[Note] = []
+        self.tunnels: set[str] = set()
+
+    def take(self, table: Table) -> None:
+        """One table more."""
+        addresses = _own_addresses(table)
+        own = Node(str(addresses[0]) if addresses else table.name, addresses)
+        self.owners.append(own.name)
+        self.nodes[own.name] = own
+        if not addresses:
+            text = "the table does not say its node's own address (`proto kernel scope link src ADDRESS`)"
+            self.notes.append(Note(Severity.WARNING, table.name, text))
+        left_out = []
+        for route in table.routes:
+            if route.is_default or route.type not in ("unicast", "blackhole"):
+                continue
+            if self._said.pods is not None and not self._is_declared(route):
+                continue
+            names = self._nodes_of(route, own)
+            if names:
+                self._add(Block(route.prefix, names, f"{table.name}:{route.line} {route.text}"))
+            elif names is None:
+                left_out.append(f"{route.prefix} proto {route.protocol}")
+        if left_out:
+            text = f"not a pod network's, left out: {some(left_out)}; name them in {SETTING_PODS} if they are pods'"
+            self.notes.append(Note(Severity.INFO, table.name, text))
+
+    def _is_declared(self, route: TableRoute) -> bool:
+        return any(covers(prefix, route.prefix) for prefix in self._declared)
+
+    def _nodes_of(self, route: TableRoute, own: Node) -> tuple[str, ...] | None:
+        """The nodes that have what a route leads to; none where that is no pods' (None: and worth a word)."""
+        of_pods = route.protocol in PROVIDERS or self._is_declared(route)
+        if route.type == "blackhole":
+            return (own.name,) if of_pods else ()
+        vias = sorted((hop for hop in route.next_hops if hop.address), key=hop_order)
+        device = route.next_hops[0].device if route.next_hops else ""
+        if not vias:
+            return (own.name,) if device.startswith(OWN_POD_DEVICES) else ()
+        tunnel = device.startswith(OVERLAY_DEVICES)
+        by_cilium = route.protocol == "kernel" and len(vias) == 1
+        if not (of_pods or tunnel or by_cilium):
+            return None
+        if device.startswith("cilium_host") and vias[0].address in route.prefix:
+            return (own.name,)
+        if tunnel:
+            self.tunnels.add("IPIP" if device.startswith("tunl0") else "VXLAN")
+        names = [self._node_at(hop, route.prefix, own) for hop in vias]
+        return tuple(dict.fromkeys(names))
+
+    def _node_at(self, hop: NextHop, prefix: Prefix, own: Node) -> str:
+        """The node that a next hop is. In a VXLAN or Cilium's network its address there is of no use outside."""
+        if hop.address in own.addresses:
+            return own.name
+        hidden = hop.device.startswith(OVERLAY_DEVICES) and not hop.device.startswith("tunl0")
+        if hop.device.startswith("cilium"):
+            name = f"the node of {prefix}"  # all next hops are this node's own
+        else:
+            name = f"{hop.address} in {hop.device}" if hidden else str(hop.address)
+        address = () if hidden or hop.address is None else (hop.address,)
+        self.nodes.setdefault(name, Node(name, address))
+        return name
+
+    def _add(self, block: Block) -> None:
+        held = self.blocks.get(block.prefix)
+        if held is None or self._is_hidden(held):
+            self.blocks[block.prefix] = block  # another table may know more
+        elif held.nodes != block.nodes and not self._is_hidden(block):
+            text = f"{held.origin} and {block.origin} disagree about its node; the former is taken"
+            self.notes.append(Note(Severity.WARNING, str(block.prefix), text))
+
+    def _is_hidden(self, block: Block) -> bool:
+        return not any(self.nodes[name].addresses for name in block.nodes)
 
 
-def _own(table: Table) -> _Own:
-    """The node that a table is of: its addresses on links outside the pod network, the one to other nodes first."""
+def _own_addresses(table: Table) -> tuple[IPAddress, ...]:
+    """Those of the node that a table is of, outside the pod network; the one from which it reaches others first."""
     links = Counter(
         hop.device for route in table.routes if not route.is_default for hop in route.next_hops if hop.address
     )
     found: dict[IPAddress, int] = {}
     for route in table.routes:
-        device = route.next_hops[0].device if route.next_hops else ""
-        if (
-            route.source
-            and route.protocol == "kernel"
-            and route.scope in ("link", "")
-            and not device.startswith((*POD_DEVICES, *OVERLAY_DEVICES))
-            and not route.next_hops[0].address
-        ):
-            found.setdefault(route.source, links[device])
-    addresses = tuple(sorted(found, key=lambda address: -found[address]))
-    return _Own(str(addresses[0]) if addresses else table.name, addresses)
-
-
-def _block(
-    route: TableRoute,
-    own: _Own,
-    table: Table,
-    said: Prefixes,
-    nodes: dict[str, Node],
-    tunnels: set[str],
-    left_out: list[str],
-) -> Block | None:
-    """The block that a route is; None if it is none. Nodes that it names are put beside the others."""
-    origin = f"{table.name}:{route.line} {route.text}"
-    declared = (*(said.pods or ()), *(said.services or ()))
-    inside = any(covers(prefix, route.prefix) for prefix in declared)
-    if said.pods is not None and not inside:
-        return None
-    if route.type == "blackhole":
-        return Block(route.prefix, (own.name,), origin) if inside or route.protocol in PROVIDERS else None
-    vias = sorted((hop for hop in route.next_hops if hop.address), key=hop_order)
-    device = route.next_hops[0].device if route.next_hops else ""
-    if not vias:
-        # Connected: a bridge of pods, or one pod.
-        mine = device.startswith(("cali", "cni0", "lxc", "kube-bridge")) and route.prefix.version
-        return Block(route.prefix, (own.name,), origin) if mine else None
-    overlay = device.startswith(OVERLAY_DEVICES)
-    if not (inside or overlay or route.protocol in PROVIDERS or (route.protocol == "kernel" and len(vias) == 1)):
-        left_out.append(f"{route.prefix} proto {route.protocol}")
-        return None
-    if device.startswith("cilium_host") and vias[0].address in route.prefix:
-        return Block(route.prefix, (own.name,), origin)
-    names = []
-    for hop in vias:
-        address = hop.address
-        assert address
-        # Inside a VXLAN or Cilium's network a next hop is an address of the overlay itself.
-        hidden = overlay and not device.startswith("tunl0")
-        name = f"{address} in {device}" if hidden else str(address)
-        if hidden and device.startswith("cilium"):
-            name = f"the node of {route.prefix}"
-        if address in own.addresses:
-            name = own.name
-        nodes.setdefault(name, Node(name, () if hidden else (address,)))
-        names.append(name)
-    if device.startswith("tunl0"):
-        tunnels.add("IPIP")
-    elif overlay:
-        tunnels.add("VXLAN")
-    return Block(route.prefix, tuple(dict.fromkeys(names)), origin)
+        if route.source and route.protocol == "kernel" and route.scope == "link":
+            hop = route.next_hops[0] if route.next_hops else NextHop()
+            if not hop.address and not hop.device.startswith((*INNER_DEVICES, *OVERLAY_DEVICES)):
+                found.setdefault(route.source, links[hop.device])
+    return tuple(sorted(found, key=lambda address: -found[address]))
 
 
 def _without_pods(blocks: dict[Prefix, Block]) -> tuple[Block, ...]:

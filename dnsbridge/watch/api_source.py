@@ -46,8 +46,11 @@ class ApiSource:
 
     @property
     def complete(self) -> bool:
-        """Whether all that the server has to say was read, optional resources too, or a snapshot of it."""
-        return self.restored_at is not None or all(each.listed or each.absent for each in self.reflectors)
+        """Whether this process has read all that the server has to say, optional resources too.
+
+        A snapshot does not count: it may be of a server that read less.
+        """
+        return all(each.listed or each.absent for each in self.reflectors)
 
     @property
     def last_read_at(self) -> float:

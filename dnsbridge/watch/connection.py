@@ -154,7 +154,7 @@ class Connection:
     async def _open(self) -> _Session:
         async with self._opening:
             if self._session is None:
-                configuration = await _configuration(self.address)
+                configuration = await configuration_of(self.address)
                 try:
                     self._session = _session(configuration)
                 except (OSError, ValueError) as error:
@@ -182,7 +182,7 @@ def _socket(info: Any) -> socket.socket:
     return made
 
 
-async def _configuration(address: ApiAddress) -> "Configuration":
+async def configuration_of(address: ApiAddress) -> "Configuration":
     """Where and who. Raises CannotConnect."""
     from kubernetes.aio import config  # noqa: PLC0415
     from kubernetes.aio.client import Configuration  # noqa: PLC0415

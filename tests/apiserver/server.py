@@ -232,12 +232,13 @@ class ApiServer:
 
 
 @contextlib.contextmanager
-def in_thread(server: ApiServer) -> Iterator[ApiServer]:
-    """Run a server in a thread with its own event loop."""
+def in_thread(server: ApiServer, prepare: Callable[[], None] = lambda: None) -> Iterator[ApiServer]:
+    """Run a server in a thread with its own event loop; `prepare` is called in the thread before."""
     ready: concurrent.futures.Future[asyncio.Event] = concurrent.futures.Future()
 
     async def main() -> None:
         try:
+            prepare()
             async with server:
                 stop = asyncio.Event()
                 ready.set_result(stop)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import (
+    BlockAffinity,
     Endpoint,
     EndpointSlice,
     IPPool,
@@ -266,6 +267,11 @@ FORWARD = "web.shop.svc"
         ([Node(name="a", pod_cidrs=("10.244.0.0/24",))], IPPool(name="p", cidr="10.244.0.0/24"), set()),
         ([Node(name="a", pod_cidrs=("10.244.0.0/24",))], IPPool(name="p", cidr="10.244.0.128/25"), set()),
         ([Node(name="a")], Node(name="a", addresses=(ONE,)), set()),
+        ([Node(name="a", pod_cidrs=("10.244.0.0/24",))], Node(name="a", pod_cidrs=("10.244.1.0/24",)), {"."}),
+        # A pool that gives no more addresses, and who has which block, is nothing to names.
+        ([], IPPool(name="p", cidr="10.244.0.0/24", disabled=True), set()),
+        ([IPPool(name="p", cidr="10.244.0.0/24")], IPPool(name="p", cidr="10.244.0.0/24", disabled=True), {"."}),
+        ([], BlockAffinity(name="b", cidr="10.244.0.0/26", node="a"), set()),
     ],
 )
 def test_touched_keys(held: list[Object], change: Object, expected: set[str]) -> None:
@@ -273,6 +279,15 @@ def test_touched_keys(held: list[Object], change: Object, expected: set[str]) ->
     index = Index()
     index.apply([Put(obj) for obj in held], 1)
     assert index.apply([Put(change)], 2) == {key_of(text) for text in expected}
+
+
+def test_a_node_that_says_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefixes are not gathered anew for a node that changed in something else: nodes report every few minutes."""
+    index = Index()
+    index.apply([Put(Node(name="a", pod_cidrs=("10.244.0.0/24",)))], 1)
+    monkeypatch.setattr(index, "_gather_networks", lambda: pytest.fail("gathered"))
+    index.apply([Put(Node(name="a", pod_cidrs=("10.244.0.0/24",), ready=False, resource_version="2"))], 2)
+    assert [obj.resource_version for obj in index.objects.values()] == ["2"]
 
 
 def key_of(text: str) -> bytes:

@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 
 from dnsbridge.cluster import snapshot
 from dnsbridge.cluster.objects import (
+    BGPConfiguration,
+    BGPPeer,
+    BlockAffinity,
+    CiliumNode,
     ClusterConfiguration,
     Endpoint,
     EndpointSlice,
+    FlannelConfiguration,
+    IPAMBlock,
     IPPool,
     Namespace,
     Node,
@@ -37,9 +43,15 @@ EACH_KIND: list[Object] = [
         ports=(HTTP, Port("", "SCTP", 65535)),
     ),
     Pod(namespace="shop", name="db-0", addresses=(b"\n\x80\0\1",)),
-    Node(name="node-0", addresses=(b"\xc0\xa8\x30\1",), pod_cidrs=("10.128.0.0/24",)),
+    Node(name="node-0", addresses=(b"\xc0\xa8\x30\1",), pod_cidrs=("10.128.0.0/24",), labels=(("a", ""),), ready=False),
     ServiceCIDR(name="kubernetes", cidrs=("10.96.0.0/12", "fd00::/108")),
-    IPPool(name="pool", cidr="10.128.0.0/9"),
+    IPPool(name="pool", cidr="10.128.0.0/9", ipip="Always"),
+    BlockAffinity(name="node-0-10-128-0-0-26", cidr="10.128.0.0/26", node="node-0"),
+    IPAMBlock(name="10-128-0-0-26", cidr="10.128.0.0/26", node="node-0", borrowed=((b"\n\x80\0\1", "node-1"),)),
+    BGPConfiguration(name="default", service_cluster_ips=("10.96.0.0/12",), mesh=False),
+    BGPPeer(name="switch", address=b"\xc0\xa8\x30\xfe", asn=65200, node_selector="all()"),
+    CiliumNode(name="node-0", addresses=(b"\xc0\xa8\x30\1",), pod_cidrs=("10.128.0.0/24",)),
+    FlannelConfiguration(namespace="kube-flannel", name="kube-flannel-cfg", networks=("10.244.0.0/16",), mtu=1450),
     ClusterConfiguration(namespace="kube-system", name="kubeadm-config", service_cidrs=("10.96.0.0/12",)),
 ]
 SAVED_AT = 1_763_640_000.25

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dnsbridge.routes.kernel_table import MAX_LINE, Malformed, TableRoute, parse
 from dnsbridge.routes.model import NextHop
@@ -192,6 +194,25 @@ def test_what_the_kernel_prints() -> None:
             facts = [_facts_of_json(each, family) for each in json.loads(as_json.stdout)]
             assert [_facts(route) for route in found] == facts
             assert len(found) >= 5
+
+
+LIVE = "from dnsbridge.routes.this_table import read_this_table; print(*read_this_table().routes, sep=chr(10))"
+
+
+@pytest.mark.needs("netns")
+def test_the_kernel_itself() -> None:
+    """The table read over netlink is the one that `ip route` prints, but for the numbers of lines."""
+    with Namespace("") as namespace:
+        for line in MADE.strip().splitlines():
+            assert not namespace.run("ip", *line.split()).returncode, line
+        printed = namespace.run("ip", "route").stdout + namespace.run("ip", "-6", "route").stdout
+        live = namespace.run(sys.executable, "-c", LIVE)
+        assert not live.returncode, live.stderr
+    found = parse(printed)
+    assert isinstance(found, tuple), printed
+    # The order of metrics is iproute2's and the kernel's alike.
+    expected = [repr(structs.replace(route, line=number)) for number, route in enumerate(found, 1)]
+    assert live.stdout.splitlines() == expected
 
 
 def _facts(route: TableRoute) -> tuple[object, ...]:

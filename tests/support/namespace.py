@@ -6,6 +6,7 @@
 `ip netns exec` shows the commands in it /etc/netns/NAME/* as /etc/* (ip-netns(8)); nothing outside changes.
 """
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -17,6 +18,8 @@ from types import TracebackType
 TIMEOUT = 30
 """Seconds that a command in it has."""
 _FILES = Path("/etc/netns")
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -54,6 +57,15 @@ class Namespace:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it."""
         return subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    def enter(self) -> None:
+        """Have the calling thread in it from now on: the sockets that it opens are there."""
+        opened = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
+        try:
+            if _libc.setns(opened, _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), f"setns {self.name}")
+        finally:
+            os.close(opened)
 
     def _remove(self) -> None:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)

@@ -8,7 +8,7 @@ from dnsbridge.routes.sink import Foreign
 from dnsbridge.routes.sinks.netlink_socket import Refused
 from dnsbridge.routes.sinks.rtnetlink import RTN_UNICAST, KernelRoute
 
-_PROTOCOLS = {
+PROTOCOLS = {
     1: "redirect",
     2: "kernel",
     3: "boot",
@@ -32,15 +32,15 @@ _PROTOCOLS = {
     192: "eigrp",
 }
 """RTPROT_* of linux/rtnetlink.h, by the names that iproute2 gives them."""
-_TYPES = {2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
-_TYPES |= {9: "throw", 10: "nat"}
+TYPES = {2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+TYPES |= {9: "throw", 10: "nat"}
 
 
 def foreign(found: KernelRoute) -> Foreign:
     """Somebody else's route."""
     metric = f" metric {found.metric}" if found.metric else ""
-    protocol = _PROTOCOLS.get(found.protocol, str(found.protocol))
-    kind = "" if found.type == RTN_UNICAST else f"{_TYPES.get(found.type, f'type {found.type}')} "
+    protocol = PROTOCOLS.get(found.protocol, str(found.protocol))
+    kind = "" if found.type == RTN_UNICAST else f"{TYPES.get(found.type, f'type {found.type}')} "
     hops = [
         " ".join(filter(None, (f"via {hop.address}" if hop.address else "", f"dev {device}" if device else "")))
         for hop, device in zip(found.route.next_hops, found.devices, strict=True)

@@ -1,0 +1,158 @@
+"""What a server says on GET /routes (see observe.http_routes), worked out when it is asked for."""
+
+import asyncio
+import hashlib
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dnsbridge.app.parts import CannotStart, Parts
+from dnsbridge.app.routes_pictures import OwnPictures, unfresh
+from dnsbridge.app.routes_pull import CannotPull, read_token
+from dnsbridge.app.routes_wanted import choice_of
+from dnsbridge.config import Settings
+from dnsbridge.config.routes import Serve
+from dnsbridge.routes.guards import guarded
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.model import Prefix, Wanted
+from dnsbridge.routes.picture import Picture
+from dnsbridge.routes.served import Told, encode, with_status
+from dnsbridge.routes.wanted import wanted
+from dnsbridge.zone.addresses import text
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks at how fresh the clusters are, while a client waits for a change."""
+LOAD = 10
+"""The time that the document takes to make, times this, passes before it is made again: questions come first."""
+
+
+class RoutesDocument:
+    """The document of this server's clusters."""
+
+    def __init__(self, settings: Settings, parts: Parts, pushed: Callable[[Iterable[Prefix]], None] | None) -> None:
+        """`pushed` is told the prefixes of each new set. Raises CannotStart."""
+        self._settings = settings
+        self._parts = parts
+        self._pushed = pushed
+        self._token = _first_token(settings.routes.serve)
+        self._moved = asyncio.Event()
+        self._pictures = OwnPictures(settings, parts)
+        self._pictures.on_change = self._change
+        self._made: tuple[tuple[Told, ...], str, bytes] | None = None
+        self._making = asyncio.Lock()
+        self._tables: Picture | None = None
+        self._tables_at = 0.0
+        self._not_before = 0.0
+
+    async def current(self) -> tuple[str, bytes]:
+        """Its entity tag, and the document with the status of now."""
+        _, etag, document = await self._make()
+        return etag, with_status(document, self.status())
+
+    async def changed(self, etag: str, seconds: float) -> None:
+        """Wait until it is another, or for so long."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            moved = self._moved
+            if (await self._make())[1] != etag:
+                return
+            try:
+                async with asyncio.timeout(min(left, LOOK)):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+
+    def token(self) -> str | None:
+        """The token of now: its file may be replaced while we run."""
+        file = self._settings.routes.serve.token_file
+        if file is None:
+            return None
+        try:
+            self._token = read_token(file)
+        except CannotPull as error:
+            log.error("%s; the former token stays in force", error)
+        return self._token
+
+    def status(self) -> dict[str, Any]:
+        """Each cluster's answers to where no route leads."""
+        setting = self._settings.routes.unrouted
+        return {
+            each.cluster.name: {
+                "unrouted": setting if each.cluster.reach else "not compared",
+                "unrouted_answers": each.cluster.unrouted.answers,
+                "example": text(each.cluster.unrouted.example) if each.cluster.unrouted.example else None,
+            }
+            for each in self._parts.clusters
+        }
+
+    async def follow(self) -> None:
+        """Keep it made, for whoever is told what is pushed, until cancelled."""
+        while True:
+            moved = self._moved
+            await self._make()
+            try:
+                async with asyncio.timeout(LOOK):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+
+    def _change(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _make(self) -> tuple[tuple[Told, ...], str, bytes]:
+        async with self._making:
+            if self._made is None or (self._pictures.live and time.monotonic() - self._tables_at > LOOK):
+                await self._pictures.read_tables()
+                self._tables_at = time.monotonic()
+            made = self._made if self._tables is self._pictures.tables else None
+            if made and not self._pictures.outdated() and unfresh(made[0]) == self._pictures.unfresh():
+                return made
+            pause = self._not_before - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            self._tables = self._pictures.tables
+            began = time.monotonic()
+            told = await self._pictures.told_in_thread()
+            took = time.monotonic() - began
+            routes = await asyncio.to_thread(self._routes, told)
+            document = await asyncio.to_thread(encode, told, routes.routes)
+            etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
+            self._made = told, etag, document
+            self._not_before = time.monotonic() + LOAD * took
+            if self._pushed:
+                self._pushed(route.prefix for route in routes.routes)
+            return self._made
+
+    def _routes(self, told: tuple[Told, ...]) -> Wanted:
+        """What a place needs that reaches all nodes, by what the settings here say of the way."""
+        nowhere = Host()
+        return guarded(wanted([each.picture for each in told], choice_of(self._settings), nowhere), nowhere)
+
+
+def _first_token(said: Serve) -> str | None:
+    try:
+        return read_token(said.token_file) if said.token_file else None
+    except CannotPull as error:
+        raise CannotStart(f"routes.serve.token_file: {error}") from None
+
+
+def server_context(said: Serve) -> ssl.SSLContext | None:
+    """TLS for the HTTP address, where it is asked for. Raises CannotStart."""
+    certificate, key = said.certificate, said.key
+    if certificate is None:
+        if key is not None:
+            raise CannotStart("routes.serve.key: there is no routes.serve.certificate that it is of; name both")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        where = f"{certificate}{f', {key}' if key else ''}"
+        why = (error.strerror or "").lower() if not isinstance(error, ssl.SSLError) else "not a certificate and its key"
+        raise CannotStart(f"routes.serve.certificate: {where}: {why}; name PEM files of the two") from None
+    return context

@@ -1,0 +1,130 @@
+"""Damping: a route that keeps changing must be wanted for a while before it is pushed again (after RFC 2439's purpose).
+
+    wanted   10.1.0.0/24 via A      first change     pushed at once; in the first set of all it is none
+    wanted   10.1.0.0/24 via B      second           pushed at once
+    wanted   10.1.0.0/24 via A      third in 60 s    A only after it has been wanted for 10 s; B goes at once
+
+What is not wanted any more always goes at once: a route to where nothing answers helps nobody. Only what comes is made
+to wait, next hop by next hop, so that of two gateways the one that flaps does not take the steady one with it.
+
+Pure: the time is an argument, in monotonic seconds that never go back.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, structs
+
+from dnsbridge.routes.model import IPAddress, NextHop, Prefix, Route, in_order
+
+WINDOW = 60.0
+"""Seconds in which changes of a route are counted."""
+CHANGES = 3
+"""So many of them make it a flapping one."""
+HOLD = 10.0
+"""Seconds for which what comes to a flapping route must be wanted."""
+MAX_REMEMBERED = 50_000
+"""Prefixes whose changes are remembered; of more, the one that changed longest ago is forgotten."""
+
+_Way = tuple[IPAddress | None, str]
+"""A next hop without its weight."""
+
+
+class _Seen(Struct):
+    """What is remembered of one prefix."""
+
+    changed: list[float]
+    """The last CHANGES times at which it changed."""
+    held: dict[_Way, float]
+    """Until when each next hop that must wait does."""
+
+
+class Settled(Struct, frozen=True):
+    """What may be pushed now."""
+
+    routes: tuple[Route, ...]
+    """In order; next hops that must wait are left out, and routes that then have none."""
+    held: tuple[Prefix, ...] = ()
+    """The prefixes of which something must wait."""
+    again: float | None = None
+    """When the next of them may come, in the clock of `now`; None: nothing waits."""
+
+
+class Damper:
+    """Remembers how often each route changed."""
+
+    def __init__(
+        self, window: float = WINDOW, changes: int = CHANGES, hold: float = HOLD, remembered: int = MAX_REMEMBERED
+    ) -> None:
+        self._window = window
+        self._changes = changes
+        self._hold = hold
+        self._remembered = remembered
+        self._wanted: dict[Prefix, Route] = {}
+        self._seen: dict[Prefix, _Seen] = {}
+        """In the order of their last change."""
+
+    def settle(self, wanted: Iterable[Route], now: float) -> Settled:
+        """What of a wanted set may be pushed at a time; called with each new set, and again at `again`."""
+        before, self._wanted = self._wanted, {route.prefix: route for route in wanted}
+        begins = not before
+        for prefix, route in self._wanted.items():
+            old = before.get(prefix)
+            if old is None or old.next_hops != route.next_hops:
+                self._change(prefix, old, route, now, not begins)
+        for prefix, old in before.items():
+            if prefix not in self._wanted:
+                self._change(prefix, old, None, now, True)
+        self._forget(now)
+        return self._settled(now)
+
+    def _change(self, prefix: Prefix, old: Route | None, new: Route | None, now: float, counts: bool) -> None:
+        seen = self._seen.pop(prefix, None)
+        if seen is None:
+            if not counts:
+                return
+            seen = _Seen([], {})
+        self._seen[prefix] = seen
+        if counts:
+            seen.changed = [*seen.changed, now][-self._changes :]
+        flapping = len(seen.changed) == self._changes and now - seen.changed[0] <= self._window
+        had = {_way(hop) for hop in old.next_hops} if old else set()
+        ways = [_way(hop) for hop in new.next_hops] if new else []
+        seen.held = {
+            way: seen.held[way] if way in had else now + self._hold
+            for way in ways
+            if (way in seen.held if way in had else flapping)
+        }
+
+    def _forget(self, now: float) -> None:
+        """Forget those that have not changed for so long that it does not count, and the oldest of too many."""
+        for prefix in list(self._seen):
+            seen = self._seen[prefix]
+            over = len(self._seen) > self._remembered
+            if not over and now - seen.changed[-1] <= self._window:
+                return
+            if not over and any(until > now for until in seen.held.values()):
+                continue
+            del self._seen[prefix]
+
+    def _settled(self, now: float) -> Settled:
+        waiting: dict[Prefix, set[_Way]] = {}
+        again: float | None = None
+        for prefix, seen in self._seen.items():
+            for way, until in seen.held.items():
+                if until > now:
+                    waiting.setdefault(prefix, set()).add(way)
+                    again = until if again is None else min(again, until)
+        if not waiting:
+            return Settled(in_order(self._wanted.values()))
+        routes = []
+        for prefix, route in self._wanted.items():
+            held = waiting.get(prefix)
+            if not held:
+                routes.append(route)
+            elif hops := tuple([hop for hop in route.next_hops if _way(hop) not in held]):
+                routes.append(structs.replace(route, next_hops=hops))
+        return Settled(in_order(routes), tuple(waiting), again)
+
+
+def _way(hop: NextHop) -> _Way:
+    return hop.address, hop.device

@@ -1,0 +1,72 @@
+"""Whether gateways answer: a TCP connection to one port of each, now and then.
+
+Open or refused: something is there and answers. SILENT attempts in a row without either take a gateway out; one answer
+brings it back.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from dnsbridge.routes.model import IPAddress
+
+INTERVAL = 1.0
+"""Seconds between two attempts at one gateway."""
+TIMEOUT = 1.0
+"""Seconds that an answer may take."""
+SILENT = 3
+"""Attempts without an answer."""
+AT_ONCE = 32
+"""Attempts under way."""
+MAX_GATEWAYS = 256
+"""More than these are taken as answering."""
+
+
+class GatewayProbe:
+    """Watches gateways, whichever they are at the time."""
+
+    def __init__(self, port: int, on_change: Callable[[], None]) -> None:
+        self.silent: frozenset[IPAddress] = frozenset()
+        """Those that do not answer."""
+        self._port = port
+        self._on_change = on_change
+        self._missed: dict[IPAddress, int] = {}
+        """By gateway: attempts without an answer, in a row."""
+
+    def watch(self, gateways: Iterable[IPAddress]) -> None:
+        """Watch these, and no others."""
+        self._missed = {each: self._missed.get(each, 0) for each in list(dict.fromkeys(gateways))[:MAX_GATEWAYS]}
+        self._tell()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        slots = asyncio.Semaphore(AT_ONCE)
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.gather(*(self._attempt(each, slots) for each in tuple(self._missed)))
+            self._tell()
+            await asyncio.sleep(max(0.0, began + INTERVAL - loop.time()))
+
+    async def _attempt(self, gateway: IPAddress, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            answers = await _answers(str(gateway), self._port)
+        if gateway in self._missed:
+            self._missed[gateway] = 0 if answers else min(self._missed[gateway] + 1, SILENT)
+
+    def _tell(self) -> None:
+        silent = frozenset(each for each, missed in self._missed.items() if missed >= SILENT)
+        if silent != self.silent:
+            self.silent = silent
+            self._on_change()
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

@@ -1,0 +1,62 @@
+"""This host's own table, read over netlink: the same values as from the text of `ip route` (kernel_table)."""
+
+import socket
+from ipaddress import ip_address
+
+from msgspec import structs
+
+from dnsbridge.routes.kernel_table import TableRoute
+from dnsbridge.routes.sinks.kernel_words import PROTOCOLS, TYPES
+from dnsbridge.routes.sinks.netlink_socket import NetlinkSocket
+from dnsbridge.routes.sinks.rtnetlink import RTN_UNICAST, read_attributes, read_route
+from dnsbridge.routes.table_picture import Table
+
+MAIN = 254
+_RTMSG_OCTETS = 12
+_SCOPE_AT = 6
+_RTA_PREFSRC = 7
+_SCOPES = {0: "", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
+"""rtnl_rtscope_name of iproute2, which does not print the first."""
+NAME = "this host's table"
+
+
+def read_this_table() -> Table:
+    """The main table, IPv4 and IPv6. Raises OSError."""
+    netlink = NetlinkSocket()
+    try:
+        messages = [body for version in (4, 6) for body in netlink.dump(version, MAIN)]
+    finally:
+        netlink.close()
+    routes = [_route(body, number) for number, body in enumerate(messages, 1)]
+    return Table(NAME, tuple([route for route in routes if route]))
+
+
+def _route(body: bytes, number: int) -> TableRoute | None:
+    """A route of the main table; one for other sources or services is none that pods are behind."""
+    found = read_route(body, _device)
+    if found is None or found.table != MAIN or not found.plain:
+        return None
+    kind = "unicast" if found.type == RTN_UNICAST else TYPES.get(found.type, str(found.type))
+    source = read_attributes(body, _RTMSG_OCTETS, len(body)).get(_RTA_PREFSRC)
+    protocol = PROTOCOLS.get(found.protocol, str(found.protocol))
+    scope = body[_SCOPE_AT]
+    hops = [
+        structs.replace(hop, device=device) for hop, device in zip(found.route.next_hops, found.devices, strict=True)
+    ]
+    return TableRoute(
+        line=number,
+        prefix=found.route.prefix,
+        type=kind,
+        next_hops=() if kind in ("blackhole", "unreachable", "prohibit", "throw") else tuple(hops),
+        protocol="" if protocol == "boot" else protocol,
+        scope=_SCOPES.get(scope, str(scope)),
+        source=ip_address(source) if source else None,
+        metric=found.metric,
+    )
+
+
+def _device(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # gone meanwhile
+        return ""

@@ -1,0 +1,163 @@
+"""`dnsbridge routes run` in a network namespace, the kernel's table there, and nodes for its clusters.
+
+Companion     the process; `with` starts it, and ends it with SIGTERM
+table         the routes of our protocol number, by prefix
+node          a node with a prefix of pods
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.support.namespace import Namespace
+from tests.support.program import DEADLINE, ROOT
+
+PROTOCOL = 83
+OWN_ADDRESS = "10.0.0.1"
+"""Of the host; nodes are 10.0.0.10 and up."""
+
+
+@contextlib.contextmanager
+def host() -> Iterator[Namespace]:
+    """A host on the nodes' network."""
+    with Namespace("nameserver 127.0.0.1\n") as namespace:
+        for line in (
+            "link add lan type veth peer name far",
+            "link set lan up",
+            "link set far up",
+            f"addr add {OWN_ADDRESS}/24 dev lan",
+        ):
+            ip(namespace, line)
+        yield namespace
+
+
+def ip(namespace: Namespace, line: str) -> str:
+    """What `ip` says; it must not fail."""
+    done = namespace.run("ip", *line.split())
+    assert not done.returncode, f"ip {line}: {done.stderr}"
+    return done.stdout
+
+
+def table(namespace: Namespace) -> dict[str, str]:
+    """Our routes: next hops by prefix, joined by commas."""
+    found = json.loads(ip(namespace, f"-json route show proto {PROTOCOL}") or "[]")
+    return {
+        route["dst"]: ",".join(sorted(hop["gateway"] for hop in route.get("nexthops", [route]) if "gateway" in hop))
+        for route in found
+    }
+
+
+def node(number: int, ready: bool = True, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Node `n3` at 10.0.0.13 with the pods 10.244.3.0/24."""
+    cidr = f"10.244.{number}.0/24"
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": f"n{number}", "labels": dict(labels or {})},
+        "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": f"10.0.0.{10 + number}"}],
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
+    }
+
+
+class Companion:
+    """A process of `dnsbridge routes COMMAND`; `settings` go to a configuration file in `folder`."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        folder: Path,
+        settings: Mapping[str, Any],
+        options: Sequence[str] = (),
+        command: str = "run",
+    ) -> None:
+        file = folder / f"companion-{os.urandom(3).hex()}.yaml"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        self._command = [*namespace.prefix, sys.executable, "-m", "dnsbridge", "routes", command]
+        self._command += ["--config", str(file), *options]
+        self._lines: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> "Companion":
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.wait_for_log(r" ready$")
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process
+        if kind or self._process.poll() is not None:
+            self.kill()
+            sys.stderr.write(f"{self.text}\n")  # for whoever reads why the test failed
+            return
+        self.stop()
+
+    def stop(self) -> None:
+        """End it with SIGTERM; it must end well."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(DEADLINE) == 0, self.text
+        self.kill()
+        assert "Traceback" not in self.text, self.text
+        assert "internal error" not in self.text, self.text
+
+    @property
+    def text(self) -> str:
+        """The log."""
+        return "\n".join(self._lines)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        assert self._process
+        assert self._process.stderr
+        assert self._reader
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(DEADLINE)  # a second time does no harm
+        self._process.stderr.close()
+
+    def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
+        """The first line from number `after` on that matches, when it comes."""
+        assert self._process
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            ended = self._process.poll() is not None
+            for line in list(self._lines)[after:]:
+                if match := re.search(pattern, line):
+                    return match
+            late = ended or time.monotonic() > deadline
+            assert not late, f"no log line matches {pattern!r}:\n{self.text}"
+            time.sleep(0.01)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the log."""
+        return list(self._lines)
+
+    def _read(self) -> None:
+        assert self._process
+        assert self._process.stderr
+        for line in self._process.stderr:
+            self._lines.append(line.rstrip("\n"))

@@ -1,0 +1,156 @@
+"""One sink kept at the wanted set, by a sink that fails as it is told, and leads only when it may."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+
+from dnsbridge.routes.model import Failure, NextHop, Reached, Route
+from dnsbridge.routes.reconcile import Reconciler
+from dnsbridge.routes.sink import Held, SinkProblem
+
+
+def route(number: int) -> Route:
+    """A route to 10.N.0.0/16."""
+    return Route(ip_network(f"10.{number}.0.0/16"), (NextHop(ip_address("10.0.0.1")),))
+
+
+ONE, TWO, THREE = (route(number) for number in (1, 2, 3))
+
+
+class ScriptedSink:
+    """Has what it is given, unless it is told to fail."""
+
+    name = "scripted"
+    exclusive = True
+
+    def __init__(self) -> None:
+        self.own: tuple[Route, ...] = ()
+        self.problem = ""
+        self.refuses: set[Route] = set()
+        self.applied = 0
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def held(self) -> Held:
+        return Held(self.own)
+
+    async def apply(self, routes: Sequence[Route]) -> Reached:
+        self.applied += 1
+        await self.hold.wait()
+        if self.problem:
+            raise SinkProblem(self.problem)
+        self.own = tuple(each for each in routes if each not in self.refuses)
+        return Reached(self.own, tuple(Failure(each.prefix, "refused") for each in routes if each in self.refuses))
+
+    async def withdraw(self) -> Reached:
+        self.own = ()
+        return Reached()
+
+    async def close(self) -> None: ...
+
+
+class Soon:
+    """Tries again at once."""
+
+    def delay(self) -> float:
+        return 0.001
+
+    def succeeded(self) -> None: ...
+
+
+def scenario(test: Callable[[ScriptedSink, Reconciler], object], leads: bool = True, refuse: str = "") -> None:
+    """Run one with a reconciler at work."""
+
+    async def work() -> None:
+        sink = ScriptedSink()
+        reconciler = Reconciler(sink, Soon(), lambda had, wanted: refuse if had and not wanted else "", leads)
+        task = asyncio.create_task(reconciler.run())
+        try:
+            async with asyncio.timeout(10):
+                await test(sink, reconciler)  # type: ignore[misc]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(work())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    while not condition():  # noqa: ASYNC110  (nothing here could set an event)
+        await asyncio.sleep(0.001)
+
+
+def test_the_newest_set_counts() -> None:
+    """Sets that come while the sink is busy are skipped but for the last."""
+
+    async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
+        sink.hold.clear()
+        reconciler.want((ONE,))
+        await until(lambda: sink.applied == 1)
+        reconciler.want((ONE, TWO))
+        reconciler.want((ONE, TWO, THREE))
+        sink.hold.set()
+        await until(lambda: sink.own == (ONE, TWO, THREE))
+        assert sink.applied == 2
+
+    scenario(test)
+
+
+def test_what_fails_is_tried_again() -> None:
+    """A sink that cannot work, and one that refuses a route, are tried until all is there."""
+
+    async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
+        sink.problem = "no such program"
+        reconciler.want((ONE, TWO))
+        await until(lambda: sink.applied > 2)
+        assert reconciler.problem == "no such program"
+        sink.problem, sink.refuses = "", {TWO}
+        await until(lambda: reconciler.problem == "1 routes failed")
+        sink.refuses = set()
+        await until(lambda: sink.own == (ONE, TWO) and not reconciler.problem)
+
+    scenario(test)
+
+
+def test_a_refused_change_keeps_the_old_set() -> None:
+    """A change that needs a person is not made; when one has made it elsewhere, or the set is another, all goes on."""
+
+    async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
+        reconciler.want((ONE, TWO))
+        await until(lambda: sink.own == (ONE, TWO))
+        reconciler.want(())
+        await until(lambda: reconciler.problem == "too much")
+        assert (sink.own, sink.applied) == ((ONE, TWO), 1)
+        reconciler.want((THREE,))
+        await until(lambda: sink.own == (THREE,) and not reconciler.problem)
+
+    scenario(test, refuse="too much")
+
+
+def test_only_the_leader_drives() -> None:
+    """Nothing is done before it leads; losing stops it in the middle; routes stay until it is to make way."""
+
+    async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
+        reconciler.want((ONE,))
+        await asyncio.sleep(0.01)
+        assert not sink.applied
+        await reconciler.make_way()
+        reconciler.lead()
+        await until(lambda: sink.own == (ONE,))
+        sink.hold.clear()
+        reconciler.want((ONE, TWO))
+        await until(lambda: sink.applied == 2)
+        await reconciler.stop_leading()
+        sink.hold.set()
+        reconciler.want((TWO,))
+        await asyncio.sleep(0.01)
+        assert (sink.own, sink.applied) == ((ONE,), 2)
+        await reconciler.make_way()
+        assert not sink.own
+        reconciler.lead()
+        await until(lambda: sink.own == (TWO,))
+        await reconciler.make_way()
+        assert sink.own == (TWO,)
+
+    scenario(test, leads=False)

@@ -1,0 +1,165 @@
+"""Routes from an API server: what it is asked for, what is waited for, and that half a cluster gives no plan."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from dnsbridge.app import once
+from dnsbridge.app.parts import CannotStart
+from dnsbridge.app.routes_wanted import NotRead, choice_of, read_tables, wanted_routes
+from dnsbridge.config import Flags, Gateways, Loaded, Routes, Settings, load
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.model import Wanted
+from dnsbridge.watch.resources import ROUTES
+from tests.apiserver.access import Rule, User
+from tests.apiserver.faults import Refuse, Stall
+from tests.apiserver.server import ApiServer, in_thread
+from tests.routes.support import host, lines
+
+CASES = Path(__file__).parents[1] / "routes"
+NEAR = host("lo 127.0.0.1/8", "eth0 10.200.20.9/24")
+OF_ROUTES = {resource.plural for resource in ROUTES} - {"configmaps"}
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """An API server with the cluster of the first field case."""
+    text = (CASES / "clusters" / "case1.yaml").read_text(encoding="utf-8")
+    with in_thread(ApiServer(tls=False)) as running:
+        running.load(yaml.safe_load_all(text))
+        yield running
+
+
+def loaded(folder: Path, kubeconfig: Path, **routes: object) -> Loaded:
+    """Settings for the cluster of a kubeconfig."""
+    file = folder / "dnsbridge.yaml"
+    clusters = [{"name": "dev", "source": {"kubeconfig": str(kubeconfig), "silence": "5s"}}]
+    file.write_bytes(msgspec.json.encode({"clusters": clusters, "routes": routes}))
+    found = load(file, Flags())
+    assert isinstance(found, Loaded), found
+    return found
+
+
+def plan(settings: Loaded, at: Host = NEAR, routes: bool = True) -> Wanted:
+    """What a command would get."""
+
+    async def read() -> Wanted:
+        async with once.read_once(settings, routes) as parts:
+            return await wanted_routes(settings, parts, at)
+
+    return asyncio.run(read())
+
+
+def test_the_plan_of_a_field_case(server: ApiServer, tmp_path: Path) -> None:
+    """The cluster over its API gives the plan that its manifests give."""
+    found = plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")))
+    expected = (CASES / "golden" / "case1-objects.txt").read_text(encoding="utf-8").splitlines()
+    assert list(lines(found)) == expected
+    assert {request.resource for request in server.counters.requests} >= OF_ROUTES
+
+
+def test_names_alone_ask_for_no_more(server: ApiServer, tmp_path: Path) -> None:
+    """Whoever only answers names does not ask an API server for what routes need."""
+    plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")), routes=False)
+    asked = {request.resource for request in server.counters.requests}
+    assert "services" in asked
+    assert not asked & OF_ROUTES
+    names = {request.params.get("fieldSelector") for request in server.counters.asked(resource="configmaps")}
+    assert names <= {"metadata.name=kubeadm-config"}
+
+
+def test_a_list_that_does_not_come(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the list of one resource is on its way there is no plan, though names could be answered."""
+    monkeypatch.setattr(once, "PATIENCE", 0.5)
+    server.faults.add(Stall(), resource="blockaffinities", times=None)
+    with pytest.raises(NotRead, match=r"^cluster dev: not fully read, so its routes are not known; see above why$"):
+        plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")))
+    assert issubclass(NotRead, CannotStart)
+
+
+@pytest.mark.parametrize("code", [403, 404])
+def test_what_a_server_does_not_have(server: ApiServer, tmp_path: Path, code: int) -> None:
+    """Resources that the server does not have or does not show are not waited for."""
+    for plural in ("ipamblocks", "ciliumnodes", "bgppeers", "servicecidrs"):
+        server.faults.add(Refuse(code), resource=plural, times=None)
+    found = plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")))
+    assert len(found.routes) == 5
+
+
+def test_rights_that_are_missing(server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What may not be read is said in one line, but not where most clusters have nothing: flannel's ConfigMap."""
+    caplog.set_level(logging.WARNING)
+    user = User("reader")
+    everything = ("services", "endpointslices.discovery.k8s.io", "namespaces", "nodes")
+    server.access.rules["reader"] = [
+        Rule(("list", "watch"), everything),
+        Rule(("list", "watch"), ("configmaps",), ("kube-system",)),
+    ]
+    plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig", user)))
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert 'a ClusterRole must grant apiGroups: ["crd.projectcalico.org"], resources: ["blockaffinities"]' in said
+    assert "configmaps" not in said
+
+
+def test_nothing_to_read() -> None:
+    """Without any cluster and table there is one line that says what to name."""
+    settings = Loaded(Settings(clusters=()), {})
+    with pytest.raises(NotRead, match=r"^no cluster to read: name one with --manifests or --kubeconfig, or a table"):
+        plan(settings)
+
+
+def test_tables_instead_of_clusters(tmp_path: Path) -> None:
+    """A saved table is read from where the settings say, and no cluster is needed."""
+    table = CASES / "tables" / "case1-node5.txt"
+    settings = Settings(clusters=(), routes=Routes(tables=(table,)))
+    found = plan(Loaded(settings, {}))
+    assert [route.origin.partition(" ")[0] for route in found.routes] == [f"case1-node5.txt:{n}" for n in (3, 7, 8, 9)]
+
+
+@pytest.mark.parametrize(
+    ("octets", "problem"),
+    [
+        (None, ": no such file or directory; see routes.tables"),
+        (b"", ": holds no route; save the output of `ip route` there"),
+        (b"\xff\xfe", ": is no text; save the output of `ip route` there"),
+        (b"10.0.0.0/8 dev eth0\nDestination Gateway\n", ":2: expected what `ip route` prints, got 'Gateway'"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, octets: bytes | None, problem: str) -> None:
+    """A file that is no table is one line with its path, the line and what to do."""
+    path = tmp_path / "routes.txt"
+    if octets is not None:
+        path.write_bytes(octets)
+    with pytest.raises(NotRead) as error:
+        read_tables([path])
+    assert str(error.value).startswith(f"{path}{problem}")
+    assert "\n" not in str(error.value)
+
+
+def test_what_settings_ask_for() -> None:
+    """Settings become plain values; sinks that are only routers' mean that next hops may be anywhere."""
+    address = IPv4Address("10.0.0.9")
+    routes = Routes(
+        via="nodes", gateways=Gateways(addresses=(address,)), external=("external_ip",), sinks=("bgp", "frr")
+    )
+    choice = choice_of(Settings(routes=routes))
+    assert choice.via == "nodes"
+    assert choice.gateways == (address,)
+    assert choice.external == {"external_ip"}
+    assert choice.recurse
+    assert not choice_of(Settings(routes=Routes(sinks=("bgp", "kernel")))).recurse
+    assert not choice_of(Settings()).recurse
+
+
+def test_a_selector_that_is_none(tmp_path: Path) -> None:
+    """A label selector that does not parse is found when the configuration is checked."""
+    file = tmp_path / "dnsbridge.yaml"
+    file.write_text("routes: {gateways: {selector: 'role in edge'}}", encoding="utf-8")
+    problem = str(load(file, Flags()))
+    assert "routes.gateways.selector: expected (, got 'edge'; write a label selector such as" in problem
