@@ -45,7 +45,7 @@ protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
                 encoding="utf-8",
             )
             command = ["bird", "-f", "-c", str(config), "-s", str(self.socket), "-P", str(self.folder / "bird.pid")]
-            daemon = Daemon(self._host, command, self.folder / "bird.log")
+            self._daemon = daemon = Daemon(self._host, command, self.folder / "bird.log")
             self._stack.callback(daemon.stop)
 
             def there() -> bool:
@@ -63,6 +63,10 @@ protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
     ) -> None:
         self._stack.close()
 
+    def stop(self) -> None:
+        """End it before its time."""
+        self._daemon.stop()
+
     @property
     def socket(self) -> Path:
         """Its control socket."""
@@ -76,7 +80,7 @@ protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
         """The next hops of the routes of a protocol, by prefix, IPv4 and IPv6."""
         found: dict[str, set[str]] = {}
         prefix = ""
-        for line in self.birdc("show", "route", "protocol", protocol).splitlines():
+        for line in self.birdc("show", "route", "table", "all", "where", "proto", "=", f'"{protocol}"').splitlines():
             if route := _ROUTE.match(line):
                 prefix = route["prefix"]
                 found.setdefault(prefix, set())
@@ -86,7 +90,7 @@ protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
 
     def ages(self, protocol: str = "switch") -> dict[str, str]:
         """The time at which each route of a protocol came to be as it is, to the millisecond."""
-        lines = self.birdc("show", "route", "protocol", protocol, "all").splitlines()
+        lines = self.birdc("show", "route", "table", "all", "where", "proto", "=", f'"{protocol}"', "all").splitlines()
         return {
             route["prefix"]: route["rest"].split("[")[1].split("]")[0]
             for line in lines

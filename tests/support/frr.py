@@ -3,7 +3,7 @@
 with Frr(host, BGP) as frr:
     frr.vtysh("show ip route")
     frr.learned()      what BGP has told it, {"10.233.98.0/24": {"10.200.20.105"}}
-    frr.ages()         since when (seconds of the epoch) its paths are as they are, by prefix
+    frr.versions()     by prefix a number that grows whenever its path is replaced
 """
 
 import json
@@ -77,14 +77,13 @@ class Frr:
                 found[prefix] = {hop["ip"] for entry in entries for hop in entry["nexthops"] if hop.get("fib")}
         return found
 
-    def ages(self) -> dict[str, int]:
-        """The second of the epoch in which its best path was last replaced, by prefix."""
-        ages = {}
+    def versions(self) -> dict[str, int]:
+        """The version of its table with which the best path of each prefix was last replaced."""
+        versions = {}
         for prefix in self._paths():
             family = "ipv6" if ":" in prefix else "ipv4"
-            told = json.loads(self.vtysh(f"show bgp {family} unicast {prefix} json"))
-            ages[prefix] = max(path["lastUpdate"]["epoch"] for path in told["paths"])
-        return ages
+            versions[prefix] = json.loads(self.vtysh(f"show bgp {family} unicast {prefix} json"))["version"]
+        return versions
 
     def _paths(self) -> dict[str, list[dict[str, Any]]]:
         paths: dict[str, list[dict[str, Any]]] = {}

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds that a first session may take; then the peer is reported, and tried further."""
-ATTEMPTS = 2
-"""Failed attempts in a row after which a peer is not waited for. One may be the peer's old session (RFC 4271 6.8)."""
+REFUSALS = 2
+"""Times in a row that a peer says why it wants no session, after which it is not waited for. A peer that only does not
+take the connection may be busy with the end of an earlier session."""
 TELL_SECONDS = 30.0
 """For sending the changes to the peers."""
 FIRST_PAUSE = 1.0
@@ -207,4 +208,4 @@ def _router_id(speaker: Speaker) -> IPv4Address:
 
 
 def _decided(peer: PeerState) -> bool:
-    return peer.up or peer.silent or peer.failed >= ATTEMPTS
+    return peer.up or peer.silent or peer.refused >= REFUSALS

@@ -41,8 +41,9 @@ WINDOW = 200
 LINE = 2**20
 _LAST_LINES = 12
 RELAY = (
-    # A job in the background gets no standard input (POSIX 2.9.3.1), but may have it by another number.
-    "exec 3<&0; cat <&3 >/proc/$PPID/fd/{events} & cat /proc/$PPID/fd/{commands}; "
+    # ExaBGP's log must end with ExaBGP, for only then is it known to have ended. A job in the background gets no
+    # standard input (POSIX 2.9.3.1), but may have it by another number.
+    "exec 2>/dev/null 3<&0; cat <&3 >/proc/$PPID/fd/{events} & cat /proc/$PPID/fd/{commands}; "
     # Only while it is still our parent: its number may belong to somebody else once it is gone.
     "read -r pid name state parent rest </proc/$$/stat; test $parent = $PPID && kill -9 $PPID"
 )
@@ -76,10 +77,10 @@ class PeerState:
         """IP versions that the session carries."""
         self.told: dict[Prefix, IPAddress] = {}
         """What it has been sent in this session, with the next hop."""
-        self.failed = 0
-        """Attempts in a row that came to nothing."""
+        self.refused = 0
+        """Attempts in a row that were refused with a reason."""
         self.reason = ""
-        """Why the last one did; empty for no connection."""
+        """The last one; empty when there was no more than no connection."""
         self.silent = False
         """Whether nothing was heard of it for so long that it is no longer waited for."""
 
@@ -89,10 +90,11 @@ class PeerState:
             case Negotiated():
                 self.versions = event.versions
             case Up():
-                self.up, self.failed, self.reason, self.silent = True, 0, "", False
+                self.up, self.refused, self.reason, self.silent = True, 0, "", False
                 self.told.clear()
             case Down():
-                self.up, self.failed, self.reason = False, self.failed + 1, event.reason
+                self.up, self.reason = False, event.reason
+                self.refused = self.refused + 1 if event.reason else 0
                 self.told.clear()
             case Sent():
                 for prefix in event.withdrawn:
@@ -160,13 +162,13 @@ class ExaBgp:
 
     async def kill(self) -> None:
         """End it without a word to the peers, who keep the routes for the graceful restart time. May be repeated."""
+        for transport in (self._commands, self._events):
+            if transport:
+                transport.close()
         if self._process and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        for transport in (self._commands, self._events):
-            if transport:
-                transport.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -116,9 +116,11 @@ class BirdSink:
         """What it has of ours, as soon as that is what is wanted, or after a while."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_SECONDS
-        while (shown := await self._shown()) != wanted and loop.time() < deadline:
+        while True:
+            shown = await self._shown()
+            if shown == wanted or loop.time() > deadline:
+                return shown
             await asyncio.sleep(_LOOK)
-        return shown
 
 
 def _ways(route: Route) -> set[tuple[object, str]]:

@@ -22,7 +22,8 @@ _VIA = re.compile(
     r"via (?:(?P<address>[0-9a-f.:]+)(?:%'(?P<scope>[^']+)')?|\"(?P<device>[^\"]+)\")(?: weight (?P<weight>\d+))?"
 )
 _SHOWN = re.compile(r"^(?P<prefix>[0-9a-f.:]+/\d+)\s", re.MULTILINE)
-_INCLUDE = re.compile(r"^(?P<before>[^#\n]*?\b)include\s+\"(?P<path>[^\"\n]+)\"\s*;", re.MULTILINE)
+# BIRD takes an include for one only where it begins a line (conf/cf-lex.l).
+_INCLUDE = re.compile(r"^[ \t]*include[ \t]*\"(?P<path>[^\"\n]+)\"[ \t]*;", re.MULTILINE)
 
 
 def read(text: str) -> tuple[Route, ...]:
@@ -67,7 +68,7 @@ def trial(config: str, folder: PurePath, ours: PurePath, other: PurePath, files:
         for each in matching:
             found |= each == str(ours)
             included.append(str(other) if each == str(ours) else each)
-        return line["before"] + " ".join(f'include "{each}";' for each in included)
+        return "\n".join(f'include "{each}";' for each in included)
 
     rewritten = _INCLUDE.sub(rewrite, config)
     return rewritten if found else None

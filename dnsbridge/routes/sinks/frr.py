@@ -2,9 +2,8 @@
 
     held       the static routes of the running configuration with our tag; all others are foreign, whatever they are
     apply      vtysh checks the lines (`--dryrun`), then staticd takes the difference: new lines before old ones go
-    reached    the routes that FRR has put into the kernel's table; one whose next hop it cannot reach it keeps to itself
-    failures   by prefix, foreign ones included: where somebody else has a static route, ours is not added to its next
-               hops
+    reached    the routes that FRR has put into the kernel's table; one whose next hop it cannot reach it keeps back
+    failures   by prefix; also where somebody else has a static route, to whose next hops ours are not added
 
 The saved configuration is not written: that would save what somebody else is trying out. After a restart of FRR ours
 are missing until `routes run` looks again, or `routes apply`.
@@ -53,36 +52,18 @@ class FrrSink:
         """Make the routes all that FRR has with our tag. Raises SinkProblem, with nothing changed."""
         async with self._lock:
             held = await self.held()
-            foreign = {each.prefix: each for each in held.foreign}
-            failures: dict[Prefix, str] = {}
-            wanted: dict[Prefix, list[str]] = {}
-            for route in routes:
-                if route.prefix in foreign:
-                    failures[route.prefix] = f"FRR has it from somebody else, left alone: {foreign[route.prefix].text}"
-                    continue
-                try:
-                    wanted[route.prefix] = frr_lines.lines_of(route, self._tag)
-                except frr_lines.Unwritable as why:
-                    failures[route.prefix] = str(why)
-            there = {line for route in held.own for line in frr_lines.lines_of(route, self._tag)}
-            here = {line: None for lines in wanted.values() for line in lines}
-            changes = [line for line in here if line not in there] + [
-                f"no {line}" for line in there if line not in here
-            ]
-            said = await self._configure(changes)
-            if said:
-                now = {route.prefix: route for route in (await self.held()).own}
-                for prefix, lines in wanted.items():
-                    if prefix not in now or set(frr_lines.lines_of(now[prefix], self._tag)) != set(lines):
-                        failures[prefix] = f"FRR does not take it: {said}"
-                failures |= {prefix: f"FRR does not let it go: {said}" for prefix in now if prefix not in wanted}
-            used = await self._settled(
-                {prefix: len(lines) for prefix, lines in wanted.items() if prefix not in failures}
-            )
+            wanted, failures = self._lines(routes, held)
+            old = {line for lines in self._lines(held.own, Held())[0].values() for line in lines}
+            new = {line: None for lines in wanted.values() for line in lines}
+            changes = [line for line in new if line not in old] + [f"no {line}" for line in old if line not in new]
+            if said := await self._configure(changes):
+                failures |= self._refused(wanted, await self.held(), said)
+            counts = {prefix: len(lines) for prefix, lines in wanted.items() if prefix not in failures}
+            used = await self._settled(counts)
         for route in routes:
-            if route.prefix not in failures and used.get(route.prefix, 0) < len(wanted[route.prefix]):
+            if used.get(route.prefix, 0) < counts.get(route.prefix, 0):
                 hops = ", ".join(str(hop) for hop in route.next_hops)
-                failures[route.prefix] = f"FRR does not use it, or not all next hops, or prefers another route: {hops}"
+                failures[route.prefix] = f"FRR cannot reach every next hop, or prefers another route: {hops}"
         reached = tuple(route for route in routes if route.prefix not in failures)
         return Reached(reached, tuple(Failure(prefix, why) for prefix, why in failures.items()))
 
@@ -93,8 +74,33 @@ class FrrSink:
     async def close(self) -> None:
         """Nothing is open."""
 
+    def _lines(self, routes: Sequence[Route], held: Held) -> tuple[dict[Prefix, list[str]], dict[Prefix, str]]:
+        """The lines of routes by prefix, and why some have none."""
+        foreign = {each.prefix: each.text for each in held.foreign}
+        lines: dict[Prefix, list[str]] = {}
+        failures: dict[Prefix, str] = {}
+        for route in routes:
+            if route.prefix in foreign:
+                failures[route.prefix] = f"FRR has it from somebody else, left alone: {foreign[route.prefix]}"
+                continue
+            try:
+                lines[route.prefix] = frr_lines.lines_of(route, self._tag)
+            except frr_lines.Unwritable as why:
+                failures[route.prefix] = str(why)
+        return lines, failures
+
+    def _refused(self, wanted: dict[Prefix, list[str]], held: Held, said: str) -> dict[Prefix, str]:
+        """What FRR did not do, of which it does not say where it is."""
+        now, _ = self._lines(held.own, Held())
+        failures = {
+            prefix: f"FRR does not take it: {said}"
+            for prefix, lines in wanted.items()
+            if set(now.get(prefix, ())) != set(lines)
+        }
+        return failures | {prefix: f"FRR does not let it go: {said}" for prefix in now if prefix not in wanted}
+
     async def _configure(self, lines: Sequence[str]) -> str:
-        """Have vtysh check lines and staticd take them; what they say against it. Raises SinkProblem if none is valid."""
+        """Have vtysh check lines and staticd take them; what they say against it. Raises SinkProblem, nothing done."""
         if not lines:
             return ""
         with tempfile.TemporaryDirectory(prefix="dnsbridge-frr-") as folder:
