@@ -1,0 +1,264 @@
+"""Routes to a large cluster: what working them out costs, setting them, and one change. Needs root.
+
+5,000 nodes with 20,000 blocks of Calico, in a network namespace with the nodes' network on a veth pair. `ip -batch`
+sets the same routes from a file in the same run, in turn with the sink; both start with an empty table.
+
+    plan           objects in memory -> picture, routes, guards, the kernel's table read, the difference
+    command        `dnsbridge routes plan` as a process, over the same objects as JSON
+    apply          the sink's whole set, into an empty table
+    one node       its block has moved: changes that the kernel announces, and the time from the changed object to them
+
+    python -m benchmarks.routes [--quick] [--json FILE]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from msgspec import structs
+
+from benchmarks.figures import Figure, show
+from benchmarks.peers import Failed
+from dnsbridge.cluster.objects import BlockAffinity, IPPool, Node, Object, ServiceCIDR
+from dnsbridge.routes.choice import Choice
+from dnsbridge.routes.guards import guarded
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.model import Route
+from dnsbridge.routes.plan import Plan, make_plan
+from dnsbridge.routes.sinks.kernel import KernelSink
+from dnsbridge.routes.sinks.netlink_socket import messages_of
+from dnsbridge.routes.sources import AUTO, picture_of
+from dnsbridge.routes.this_host import this_host
+from dnsbridge.routes.wanted import wanted
+
+NODES, BLOCKS = 5_000, 20_000
+_RTMGRP_IPV4_ROUTE = 1 << 6
+
+
+def node_address(number: int) -> IPv4Address:
+    """Of node 0, 1, ... in 10.200.0.0/16."""
+    return IPv4Address("10.200.1.0") + number
+
+
+def cluster(nodes: int, blocks: int) -> list[Object]:
+    """Its objects; blocks are of 10.0.0.0/9, in turn of all nodes, so that none can be merged."""
+    found: list[Object] = [
+        IPPool(name="default", cidr="10.0.0.0/9"),
+        ServiceCIDR(name="kubernetes", cidrs=("172.16.0.0/16",)),
+    ]
+    found += [Node(name=f"node{number}", addresses=(node_address(number).packed,)) for number in range(nodes)]
+    for number in range(blocks):
+        prefix = IPv4Network((int(IPv4Address("10.0.0.0")) + (number << 6), 26))
+        found.append(BlockAffinity(name=f"block{number}", cidr=str(prefix), node=f"node{number % nodes}"))
+    return found
+
+
+def as_json(objects: Sequence[Object]) -> Iterator[dict[str, Any]]:
+    """The same as an API server has them."""
+    for each in objects:
+        metadata = {"name": each.name}
+        match each:
+            case Node():
+                address = {"type": "InternalIP", "address": str(IPv4Address(each.addresses[0]))}
+                ready = {"type": "Ready", "status": "True"}
+                status = {"addresses": [address], "conditions": [ready]}
+                yield {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}, "status": status}
+            case BlockAffinity():
+                spec = {"cidr": each.cidr, "node": each.node, "state": "confirmed", "deleted": "false"}
+                yield {"apiVersion": CALICO, "kind": "BlockAffinity", "metadata": metadata, "spec": spec}
+            case IPPool():
+                yield {"apiVersion": CALICO, "kind": "IPPool", "metadata": metadata, "spec": {"cidr": each.cidr}}
+            case ServiceCIDR():
+                cidrs = {"cidrs": list(each.cidrs)}
+                yield {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": metadata, "spec": cidrs}
+
+
+CALICO = "crd.projectcalico.org/v1"
+
+
+def routes_to(objects: Sequence[Object], host: Host) -> tuple[Route, ...]:
+    """The routes that this host should have."""
+    picture = picture_of("dev", objects, AUTO)
+    return guarded(wanted([picture], Choice(via="nodes"), host), host).routes
+
+
+async def work_out(objects: Sequence[Object], host: Host) -> Plan:
+    """The plan for this host's kernel."""
+    sink = KernelSink()
+    try:
+        return make_plan(await sink.held(), routes_to(objects, host))
+    finally:
+        await sink.close()
+
+
+async def apply(routes: Sequence[Route]) -> float:
+    """Seconds that a new sink takes for the set. Raises Failed."""
+    sink = KernelSink()
+    try:
+        begin = time.perf_counter()
+        reached = await sink.apply(routes)
+        took = time.perf_counter() - begin
+    finally:
+        await sink.close()
+    if reached.failures or len(reached.routes) != len(routes):
+        raise Failed(f"the kernel refused {len(reached.failures)} routes")
+    return took
+
+
+def batch(file: Path) -> float:
+    """Seconds of `ip -batch`."""
+    begin = time.perf_counter()
+    _must("ip", "-batch", str(file))
+    return time.perf_counter() - begin
+
+
+async def one_change(objects: list[Object], host: Host, rounds: int) -> tuple[list[float], float, set[int]]:
+    """A block moves to another node, time after time: seconds until the kernel has it, seconds of the sink alone, and
+    how many routes the kernel announced each time."""
+    sink, place = KernelSink(), len(objects) - 1
+    took, alone, announced = list[float](), list[float](), set[int]()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as events:
+        routes = routes_to(objects, host)
+        await sink.apply(routes)
+        events.bind((0, _RTMGRP_IPV4_ROUTE))
+        for number in range(rounds):
+            block = objects[place]
+            assert isinstance(block, BlockAffinity)
+            objects[place] = structs.replace(block, node=f"node{number}")
+            begin = time.perf_counter()
+            fresh = {route.prefix: route for route in routes_to(objects, host)}
+            # What is equal stays the object that it was, as in `routes run`: the sink looks at the rest alone.
+            routes = tuple([kept if fresh[kept.prefix] == kept else fresh[kept.prefix] for kept in routes])
+            begin_sink = time.perf_counter()
+            await sink.apply(routes)
+            end = time.perf_counter()
+            took.append(end - begin)
+            alone.append(end - begin_sink)
+            announced.add(sum(1 for _ in messages_of(events.recv(1 << 18))) + _more(events))
+    await sink.withdraw()
+    await sink.close()
+    return took, median(alone), announced
+
+
+def _more(events: socket.socket) -> int:
+    found = 0
+    while True:
+        try:
+            found += sum(1 for _ in messages_of(events.recv(1 << 18)))
+        except BlockingIOError:
+            return found
+
+
+def measure(folder: Path, nodes: int, blocks: int, rounds: int) -> list[Figure]:
+    """The figures, in a namespace of our own; raises Failed."""
+    objects = cluster(nodes, blocks)
+    host = asyncio.run(this_host())
+    plans, routes = list[float](), tuple[Route, ...]()
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        routes = asyncio.run(work_out(objects, host)).add
+        plans.append(time.perf_counter() - begin)
+        if len(routes) != blocks + 1:
+            raise Failed(f"the plan adds {len(routes)} routes, not {blocks + 1}")
+    manifests = folder / "cluster.json"
+    manifests.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": list(as_json(objects))}))
+    command = [sys.executable, "-m", "dnsbridge", "routes", "plan", "--via", "nodes", "--manifests", str(manifests)]
+    begin = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    whole = time.perf_counter() - begin
+    if done.returncode != 2 or f"{blocks + 1} to add" not in done.stdout:
+        raise Failed(f"routes plan: exit status {done.returncode}: {done.stderr.strip()[:500]}")
+    lines = [f"route add {route.prefix} proto 83 {_hops(route)}\n" for route in routes]
+    (folder / "batch").write_text("".join(lines))
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(batch(folder / "batch"))
+        _must("ip", "route", "flush", "proto", "83")
+        ours.append(asyncio.run(apply(routes)))
+        if len(_must("ip", "-oneline", "route", "show", "proto", "83").splitlines()) != len(routes):
+            raise Failed("the kernel does not have all routes")
+        _must("ip", "route", "flush", "proto", "83")
+    changed, alone, announced = asyncio.run(one_change(objects, host, rounds * 3))
+    size = f"{nodes:,} nodes, {blocks:,} blocks"
+    return [
+        Figure(f"plan, {size}", median(plans), "s", 1.0),
+        Figure("the whole command routes plan, from JSON", whole, "s"),
+        Figure(f"apply of {len(routes):,} routes, to ip -batch", median(ours) / median(theirs), "x", 2.0),
+        Figure("  the sink kernel", median(ours), "s"),
+        Figure("  ip -batch", median(theirs), "s"),
+        Figure("one changed node: route changes", max(announced), "", 1),
+        Figure("one changed node: all worked out anew and set", median(changed) * 1000, "ms"),
+        Figure("  the sink alone", alone * 1000, "ms"),
+    ]
+
+
+def _hops(route: Route) -> str:
+    if len(route.next_hops) == 1:
+        return f"via {route.next_hops[0].address}"
+    return " ".join(f"nexthop via {hop.address} weight {hop.weight}" for hop in route.next_hops)
+
+
+def _must(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}: {done.stderr.strip()[:300]}")
+    return done.stdout
+
+
+@contextmanager
+def namespace() -> Iterator[list[str]]:
+    """What runs a command in a new network namespace, whose only neighbours are the nodes. Raises Failed."""
+    name = f"dnsbridge-bench-{os.getpid()}-{secrets.token_hex(3)}"
+    prefix = ["ip", "netns", "exec", name]
+    _must("ip", "netns", "add", name)
+    try:
+        for line in (
+            "link set lo up",
+            "link add eth0 type veth peer name nodes",
+            "address add 10.200.0.1/16 dev eth0",
+            "link set eth0 up",
+            "link set nodes up",
+        ):
+            _must(*prefix, "ip", *line.split())
+        yield prefix
+    finally:
+        _must("ip", "netns", "delete", name)
+
+
+def main() -> int:
+    """Measure and print; 1 when something did not work."""
+    parser = argparse.ArgumentParser(description="routes to a large cluster")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the size, one round")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    nodes, blocks, rounds = (NODES // 10, BLOCKS // 10, 1) if options.quick else (NODES, BLOCKS, 5)
+    try:
+        if not options.inside:
+            with namespace() as prefix:
+                command = [*prefix, sys.executable, "-m", "benchmarks.routes", "--inside", *sys.argv[1:]]
+                return subprocess.run(command, check=False).returncode
+        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
+            figures = measure(Path(folder), nodes, blocks, rounds)
+    except Failed as failure:
+        print(f"no result: {failure}", file=sys.stderr)
+        return 1
+    show(figures, options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
