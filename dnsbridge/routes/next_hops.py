@@ -66,7 +66,7 @@ class _Finder:
         self._off_link: dict[str, list[Prefix]] = {}
         self._by_gateway: dict[str, int] = {}
         self._by_node = 0
-        self._lost: dict[str, list[Prefix]] = {}
+        self._lost: dict[tuple[str, int], list[Prefix]] = {}
 
     def find(self) -> tuple[list[Route], list[Note]]:
         if not self._choice.recurse and (why := self._membership()):
@@ -118,7 +118,7 @@ class _Finder:
                 self._add(block.prefix, hops, Kind.POD, block.origin)
             elif not any(each.nodes and covers(block.prefix, each.prefix) for each in blocks):
                 why = hops if isinstance(hops, str) else "no source says which nodes have it, and via is nodes"
-                self._lost.setdefault(why, []).append(block.prefix)
+                self._lose(block.prefix, why)
         for block in blocks:
             if block.nodes and (hops := self._to_block(block)):
                 if any(hops == held and covers(prefix, block.prefix) for prefix, held in whole):
@@ -184,7 +184,7 @@ class _Finder:
         if self._choice.via == "gateways":
             hops = self._to_gateways(version)
             if isinstance(hops, str):
-                self._lost.setdefault(hops, []).append(block.prefix)
+                self._lose(block.prefix, hops)
                 return ()
             return hops
         key = block.nodes, version
@@ -228,9 +228,12 @@ class _Finder:
                 hops = self._to_gateways(version)
             hops = hops or "none of its Ready nodes is on this host's links"
         if isinstance(hops, str):
-            self._lost.setdefault(hops, []).append(prefix)
+            self._lose(prefix, hops)
         else:
             self._add(prefix, hops, kind, origin)
+
+    def _lose(self, prefix: Prefix, why: str) -> None:
+        self._lost.setdefault((why, prefix.version), []).append(prefix)
 
     def _find_external(self) -> None:
         """Addresses of services beside ClusterIPs, where they are asked for."""
@@ -269,13 +272,21 @@ class _Finder:
                 do = f"and {gateways}; set routes.gateways"
             text = f"{nodes}: not on this host's links; no route to {some(lost)}; {do}"
             self._note(Severity.ERROR, text)
-        for why, prefixes in self._lost.items():
+        for (why, version), prefixes in self._lost.items():
             left_out = sorted(prefixes, key=order)
-            self._note(Severity.ERROR, f"no route to {some(left_out)}: {why}")
+            absent = self._absent(version)
+            self._note(Severity.WARNING if absent else Severity.ERROR, f"no route to {some(left_out)}: {absent or why}")
         if self._choice.via == "auto" and not self._ways.everywhere:
             self._explain_auto()
         if self._picture.mtu and not self._ways.everywhere:
             self._explain_mtu()
+
+    def _absent(self, version: int) -> str:
+        """Why a whole family has no way: the cluster gives itself prefixes of it, and no node has an address."""
+        addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
+        if not addresses or any(address.version == version for address in addresses):
+            return ""
+        return f"no node and no gateway has an IPv{version} address"
 
     def _explain_auto(self) -> None:
         if self._by_node:

@@ -80,6 +80,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         plan(node(1), node(2, ready=False), SERVICES),
         ["10.96.0.0/16 1", "10.244.1.0/24 1", "warning: dev: not Ready: n2; 1 prefix left out until then"],
     ),
+    "a family that no node has": (
+        plan(*CLUSTER, ServiceCIDR(name="more", cidrs=("fd00:10:96::/112",))),
+        [*PLAIN, "warning: dev: no route to fd00:10:96::/112: no node and no gateway has an IPv6 address"],
+    ),
+    "a family that a gateway has": (
+        plan(*CLUSTER, ServiceCIDR(name="more", cidrs=("fd00:10:96::/112",)), gateways=(ip_address("fd00::1"),)),
+        [*PLAIN, "error: dev: no route to fd00:10:96::/112: the gateways (fd00::1) are not on this host's links"],
+    ),
     "a node elsewhere, no gateway": (
         plan(*CLUSTER, FAR),
         [*PLAIN, f"error: dev: n7: not on this host's links; no route to 10.244.7.0/24; and {NO_GATEWAY}; "
