@@ -29,7 +29,7 @@ from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, 
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 MODES = ("never", "unsynced", "unknown", "miss")
-STALENESS = "500ms"
+STALENESS = "2s"
 COREDNS_SECONDS = 2.5
 """A CoreDNS that is silent has 1.5 seconds, and a busy machine may be late."""
 
