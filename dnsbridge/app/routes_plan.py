@@ -100,12 +100,13 @@ async def guarded_routes(loaded: Loaded, parts: Parts, host: Host, recurse: bool
     return guarded(await wanted_routes(loaded, parts, host, recurse=recurse), host)
 
 
-async def carry_out(looked: Looked) -> list[Done]:
-    """Give each sink its set."""
+async def carry_out(looked: Looked, withdraw: bool = False) -> list[Done]:
+    """Give each sink its set, or have it withdraw all of ours."""
     done = []
     for each in looked.planned:
         try:
-            done.append(Done(each.sink, await each.sink.apply(each.wanted)))
+            reached = await (each.sink.withdraw() if withdraw else each.sink.apply(each.wanted))
+            done.append(Done(each.sink, reached))
         except SinkProblem as problem:
             done.append(Done(each.sink, problem=str(problem)))
     return done

@@ -92,7 +92,7 @@ def withdraw(output: str, file: str | None, dry_run: bool, **flags: Any) -> int:
         looked = await look_at_ours(sinks)
         if output == "table":
             _show(looked, output)
-        done = [] if dry_run else await carry_out(looked)
+        done = [] if dry_run else await carry_out(looked, withdraw=True)
         if output == "json":
             _show(looked, output, done)
         return _ended(done, output, looked.failed)

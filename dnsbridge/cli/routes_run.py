@@ -29,7 +29,7 @@ def run(file: str | None, allow_mass_change: bool, **flags: Any) -> None:
 
     async def work() -> None:
         async with AsyncExitStack() as opened:
-            sinks = sinks_of(loaded.settings.routes)
+            sinks = sinks_of(loaded.settings.routes, lasting=True)
             for sink in sinks:
                 opened.push_async_callback(sink.close)
             await run_routes(loaded, sinks, allow_mass_change)

@@ -10,6 +10,7 @@ Calls and values go over standard input and output, pickled.
 import asyncio
 import os
 import pickle
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ from dnsbridge.routes.model import Reached, Route
 from dnsbridge.routes.sink import Held, Sink, SinkProblem
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT
+
+ANSWER_SECONDS = 60
+"""That a call has, which includes all the sink's own patience."""
 
 
 class RemoteSink:
@@ -83,6 +87,9 @@ class RemoteSink:
         self._send((method, arguments))
         assert self._process
         assert self._process.stdout
+        # Once an answer begins it is whole, so one look at the pipe is enough.
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_SECONDS)
+        assert ready, f"{method} does not end within {ANSWER_SECONDS} s"
         answer = pickle.load(self._process.stdout)
         if isinstance(answer, Exception):
             raise answer

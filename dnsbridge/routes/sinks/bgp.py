@@ -1,7 +1,7 @@
 """The sink `bgp`: announces the routes to routers, as long as it is open.
 
-A session ends with the process that holds it, so this sink is for `dnsbridge routes run`: what a command announced
-would be withdrawn, or with graceful restart forgotten, when the command ends.
+A session ends with the process that holds it, so this sink is for `dnsbridge routes run`: what a command announces
+would be lost when it ends, at once or after the graceful restart time. A process that does not last refuses.
 
     apply      announces what is new or has another next hop (which replaces the old in one step), then withdraws what
                is no longer wanted, and waits until every peer with a session has been sent that
@@ -44,8 +44,10 @@ class BgpSink:
     name = "bgp"
     exclusive = True
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, lasting: bool = True) -> None:
+        """`lasting` says that this process stays."""
         self._speaker = speaker
+        self._lasting = lasting
         self._child: ExaBgp | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._routes: dict[Prefix, Route] = {}
@@ -61,6 +63,10 @@ class BgpSink:
         """Announce these and no others. Raises SinkProblem."""
         if problem := fault(self._speaker):
             raise SinkProblem(problem)
+        if not self._lasting:
+            if not routes:
+                return Reached()
+            raise SinkProblem("bgp: a session ends with the command that holds it; announce with dnsbridge routes run")
         wanted: dict[Prefix, IPAddress] = {}
         failures: list[Failure] = []
         for route in routes:

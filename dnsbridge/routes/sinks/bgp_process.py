@@ -34,7 +34,7 @@ from dnsbridge.routes.sinks.bgp_speaker import Speaker, configuration
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 """For reading the configuration, with all its routes, and the first answer."""
 ANSWER_SECONDS = 30.0
 WINDOW = 200
