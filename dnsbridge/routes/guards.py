@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, Wanted
+from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, Wanted, order
 
 
 def guarded(wanted: Wanted, host: Host) -> Wanted:
@@ -31,16 +31,14 @@ def guarded(wanted: Wanted, host: Host) -> Wanted:
 def _refusals(routes: Sequence[Route], host: Host) -> Callable[[Route], str]:
     """A function that says why a route must not be; empty: it may."""
     # An address with a prefix of full length is in the kernel's table `local`, which no route of ours comes before.
-    connected = _Points(
-        (subnet.network_address, subnet, "") for subnet in host.connected() if subnet.prefixlen < subnet.max_prefixlen
-    )
-    protected = _Points((each.address, _alone(each.address), each.what) for each in host.protected)
-    hops = _Points(
-        (hop.address, _alone(hop.address), str(route.prefix))
-        for route in routes
-        for hop in route.next_hops
-        if hop.address is not None
-    )
+    connected = _Points((subnet, "") for subnet in host.connected() if subnet.prefixlen < subnet.max_prefixlen)
+    protected = _Points((_alone(each.address), each.what) for each in host.protected)
+    through: dict[IPAddress, Route] = {}
+    for route in routes:
+        for hop in route.next_hops:
+            if hop.address is not None:
+                through.setdefault(hop.address, route)
+    hops = _Points((_alone(address), str(route.prefix)) for address, route in through.items())
     overlapping = dict(_overlaps(routes))
 
     def refusal(route: Route) -> str:
@@ -72,10 +70,10 @@ def _alone(address: IPAddress) -> Prefix:
 class _Points:
     """Subnets by their first address, to be found within a prefix by bisection: both sides may have thousands."""
 
-    def __init__(self, subnets: Iterable[tuple[IPAddress, Prefix, str]]) -> None:
+    def __init__(self, subnets: Iterable[tuple[Prefix, str]]) -> None:
         found: dict[tuple[int, int, int], tuple[Prefix, str]] = {}
-        for first, subnet, text in subnets:
-            found.setdefault((first.version, int(first), subnet.prefixlen), (subnet, text))
+        for subnet, text in subnets:
+            found.setdefault(order(subnet), (subnet, text))
         self._keys = sorted(found)
         self._found = found
 
@@ -92,8 +90,7 @@ class _Points:
 def _overlaps(routes: Iterable[Route]) -> Iterator[tuple[int, Route]]:
     """The identity of each route that overlaps one of another cluster, and that one.
 
-    In the order of prefixes, those around one stand before it, so they are a stack. One of each cluster is enough:
-    the innermost.
+    In the order of prefixes those around one stand before it, so they are a stack, at most 128 high.
     """
     around: list[Route] = []
     for route in routes:

@@ -110,6 +110,14 @@ AGGREGATES = {
         ["10.0.0.0/24 b", "10.0.0.0/25 a", "10.0.0.128/25 a"],
         ["10.0.0.0/24 b", "10.0.0.0/25 a", "10.0.0.128/25 a"],
     ),
+    "the whole is somebody else's": (
+        ["10.0.0.0/26 a", "10.0.0.64/26 a", "10.0.0.128/25 a", "10.0.0.0/25 theirs"],
+        ["10.0.0.0/26 a", "10.0.0.64/26 a", "10.0.0.128/25 a"],
+    ),
+    "a part is somebody else's, as before": (
+        ["10.0.0.0/25 a", "10.0.0.128/25 a", "10.0.0.32/27 theirs"],
+        ["10.0.0.0/24 a"],
+    ),
     "IPv6": (["fd00::/65 a", "fd00:0:0:0:8000::/65 a"], ["fd00::/64 a"]),
 }
 
@@ -121,9 +129,11 @@ def test_aggregates(case: str) -> None:
     given_, expected = AGGREGATES[case]
 
     def read(lines: list[str]) -> list[tuple[Prefix, tuple[NextHop, ...]]]:
-        return [(ip_network(line.split()[0]), hops(ways[line.split()[1]])) for line in lines]
+        words = [line.split() for line in lines if "theirs" not in line]
+        return [(ip_network(prefix), hops(ways[way])) for prefix, way in words]
 
-    found = aggregate(in_order(Route(*each) for each in read(given_)))
+    theirs = [ip_network(line.split(maxsplit=1)[0]) for line in given_ if "theirs" in line]
+    found = aggregate(in_order(Route(*each) for each in read(given_)), theirs)
     assert [each.same_way for each in found] == read(expected)
 
 

@@ -276,6 +276,36 @@ def test_table_and_metric(host: Namespace) -> None:
     assert tables(host) == before
 
 
+@pytest.mark.parametrize("theirs", ["10.1.0.0/16 via 10.0.0.9", "fd02::/64 via fd01::9"])
+def test_foreign_at_the_new_metric(host: Namespace, theirs: str) -> None:
+    """Another metric than before, at which somebody else has the prefix: theirs stays, and so does ours."""
+    before = tables(host)
+    text = f"{theirs.split(maxsplit=1)[0]} {'fd01::2' if ':' in theirs else '10.0.0.2'}"
+    with_sink(host, lambda sink: sink.apply([route(text)]), 254, 83, 70)
+    must(host, "ip", "route", "add", *theirs.split(), "proto", "static", "metric", "60")
+    both = tables(host)
+    reached = with_sink(host, lambda sink: sink.apply([route(text)]), 254, 83, 60)
+    assert [each.problem.split(" has ")[0] for each in reached.failures] == ["left alone: protocol static, metric 60"]
+    assert tables(host) == both
+    assert with_sink(host, lambda sink: sink.withdraw(), 254, 83, 60) == Reached()
+    must(host, "ip", "route", "del", *theirs.split(), "proto", "static", "metric", "60")
+    assert tables(host) == before
+
+
+def test_foreign_before_ours(host: Namespace) -> None:
+    """Somebody has put a route before ours at the same metric: a change of ours does not replace theirs."""
+    before = tables(host)
+    with_sink(host, lambda sink: sink.apply([route("10.1.0.0/16 10.0.0.2")]))
+    must(host, "ip", "route", "prepend", "10.1.0.0/16", "via", "10.0.0.9", "proto", "static")
+    both = tables(host)
+    reached = with_sink(host, lambda sink: sink.apply([route("10.1.0.0/16 10.0.0.3")]))
+    assert [each.problem.split(" has ")[0] for each in reached.failures] == ["left alone: protocol static"]
+    assert tables(host) == both
+    assert with_sink(host, lambda sink: sink.withdraw()) == Reached()
+    must(host, "ip", "route", "del", "10.1.0.0/16", "proto", "static")
+    assert tables(host) == before
+
+
 def test_another_protocol_number(host: Namespace) -> None:
     """Of two that mark their routes differently each sees the other's as somebody else's."""
     wanted = (route("10.1.0.0/16 10.0.0.2"),)

@@ -38,11 +38,20 @@ class _Own(Struct, frozen=True):
     metric: int
 
 
+class _Theirs(Struct, frozen=True):
+    """A route of somebody else as it was read."""
+
+    foreign: Foreign
+    metric: int
+
+
 class _Table(Struct):
     """What is known of the table."""
 
     own: dict[Prefix, Route]
     foreign: dict[Prefix, Foreign]
+    beside: set[Prefix] = field(default_factory=set)
+    """Where one of `foreign` has our own metric: to replace ours could replace theirs."""
     old: list[_Own] = field(default_factory=list)
     """Ours at another metric than is set now."""
     applied: tuple[Route, ...] = ()
@@ -82,7 +91,7 @@ class KernelSink:
         self._netlink: NetlinkSocket | None = None
         self._events: RouteEvents | None = None
         self._state: _Table | None = None
-        self._read: dict[bytes, _Own | Foreign | None] = {}
+        self._read: dict[bytes, _Own | _Theirs | None] = {}
         self._devices: dict[int, str] = {}
         self._turn = asyncio.Lock()
 
@@ -164,8 +173,11 @@ class KernelSink:
         self._read = {body: known[body] if body in known else self._read_one(body) for body in found}
         table = _Table({}, {})
         for each in self._read.values():
-            if isinstance(each, Foreign):
-                table.foreign.setdefault(each.prefix, each)
+            if isinstance(each, _Theirs):
+                prefix = each.foreign.prefix
+                table.foreign.setdefault(prefix, each.foreign)
+                if each.metric == self._metrics[prefix.version]:
+                    table.beside.add(prefix)
             elif each is None:
                 continue
             elif each.metric == self._metrics[each.route.prefix.version]:
@@ -174,19 +186,26 @@ class KernelSink:
                 table.old.append(each)
         return table
 
-    def _read_one(self, body: bytes) -> _Own | Foreign | None:
+    def _read_one(self, body: bytes) -> _Own | _Theirs | None:
         route = read_route(body, lambda index: self._devices.get(index, f"if{index}"))
         if route is None or route.table != self._table:
             return None
         if route.protocol == self._protocol and route.type == RTN_UNICAST and route.plain:
             return _Own(route.route, route.metric)
-        return words.foreign(route)
+        return _Theirs(words.foreign(route), route.metric)
 
     async def _execute(self, state: _Table, plan: Plan) -> list[Failure]:
         """Do what is planned, and note in the state what was done; what was refused."""
         failures: list[Failure] = []
         waiting: list[tuple[int, Step, bytes]] = []
         for step in plan.steps():
+            if isinstance(step, Change):
+                prefix = step.new.prefix
+                if prefix in state.beside:
+                    failures.append(Failure(prefix, words.in_the_way(state.foreign[prefix])))
+                    continue
+                if prefix not in state.own:  # it is there at another metric, from which it goes below
+                    step = Add(step.new)  # noqa: PLW2901  the same step, in the kernel's terms
             try:
                 waiting.append(self._message(step))
             except NoDevice as error:
