@@ -257,7 +257,7 @@ class PartsCollector(Collector):
             "1 unless it is thought to be down.",
             "least",
             label,
-            [(key, one.health.up) for key, one in each],
+            [(key, int(one.health.up)) for key, one in each],
         )
         for name, text, field in (
             ("upstream_sent", "Questions sent.", "sent"),

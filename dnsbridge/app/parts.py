@@ -125,10 +125,16 @@ class Parts(Struct):
         for bridged in self.clusters:
             freshness = bridged.freshness(now)
             if freshness is not bridged.cluster.freshness:
-                bridged.cluster.freshness = freshness
-                self.prepared.drop_cluster(bridged.cluster.name)
+                self.set_freshness(bridged.cluster.name, freshness)
                 moved.append(bridged)
         return moved
+
+    def set_freshness(self, cluster: str, freshness: Freshness) -> None:
+        """How far a cluster can be trusted from now on; its prepared answers may say otherwise."""
+        for bridged in self.clusters:
+            if bridged.cluster.name == cluster:
+                bridged.cluster.freshness = freshness
+                self.prepared.drop_cluster(cluster)
 
 
 Tell = Callable[[str, list[Change], int], None]
