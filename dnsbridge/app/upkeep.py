@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from dnsbridge.app.describe import describe_cluster, describe_prefixes, describe_stale
@@ -46,8 +46,8 @@ def keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
     return [Keeper(each, each.source, state_dir) for each in parts.clusters if isinstance(each.source, ApiSource)]
 
 
-async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], None] = lambda _: None) -> None:
-    """Keep every cluster's freshness at what it is, and say so; `tell` is told where it has changed."""
+async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitable[None]] | None = None) -> None:
+    """Keep every cluster's freshness at what it is, and say so; `tell` is told first where it has changed."""
     claimed = [each.cluster.networks() for each in parts.clusters]
     overlap = parts.overlap()
     if overlap:
@@ -56,8 +56,8 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], None] = 
         unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
         await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
         moved = parts.refresh(time.monotonic())
-        if moved:
-            tell(moved)
+        if moved and tell:
+            await tell(moved)
         for bridged in moved:
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:

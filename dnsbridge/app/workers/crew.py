@@ -15,7 +15,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Raw, Struct
 
@@ -55,10 +55,21 @@ class Place(Struct, eq=False):
     """What those that have ended have counted."""
     restarts: int = 0
 
+    renewing: bool = True
+    """The process that is wanted is not there yet; an earlier one may answer."""
+
     @property
-    def ready(self) -> bool:
+    def answers(self) -> bool:
         """Whether anybody answers here."""
         return any(member.ready and member.told_to_end_at is None for member in self.members)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the process that is wanted answers here, and no other."""
+        if self.renewing or not self.members:
+            return False
+        *others, last = self.members
+        return last.ready and not last.leaving and all(other.leaving for other in others)
 
 
 class Crew:
@@ -73,8 +84,8 @@ class Crew:
         self._loop = loop
         self._due: dict[int, None] = {}
         self._ending = False
-        self._changed = asyncio.Event()
-        """Set when a worker begins to answer, or has ended."""
+        self._waiting: list[asyncio.Future[None]] = []
+        """Those who wait for what workers say."""
 
     def start(self, opened: list[list[Listening]]) -> None:
         """Have a worker for each of these lists of sockets."""
@@ -85,6 +96,7 @@ class Crew:
     def renew(self) -> None:
         """Have a new process in every place."""
         for place in self.places:
+            place.renewing = True
             self._fork_soon(place.number)
 
     def due(self) -> Iterator[Place]:
@@ -96,6 +108,7 @@ class Crew:
 
     def forked(self, place: Place, pid: int, sock: socket.socket) -> None:
         """A place has a new process, at the other end of this socket."""
+        place.renewing = False
         place.members.append(Member(place.number, pid, sock, self._loop, self))
 
     def not_forked(self, place: Place, problem: str) -> None:
@@ -137,7 +150,7 @@ class Crew:
 
     def families(self) -> Iterator[Family]:
         """Metrics of the workers themselves."""
-        yield gauge("workers", "Worker processes that answer.", [], [([], sum(place.ready for place in self.places))])
+        yield gauge("workers", "Worker processes that answer.", [], [([], sum(place.answers for place in self.places))])
         restarts = sum(place.restarts for place in self.places)
         yield counter("worker_restarts", "Workers that ended unasked and were replaced.", [], [([], restarts)])
         yield counter("worker_stuck", "Workers killed because they gave no sign of life.", [], [([], self.stuck)])
@@ -150,14 +163,12 @@ class Crew:
         yield counter("worker_queries", "Messages received, by worker.", ["worker", "transport"], queries)
 
     def not_ready(self) -> list[str]:
-        """Which places nobody answers in, in a line each."""
-        return [f"worker {place.number}: does not answer yet" for place in self.places if not place.ready]
+        """In which places somebody is still waited for, in a line each."""
+        return [f"worker {place.number}: does not answer yet" for place in self.places if not place.settled]
 
-    async def until_ready(self) -> None:
-        """Wait until somebody answers in every place."""
-        while self.not_ready():
-            self._changed.clear()
-            await self._changed.wait()
+    async def until_settled(self, seconds: float | None) -> None:
+        """Wait until those that are wanted answer, and no others, for so long at most."""
+        await self._until(lambda: not self.not_ready(), seconds)
 
     async def supervise(self) -> None:
         """Ask all workers for their counts again and again; who does not answer for long is killed."""
@@ -178,8 +189,8 @@ class Crew:
                 elif since is None:
                     member.count()
 
-    async def end(self) -> None:
-        """End all: what is in flight is answered first."""
+    async def leave(self) -> None:
+        """Let no worker take a new question."""
         self._ending = True
         self._due.clear()
         for place in self.places:
@@ -187,23 +198,32 @@ class Crew:
                 listening.close()  # the workers have theirs
             for member in place.members:
                 member.end()
-        if not await self._all_ended(GRACE + LATE):
+        await self._until(lambda: all(each.leaving for place in self.places for each in place.members), LATE)
+
+    async def end(self) -> None:
+        """Have all answer what is in flight, then end, and wait for that."""
+        if not self._ending:
+            await self.leave()
+        if not await self._until(self._empty, GRACE + LATE):
             for place in self.places:
                 for member in place.members:
                     log.warning("worker %d (pid %d): has not ended; killed", member.number, member.pid)
                     member.kill()
-            await self._all_ended(LATE)
+            await self._until(self._empty, LATE)
 
     def answers(self, member: Member) -> None:
-        """See Supervisor: the worker's predecessor has done its work."""
+        """See Supervisor: its predecessors have done their work, or it is one itself."""
         place = self.places[member.number - 1]
         log.info("worker %d: answers (pid %d)", member.number, member.pid)
-        for other in place.members:
-            if other is not member and other.told_to_end_at is None:
-                other.end()
-        if self._ending:
-            member.end()
-        self._changed.set()
+        last = max((number for number, each in enumerate(place.members) if each.ready), default=0)
+        for number, each in enumerate(place.members):
+            if number < last or self._ending:
+                each.end()
+        self._wake()
+
+    def leaves(self, member: Member) -> None:
+        """See Supervisor."""
+        self._wake()
 
     def is_behind(self, member: Member) -> None:
         """See Supervisor."""
@@ -215,7 +235,7 @@ class Crew:
         place = self.places[member.number - 1]
         place.members.remove(member)
         place.retired = summed([place.retired, lasting(member.counts)])
-        self._changed.set()
+        self._wake()
         if self._ending or member.told_to_end_at is not None:
             return
         place.restarts += 1
@@ -238,15 +258,27 @@ class Crew:
     def _answering(self) -> list[Member]:
         return [member for place in self.places for member in place.members if member.ready]
 
-    async def _all_ended(self, seconds: float) -> bool:
+    def _empty(self) -> bool:
+        return not any(place.members for place in self.places)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait for something that a worker's first or last words bring; whether it came in time."""
         try:
             async with asyncio.timeout(seconds):
-                while any(place.members for place in self.places):
-                    self._changed.clear()
-                    await self._changed.wait()
+                while not condition():
+                    changed: asyncio.Future[None] = self._loop.create_future()
+                    self._waiting.append(changed)
+                    await changed
         except TimeoutError:
             return False
         return True
+
+    def _wake(self) -> None:
+        """A worker has begun to answer, takes no more, or has ended."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
 
 def _how(status: int) -> str:

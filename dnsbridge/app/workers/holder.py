@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 EARLY_KINDS = frozenset({"ServiceCIDR", "IPPool", "Node", "ConfigMap"})
 """What a worker must know of a cluster that has not been read: its prefixes, and this service."""
+RENEWAL = 5.0
+"""Seconds that a renewal of the workers is waited for."""
 COREDNS = Key("Service", "kube-system", "kube-dns")
 
 
@@ -66,8 +68,8 @@ class Telling:
         if changes:
             self._crew.tell(frame(Changed(cluster, now, Raw(transfer.encode(changes)))))
 
-    def moved(self, clusters: list[Bridged]) -> None:
-        """How far clusters can be trusted has changed."""
+    async def moved(self, clusters: list[Bridged]) -> None:
+        """How far clusters can be trusted has changed; returns when the workers act on it."""
         first = [each for each in clusters if self._freshness.get(each.cluster.name) is Freshness.UNSYNCED]
         for each in clusters:
             if each not in first:
@@ -75,6 +77,7 @@ class Telling:
         self.note()
         if first:
             self._crew.renew()
+            await self._crew.until_settled(RENEWAL)
 
     def named(self, hosts: Hosts) -> None:
         """The followed files name other servers."""
@@ -117,12 +120,13 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
         if parts.zones.files:
             works.append(partial(parts.zones.follow, telling.named))
         tasks = [asyncio.create_task(kept_going(work)) for work in works]
-        await crew.until_ready()
+        await crew.until_settled(None)
         log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
         http = await start_http(loaded, _views(loaded, parts, crew, by_worker))
         log.info("ready")
         on_ready()
         await ended.wait()
+        await crew.leave()
         log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
     finally:
         await crew.end()

@@ -13,7 +13,7 @@ from msgspec import DecodeError, Raw
 
 from dnsbridge.app.families import Family
 from dnsbridge.app.workers.channel import Channel
-from dnsbridge.app.workers.messages import Ask, End, Ready, Said, What, frame, read_body, to_holder
+from dnsbridge.app.workers.messages import Ask, End, Leaving, Ready, Said, What, frame, read_body, to_holder
 
 REAP_INTERVAL = 0.01
 """Seconds between two looks at whether a process that has closed its channel has ended."""
@@ -24,6 +24,9 @@ class Supervisor(Protocol):
 
     def answers(self, member: "Member") -> None:
         """It has begun to answer questions."""
+
+    def leaves(self, member: "Member") -> None:
+        """It takes no new question."""
 
     def is_behind(self, member: "Member") -> None:
         """It does not read what it is sent, and is killed for it."""
@@ -42,6 +45,8 @@ class Member:
         self.number = number
         self.pid = pid
         self.ready = False
+        self.leaving = False
+        """It takes no new question."""
         self.told_to_end_at: float | None = None
         """Monotonic seconds."""
         self.started_at = time.monotonic()
@@ -100,8 +105,9 @@ class Member:
 
     def end(self) -> None:
         """Have it answer what is in flight, then end."""
-        self.tell(frame(End()))
-        self.told_to_end_at = time.monotonic()
+        if self.told_to_end_at is None:
+            self.tell(frame(End()))
+            self.told_to_end_at = time.monotonic()
 
     def kill(self) -> None:
         """End it at once."""
@@ -115,6 +121,9 @@ class Member:
             if isinstance(message, Ready):
                 self.ready = True
                 self._supervisor.answers(self)
+            elif isinstance(message, Leaving):
+                self.leaving = True
+                self._supervisor.leaves(self)
             else:
                 self._heard(message)
         except DecodeError:

@@ -6,6 +6,7 @@
                           Ask        a question, which gets a Said
                           End        answer what is in flight, then end
     worker -> holder      Ready      questions are answered from now on
+                          Leaving    no new question is taken from now on
                           Said       the answer to an Ask; number 0: the last counts, unasked
 
 A frame is four octets of length and msgpack. Both ends are of one version.
@@ -64,6 +65,10 @@ class Ready(Struct, array_like=True, tag=0):
     """Questions are answered."""
 
 
+class Leaving(Struct, array_like=True, tag=2):
+    """No new question is taken."""
+
+
 class Said(Struct, array_like=True, tag=1):
     """The answer to an Ask."""
 
@@ -72,7 +77,7 @@ class Said(Struct, array_like=True, tag=1):
 
 
 ToWorker = Changed | Aged | Servers | Ask | End
-ToHolder = Ready | Said
+ToHolder = Ready | Leaving | Said
 to_worker = msgpack.Decoder(ToWorker)
 to_holder = msgpack.Decoder(ToHolder)
 

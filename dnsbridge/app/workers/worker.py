@@ -27,6 +27,7 @@ from dnsbridge.app.workers.messages import (
     Aged,
     Ask,
     Changed,
+    Leaving,
     Ready,
     Said,
     Servers,
@@ -81,7 +82,10 @@ class Worker:
         channel.send(frame(Ready()))
         expiring = asyncio.create_task(kept_going(partial(expire, self._parts)))
         await self.ending.wait()
-        await asyncio.gather(*(each.stop(GRACE) for each in udp), *(each.stop(GRACE) for each in tcp))
+        ending = asyncio.gather(*(each.stop(GRACE) for each in udp), *(each.stop(GRACE) for each in tcp))
+        await asyncio.sleep(0)  # each has had its first step: no new questions are taken
+        channel.send(frame(Leaving()))
+        await ending
         expiring.cancel()
         channel.send(frame(Said(0, body(list(self._collector.answering())))))
         with suppress(TimeoutError):
