@@ -122,6 +122,8 @@ class Crew:
         for place in self.places:
             for member in place.members:
                 member.tell(octets)
+        # Where a core is shared, questions wait for the workers, and nobody for what this process does next.
+        os.sched_yield()
 
     async def ask(self, what: What, name: bytes | None = None) -> list[Raw]:
         """What each worker says, by number; one that is not there holds nothing. Raises NotNow."""
