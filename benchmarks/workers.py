@@ -30,6 +30,7 @@ from benchmarks.names import write_questions
 from benchmarks.peers import ADDRESS, Failed, Watching
 from benchmarks.watching import CHANGES, QUICK, Size
 
+FULL = Size(changes=200, rounds=3)
 SETTLE = 10.0
 """Seconds that the workers may take to be those that share what has been read."""
 EACH_NAME = ("-c", "7")
@@ -187,7 +188,7 @@ def main() -> int:
         parser.error("--workers: at least 2")
     try:
         with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            bench = Bench(QUICK if options.quick else Size(), options.workers, Path(folder))
+            bench = Bench(QUICK if options.quick else FULL, options.workers, Path(folder))
             bench.run()
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)

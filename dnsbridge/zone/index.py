@@ -33,7 +33,7 @@ from dnsbridge.cluster.objects import (
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import Serial
 from dnsbridge.zone import addresses
-from dnsbridge.zone.service import ServiceNames, touched, work_out
+from dnsbridge.zone.service import ServiceNames, touched, unmoved, work_out
 
 REVERSE_TREE = b"\x04arpa"
 EVERYTHING = b"\x00"
@@ -183,9 +183,10 @@ class Index:
             held.services[label] = new
         elif old:
             del held.services[label]
-        found |= touched(old, new)
-        before = set(old.pointers()) if old else set()
-        after = set(new.pointers()) if new else set()
+        same = unmoved(old, new)
+        found |= touched(old, new, same)
+        before = set(old.pointers(same)) if old else set()
+        after = set(new.pointers(same)) if new else set()
         moved: set[bytes] = set()
         for address, owner in before - after:
             self._drop_pointer(address, owner, found)
