@@ -56,15 +56,17 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
         unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
         await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
         moved = parts.refresh(time.monotonic())
+        # It goes through all objects: what would be a use of memory that is shared from then on comes before.
+        lines = [() if each.cluster.freshness is Freshness.STALE else tuple(describe_cluster(each)) for each in moved]
         if moved and tell:
             await tell(moved)
-        for bridged in moved:
+        for bridged, described in zip(moved, lines, strict=True):
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
                 log.error("%s", describe_stale(bridged))
                 continue
             log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
-            for line in describe_cluster(bridged):
+            for line in described:
                 log.info("%s", line)
             gc.freeze()
         # What declares prefixes is not waited for, so they may come later than the names, and change at any time.

@@ -76,6 +76,8 @@ class Telling:
                 self._crew.tell(frame(Aged(each.cluster.name, each.cluster.freshness.value)))
         self.note()
         if first:
+            for each in first:
+                each.cluster.index.compact()
             self._crew.renew()
             await self._crew.until_settled(RENEWAL)
 
@@ -110,6 +112,8 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
     parts.refresh(time.monotonic())
     for line in describe(loaded, parts):
         log.info("%s", line)
+    for each in parts.clusters:
+        each.cluster.index.compact()
     spare_the_collector()
     telling.note()
     crew.start(by_worker)
