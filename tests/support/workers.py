@@ -89,8 +89,8 @@ class Crew:
 
     def until_replaced(self, gone: int) -> None:
         """Wait until a worker has a successor that answers."""
-        eventually(lambda: gone not in self.pids())
-        eventually(lambda: self.count("workers") == len(self.asked()))
+        workers = len(self.asked())
+        eventually(lambda: gone not in self.pids() and len(self.pids()) == workers == self.count("workers"))
 
 
 def children(pid: int) -> set[int]:
