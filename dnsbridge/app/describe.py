@@ -34,6 +34,8 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     idle = sorted({key.partition(".")[0] for key in loaded.origins if key.startswith(_NOT_YET)})
     if idle:
         yield f"settings without effect in this version: {', '.join(idle)}"
+    if settings.workers > 1:
+        yield f"workers: {settings.workers} ({loaded.origins.get('workers', 'default')})"
     allowed = ", ".join(map(str, settings.access.allow))
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
 

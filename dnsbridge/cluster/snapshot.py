@@ -31,7 +31,7 @@ MAGIC = b"dnsbridge snapshot 1\n"
 CHUNK = 64
 """Objects encoded in one step; the event loop may see to questions between two."""
 _CHECKSUM = 32
-_KINDS: dict[str, type[Object]] = {
+KINDS: dict[str, type[Object]] = {
     each.kind: each
     for each in (Namespace, Service, EndpointSlice, Pod, Node, ServiceCIDR, IPPool, ClusterConfiguration)
 }
@@ -89,7 +89,7 @@ def read(octets: bytes) -> Snapshot | Damaged:
         objects: list[Object] = []
         for frame in frames:
             kind, encoded = msgspec.msgpack.decode(frame, type=tuple[str, list[msgspec.Raw]])
-            decoder = msgspec.msgpack.Decoder(_KINDS[kind])
+            decoder = msgspec.msgpack.Decoder(KINDS[kind])
             objects.extend(decoder.decode(one) for one in encoded)
     except (msgspec.DecodeError, KeyError, StopIteration) as error:
         return Damaged(f"its content does not fit: {error}")
