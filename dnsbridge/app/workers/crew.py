@@ -235,6 +235,7 @@ class Crew:
     def has_ended(self, member: Member, status: int) -> None:
         """See Supervisor: another takes its place."""
         place = self.places[member.number - 1]
+        superseded = member is not place.members[-1]
         place.members.remove(member)
         place.retired = summed([place.retired, lasting(member.counts)])
         self._wake()
@@ -244,13 +245,13 @@ class Crew:
         delay = 0.0
         if member.ready and time.monotonic() - member.started_at > STEADY:
             place.backoff.succeeded()
-        elif place.restarts > 1:
+        elif place.restarts > 1 and not superseded:
             delay = place.backoff.delay()
         when = f"in {delay:.1f} s" if delay else "now"
         log.error("worker %d (pid %d): %s; another takes its place %s", place.number, member.pid, _how(status), when)
-        if place.members:
-            return  # one is on its way
-        self._loop.call_later(delay, self._fork_soon, place.number)
+        if not superseded:  # or one is on its way
+            place.renewing = True
+            self._loop.call_later(delay, self._fork_soon, place.number)
 
     def _fork_soon(self, number: int) -> None:
         if not self._ending:

@@ -153,7 +153,7 @@ def _shared(opened: list[Listening], workers: int) -> list[list[Listening]]:
         except OSError as error:
             said = (error.strerror or str(error)).lower()
             raise CannotStart(
-                f"cannot listen on {each.address} with {workers} workers: {said}; leave workers at 1"
+                f"cannot listen on {each.address} with {workers} workers: {said}; have fewer of them"
             ) from None
     return [list(pairs) for pairs in zip(*by_address, strict=True)]
 
