@@ -37,6 +37,7 @@ bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hou
 	@$(BIN)/python -m benchmarks.forged $(if $(QUICK),--replies 100000)
 	@$(BIN)/python -m benchmarks.watching $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.routes $(if $(QUICK),--quick)
+	@$(BIN)/python -m benchmarks.workers $(if $(QUICK),--quick)
 
 lab: $(STAMP) ## a playground: the example cluster, and Knot DNS as the corporate DNS; Ctrl-C ends it
 	@tools/debian_packages.sh test

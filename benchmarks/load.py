@@ -48,7 +48,7 @@ def run_round(
     peer: Peer,
     questions: Path,
     seconds: float,
-    core: int,
+    core: int | str,
     once: bool = False,
     options: Sequence[str] = (),
     codes: Collection[str] = NOERROR,
@@ -75,7 +75,7 @@ def steady(
     questions: Path,
     rate: int,
     seconds: float,
-    core: int,
+    core: int | str,
     options: Sequence[str] = (),
     codes: Collection[str] = NOERROR,
 ) -> Iterator[None]:
@@ -95,7 +95,7 @@ def steady(
     _completed(peer, process.returncode, stdout, stderr, codes)
 
 
-def _command(peer: Peer, questions: Path, seconds: float, core: int) -> list[str]:
+def _command(peer: Peer, questions: Path, seconds: float, core: int | str) -> list[str]:
     command = ["taskset", "--cpu-list", str(core), which("dnsperf"), "-s", ADDRESS, "-p", str(peer.port)]
     return [*command, "-d", str(questions), "-l", str(seconds), "-c", str(CLIENTS), "-q", str(OUTSTANDING), "-T", "1"]
 

@@ -36,7 +36,7 @@ class Failed(Exception):
 
 
 class Peer(ABC):
-    """A server under measurement: one process, pinned on one core, on a port of loopback."""
+    """A server under measurement: pinned on one core, or several (`0,1`), on a port of loopback."""
 
     name: str
 
@@ -51,8 +51,8 @@ class Peer(ABC):
     def configure(self, names: list[Name]) -> list[str]:
         """Write what the server reads into its folder; the command that starts it in the foreground."""
 
-    def launch(self, names: list[Name], core: int) -> None:
-        """Start the server on one core, without waiting for it; raises Failed."""
+    def launch(self, names: list[Name], core: int | str) -> None:
+        """Start the server on its core, without waiting for it; raises Failed."""
         command = self.configure(names)
         with self._log.open("wb") as log:
             # taskset rather than a preexec_fn: the affinity holds from the first instruction, and threads inherit it.
@@ -151,15 +151,17 @@ class Dnsbridge(Peer):
 
 
 class Watching(Peer):
-    """`python -m dnsbridge serve` over an API server, one worker, no HTTP."""
+    """`python -m dnsbridge serve` over an API server; HTTP only with several workers, to tell them apart."""
 
     name = "dnsbridge"
 
-    def __init__(self, folder: Path, kubeconfig: Path, pods: str = "insecure") -> None:
-        """`pods` as in the settings."""
+    def __init__(self, folder: Path, kubeconfig: Path, pods: str = "insecure", workers: int = 1) -> None:
+        """`pods` and `workers` as in the settings."""
         super().__init__(folder)
         self._kubeconfig = kubeconfig
         self._pods = pods
+        self._workers = workers
+        self.http_port = free_port()
 
     def configure(self, names: list[Name]) -> list[str]:
         """See Peer; the names come from the API server."""
@@ -173,8 +175,10 @@ class Watching(Peer):
         }
         settings = self.folder / "dnsbridge.yaml"
         settings.write_text(json.dumps({"clusters": [cluster]}), encoding="utf-8")
-        command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--http", ""]
-        return [*command, "--config", str(settings), "--upstream", f"{ADDRESS}:{free_port()}", "--workers", "1"]
+        http = f"{ADDRESS}:{self.http_port}" if self._workers > 1 else ""
+        command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--http", http]
+        command += ["--config", str(settings), "--upstream", f"{ADDRESS}:{free_port()}"]
+        return [*command, "--workers", str(self._workers)]
 
 
 class Unbound(Peer):

@@ -121,10 +121,14 @@ def _is_there(sock: socket.socket, message: bytes, address: bytes) -> bool:
         return False
 
 
-def follow(_: Connection, port: int, wanted: Sequence[Question]) -> list[float]:
-    """When the prober had each new address (monotonic seconds); the changes must come in this order."""
+def follow(_: Connection, port: int, wanted: Sequence[Question], source: int = 0) -> list[float]:
+    """When the prober had each new address (monotonic seconds); the changes must come in this order.
+
+    `source` is the client's port: of several workers it decides which one is asked.
+    """
     found: list[float] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((ADDRESS, source))
         sock.connect((ADDRESS, port))
         sock.settimeout(LATE)
         for owner, address in wanted:
@@ -137,11 +141,12 @@ def follow(_: Connection, port: int, wanted: Sequence[Question]) -> list[float]:
     return found
 
 
-def round_trips(connection: Connection, port: int, owner: str) -> list[float]:
-    """The seconds of each round trip, one question after the other."""
+def round_trips(connection: Connection, port: int, owner: str, source: int = 0) -> list[float]:
+    """The seconds of each round trip, one question after the other; `source` as for `follow`."""
     found = []
     message = query(owner)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((ADDRESS, source))
         sock.connect((ADDRESS, port))
         sock.settimeout(LATE)
         while not connection.poll():

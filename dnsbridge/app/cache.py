@@ -13,7 +13,7 @@ from dnsbridge.wire.query import Query, compose, parse
 from dnsbridge.zone.master import type_to_text
 
 
-class ShownHeld(Struct, frozen=True):
+class ShownHeld(Struct, frozen=True, omit_defaults=True):
     """An answer in the cache; times in seconds."""
 
     name: str
@@ -28,6 +28,8 @@ class ShownHeld(Struct, frozen=True):
     """How long ago it expired; 0 while it is fresh."""
     octets: int
     records: list[ShownRecord]
+    worker: int | None = None
+    """Which worker holds it, from 1; left out where there are none."""
 
 
 class Cache:
@@ -36,15 +38,19 @@ class Cache:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def show(self, name: str) -> list[ShownHeld]:
+    async def show(self, name: str) -> list[ShownHeld]:
         """All that is held of a name. Raises BadNameError."""
-        folded = names.from_text(name).lower()
-        now = second()
-        return [_shown(folded, key, held, now) for key, held in self._parts.zones.store.of_name(folded)]
+        return held_of(self._parts, names.from_text(name).lower())
 
-    def flush(self, name: str | None) -> int:
+    async def flush(self, name: str | None) -> int:
         """Forget what is held of a name (None: of all); how many answers there were. Raises BadNameError."""
         return self._parts.flush(None if name is None else names.from_text(name).lower())
+
+
+def held_of(parts: Parts, name: bytes) -> list[ShownHeld]:
+    """All that is held of a folded name."""
+    now = second()
+    return [_shown(name, key, held, now) for key, held in parts.zones.store.of_name(name)]
 
 
 def _shown(name: bytes, key: Key, held: Held, now: int) -> ShownHeld:

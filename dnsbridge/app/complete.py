@@ -18,8 +18,6 @@ def complete(loaded: Loaded) -> Loaded | ConfigError:
     for index, forward in enumerate(settings.forward):
         if problem := _bad_authorities(forward, f"forward[{index}].ca"):
             problems.append(problem)
-    if settings.workers > 1:
-        problems.append(Problem("", "workers", "more than one process is not in this version yet; leave it at 1"))
     loaded = discover(loaded)
     problems += _selves(loaded)
     return ConfigError(tuple([loaded.located(problem) for problem in problems])) if problems else loaded

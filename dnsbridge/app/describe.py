@@ -29,6 +29,8 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
         yield from _forward(forward, origin, parts.zones)
     if "." not in parts.zones.forwards:
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
+    if settings.workers > 1:
+        yield f"workers: {settings.workers} ({loaded.origins.get('workers', 'default')})"
     allowed = ", ".join(map(str, settings.access.allow))
     yield f"access: {allowed} ({loaded.origins.get('access.allow', 'default')})"
 

@@ -8,7 +8,7 @@ counters begin anew, as after a restart.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from dnsbridge.resolvers.resolver import Outcome
 from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
 from dnsbridge.resolvers.upstream_tls import Tls, client_context
-from dnsbridge.watch.resolv_conf import LOOK_INTERVAL
+from dnsbridge.watch.resolv_conf import LOOK_INTERVAL, ResolvConf
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 
 log = logging.getLogger(__name__)
 
+Hosts = dict[str, tuple[str, ...]]
+"""The addresses that each file names, by its path."""
 LINGER = 0.5
 """Seconds that an old Forward stays after the deadline of its last question."""
 
@@ -50,9 +52,18 @@ class NoServers:
 class ForwardZones:
     """All of them."""
 
-    def __init__(self, said: Sequence[config.Forward], cache: config.Cache, listening: Sequence[Address]) -> None:
-        """`listening` is where this server can be asked: no file makes it ask itself."""
-        self.files = resolv_confs(said, listening)
+    def __init__(
+        self,
+        said: Sequence[config.Forward],
+        cache: config.Cache,
+        listening: Sequence[Address],
+        files: dict[Path, ResolvConf] | None = None,
+    ) -> None:
+        """`listening` is where this server can be asked: no file makes it ask itself.
+
+        `files` are those among the upstreams where somebody has read them already.
+        """
+        self.files = resolv_confs(said, listening) if files is None else files
         self.store = CacheStore(cache.size)
         self.forwards: dict[str, Forward] = {}
         """By zone, as text; without those that have no upstream at the moment."""
@@ -76,11 +87,15 @@ class ForwardZones:
             self.changes[each.zone] = 0
             self._renew(each)
 
-    async def follow(self) -> None:
-        """Look for changes of the files until it is cancelled."""
+    async def follow(self, tell: Callable[[Hosts], None] | None = None) -> None:
+        """Look for changes of the files until it is cancelled; `tell` is told what all say when one says another."""
+        told = self._hosts()
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             await asyncio.to_thread(self._look)
+            if tell and told != self._hosts():
+                told = self._hosts()
+                tell(told)
             for each in self._said:
                 if self._renew(each):
                     self.changes[each.zone] += 1
@@ -88,12 +103,22 @@ class ForwardZones:
                     files = ", ".join(str(path) for path in each.upstreams if isinstance(path, Path))
                     log.info("forward %s: now %s (%s)", each.zone, servers, files)
 
+    def adopt(self, hosts: Hosts) -> None:
+        """Take over what the files say for somebody else who follows them."""
+        for path, file in self.files.items():
+            file.hosts = hosts.get(str(path), file.hosts)
+        for each in self._said:
+            self._renew(each)
+
     async def close(self) -> None:
         """Close every socket to an upstream."""
         for task in self._retiring.values():
             task.cancel()
         for forward in (*self._retiring, *self.forwards.values()):
             await forward.close()
+
+    def _hosts(self) -> Hosts:
+        return {str(path): file.hosts for path, file in self.files.items()}
 
     def _look(self) -> None:
         for file in self.files.values():

@@ -1,16 +1,15 @@
 """What a scrape reads: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dnsbridge import __version__
+from dnsbridge.app.families import Family, Values, as_metric, counter, gauge, most
 from dnsbridge.app.parts import Parts
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.listeners.udp import UdpListener
 from dnsbridge.observe.counters import Counters
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.cluster import Freshness
@@ -23,43 +22,54 @@ from dnsbridge.wire.constants import Rcode
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
-    def __init__(
-        self, parts: Parts, counters: Counters, admission: Admission, udp: Sequence[UdpListener], pauses: Pauses
-    ) -> None:
-        self._pauses = pauses
+    def __init__(self, parts: Parts, counters: Counters, admission: Admission, lost: Callable[[], int]) -> None:
+        """`lost` says how many messages the kernel has dropped because a socket was full."""
+        self.pauses = Pauses()
+        """Of this process, once they are watched."""
         self._parts = parts
         self._counters = counters
         self._admission = admission
-        self._udp = udp
+        self._lost = lost
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of this server."""
-        yield _gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
-        pauses = self._pauses
-        yield _counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
-        yield _counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
-        yield _gauge("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
+        yield from map(as_metric, self.sources())
+        yield from map(as_metric, self.answering())
+
+    def answering(self) -> Iterator[Family]:
+        """Those of whoever answers: with several workers each has its own, and they are summed."""
+        pauses = self.pauses
+        yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
+        yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
+        yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()
-        yield from self._clusters()
+        yield from self._fallbacks()
         yield from self._upstreams()
 
-    def _questions(self) -> Iterator[Metric]:
+    def sources(self) -> Iterator[Family]:
+        """Those of the process that follows clusters and files, which is one."""
+        yield gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
+        yield from self._clusters()
+        yield from self._reflectors()
+        yield from self._files()
+
+    def _questions(self) -> Iterator[Family]:
         counters = self._counters
-        yield _counter(
+        yield counter(
             "queries",
             "Messages received.",
             ["transport"],
             [(["udp"], counters.udp_queries), (["tcp"], counters.tcp_queries)],
         )
-        yield _counter(
+        yield counter(
             "answers",
             "Answers sent, by RCODE.",
             ["rcode"],
             [([_rcode_text(rcode)], count) for rcode, count in enumerate(counters.rcodes) if count or rcode < 6],
         )
-        yield _counter(
+        yield counter(
             "failures",
             "Answers without data, by reason.",
             ["reason"],
@@ -72,10 +82,9 @@ class PartsCollector(Collector):
             "shed": counters.udp_shed,
             "response_rate": counters.responses_dropped,
         }
-        yield _counter(
+        yield counter(
             "ignored", "Messages that got no answer.", ["reason"], [([why], count) for why, count in ignored.items()]
         )
-        lost = sum(one.lost for one in self._udp)
         for name, text, value in (
             ("clients_denied", "Questions of clients outside access.allow.", counters.client_denied),
             ("internal_errors", "Errors of the program itself, answered with SERVFAIL.", counters.internal_errors),
@@ -83,7 +92,7 @@ class PartsCollector(Collector):
             (
                 "udp_lost",
                 "Messages that the kernel dropped because a socket was full.",
-                lost,
+                self._lost(),
             ),
             ("responses_truncated", "Answers over the response rate, sent without data.", counters.responses_truncated),
             ("response_rates_evicted", "Response rates forgotten to make room.", self._admission.response_rate.evicted),
@@ -95,21 +104,19 @@ class PartsCollector(Collector):
             ("tcp_idle_closed", "TCP connections closed for being idle.", counters.tcp_idle_closed),
             ("fallback_loops", "Our own fallback questions that came back.", self._parts.router.loops),
         ):
-            yield _counter(name, text, [], [([], value)])
-        yield _gauge("waiting", "Questions that wait for their answer.", [], [([], self._admission.waiting.total)])
-        yield _gauge("tcp_connections", "TCP connections open.", [], [([], counters.tcp_connections)])
+            yield counter(name, text, [], [([], value)])
+        yield gauge("waiting", "Questions that wait for their answer.", [], [([], self._admission.waiting.total)])
+        yield gauge("tcp_connections", "TCP connections open.", [], [([], counters.tcp_connections)])
 
-    def _prepared(self) -> Iterator[Metric]:
+    def _prepared(self) -> Iterator[Family]:
         prepared = self._parts.prepared
-        yield _counter("prepared_hits", "Answers that were ready-made.", [], [([], self._counters.prepared_hits)])
-        yield _counter("prepared_dropped", "Ready-made answers dropped by a change.", [], [([], prepared.dropped)])
-        yield _counter("prepared_evicted", "Ready-made answers that made room.", [], [([], prepared.evicted)])
-        yield _gauge("prepared_answers", "Ready-made answers held.", [], [([], len(prepared.answers))])
-        yield _gauge(
-            "prepared_octets", "Octets of ready-made answers and their questions.", [], [([], prepared.octets)]
-        )
+        yield counter("prepared_hits", "Answers that were ready-made.", [], [([], self._counters.prepared_hits)])
+        yield counter("prepared_dropped", "Ready-made answers dropped by a change.", [], [([], prepared.dropped)])
+        yield counter("prepared_evicted", "Ready-made answers that made room.", [], [([], prepared.evicted)])
+        yield gauge("prepared_answers", "Ready-made answers held.", [], [([], len(prepared.answers))])
+        yield gauge("prepared_octets", "Octets of ready-made answers and their questions.", [], [([], prepared.octets)])
 
-    def _cache(self) -> Iterator[Metric]:
+    def _cache(self) -> Iterator[Family]:
         each = [([zone], cached) for zone, cached in self._parts.zones.caches.items()]
         for name, text, field in (
             ("cache_hits", "Forwarded answers that were held (those ready-made are prepared_hits).", "hits"),
@@ -120,35 +127,35 @@ class PartsCollector(Collector):
             ("cache_overloads", "Questions not taken because too many wait for the same answer.", "overloads"),
             ("cache_past", "Questions that went past the cache.", "past"),
         ):
-            yield _counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
+            yield counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
         store = self._parts.zones.store
-        yield _counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
-        yield _gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
-        yield _gauge("cache_octets", "Octets that they take, about.", [], [([], store.octets)])
+        yield counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
+        yield gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
+        yield gauge("cache_octets", "Octets that they take, about.", [], [([], store.octets)])
 
-    def _clusters(self) -> Iterator[Metric]:
+    def _clusters(self) -> Iterator[Family]:
         now = time.monotonic()
         label = ["cluster"]
         each = [([bridged.cluster.name], bridged) for bridged in self._parts.clusters]
-        yield _gauge(
+        yield gauge(
             "cluster_synced",
             "1 when the cluster's objects have been read and its source is alive.",
             label,
             [(names, bridged.cluster.freshness is Freshness.FRESH) for names, bridged in each],
         )
-        yield _gauge(
+        yield gauge(
             "cluster_age_seconds",
             "Time since the source's last sign of life.",
             label,
             [(names, now - bridged.source.last_read_at) for names, bridged in each if bridged.source.synced],
         )
-        yield _gauge(
+        yield gauge(
             "cluster_objects",
             "Objects held.",
             label,
             [(names, len(bridged.cluster.index.objects)) for names, bridged in each],
         )
-        yield _gauge(
+        yield gauge(
             "cluster_serial",
             "The SOA serial: when the names last changed, in Unix seconds.",
             label,
@@ -166,31 +173,32 @@ class PartsCollector(Collector):
                 for names, bridged in each
                 if isinstance(bridged.source, ManifestSource)
             ]
-            yield _counter(name, text, label, values)
-        yield from self._reflectors()
-        yield _counter(
-            "unrouted_answers",
-            "Answers with an address without a route from here, or that left one out (routes.unrouted).",
-            label,
-            [(names, bridged.cluster.unrouted.answers) for names, bridged in each],
-        )
+            yield counter(name, text, label, values)
+
+    def _fallbacks(self) -> Iterator[Family]:
+        each = [([bridged.cluster.name], bridged.fallback) for bridged in self._parts.clusters]
         for name, text, field in (
             ("fallback_asked", "Questions that went to the cluster's CoreDNS.", "asked"),
             ("fallback_failed", "Questions that it did not answer.", "failed"),
             ("fallback_overloads", "Questions not asked because too many wait for it.", "overloads"),
         ):
-            values = [(names, getattr(bridged.fallback, field)) for names, bridged in each]
-            yield _counter(name, text, label, values)
+            yield counter(name, text, ["cluster"], [(names, getattr(fallback, field)) for names, fallback in each])
+        yield counter(
+            "unrouted_answers",
+            "Answers with an address without a route from here, or that left one out (routes.unrouted).",
+            ["cluster"],
+            [(names, fallback.cluster.unrouted.answers) for names, fallback in each],
+        )
 
-    def _reflectors(self) -> Iterator[Metric]:
+    def _reflectors(self) -> Iterator[Family]:
         each = [
-            ([bridged.cluster.name, reflector.resource.plural], reflector)
+            ([bridged.cluster.name, reflector.resource.label], reflector)
             for bridged in self._parts.clusters
             if isinstance(bridged.source, ApiSource)
             for reflector in bridged.source.reflectors
         ]
         label = ["cluster", "resource"]
-        yield _gauge("watch_listed", "1 once a list has been read.", label, [(key, one.listed) for key, one in each])
+        yield gauge("watch_listed", "1 once a list has been read.", label, [(key, one.listed) for key, one in each])
         for name, text, field in (
             ("watch_lists", "Lists begun.", "lists"),
             ("watch_watches", "Watches begun.", "watches"),
@@ -200,52 +208,54 @@ class PartsCollector(Collector):
             ("watch_errors", "Requests and watches that failed.", "errors"),
             ("watch_silences", "Connections given up because nothing came.", "silences"),
         ):
-            yield _counter(name, text, label, [(key, getattr(one.counts, field)) for key, one in each])
+            yield counter(name, text, label, [(key, getattr(one.counts, field)) for key, one in each])
 
-    def _upstreams(self) -> Iterator[Metric]:
-        forwards = list(self._parts.zones.forwards.items())
-        for bridged in self._parts.clusters:
-            if bridged.coredns.forward:
-                forwards.append((f"coredns:{bridged.cluster.name}", bridged.coredns.forward))
+    def _files(self) -> Iterator[Family]:
         zones = self._parts.zones
-        yield _counter(
+        yield counter(
             "forward_changes",
             "Times that a zone got other upstreams from a file.",
             ["zone"],
             [([zone], changes) for zone, changes in zones.changes.items()],
         )
         files = [([str(path)], file) for path, file in zones.files.items()]
-        yield _gauge(
+        yield gauge(
             "resolv_conf_usable",
             "1 when the file names a server to ask; else the last ones stay in force.",
             ["file"],
             [(path, not file.problem) for path, file in files],
         )
-        yield _gauge(
+        yield gauge(
             "resolv_conf_left_out",
             "Nameservers of the file that are over the bound.",
             ["file"],
             [(path, file.left_out) for path, file in files],
         )
-        yield _counter(
+
+    def _upstreams(self) -> Iterator[Family]:
+        forwards = list(self._parts.zones.forwards.items())
+        for bridged in self._parts.clusters:
+            if bridged.coredns.forward:
+                forwards.append((f"coredns:{bridged.cluster.name}", bridged.coredns.forward))
+        yield counter(
             "forward_overloads",
             "Questions not forwarded because too many are in flight.",
             ["zone"],
             [([zone], forward.overloads) for zone, forward in forwards],
         )
-        yield _counter(
+        yield counter(
             "forward_coalesced",
             "Questions that waited for an identical one.",
             ["zone"],
             [([zone], forward.coalesced) for zone, forward in forwards],
         )
-        yield _counter(
+        yield counter(
             "forward_hedges_denied",
             "Slow questions not asked elsewhere because too many were.",
             ["zone"],
             [([zone], forward.hedges_denied) for zone, forward in forwards],
         )
-        yield _gauge(
+        yield gauge(
             "forward_in_flight",
             "Questions that wait for an upstream.",
             ["zone"],
@@ -255,8 +265,12 @@ class PartsCollector(Collector):
         each: list[tuple[list[str], AnyUpstream]] = [
             ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
         ]
-        yield _gauge(
-            "upstream_up", "1 unless it is thought to be down.", label, [(key, one.health.up) for key, one in each]
+        yield Family(
+            "upstream_up",
+            "1 unless it is thought to be down.",
+            "least",
+            label,
+            [(key, int(one.health.up)) for key, one in each],
         )
         for name, text, field in (
             ("upstream_sent", "Questions sent.", "sent"),
@@ -280,24 +294,7 @@ class PartsCollector(Collector):
         ):
             # Some are of datagrams only, some of connections.
             values: Values = [(key, getattr(one, field)) for key, one in each if hasattr(one, field)]
-            yield _counter(name, text, label, values)
-
-
-Values = list[tuple[list[str], float]]
-
-
-def _counter(name: str, text: str, labels: list[str], values: Values) -> Metric:
-    family = CounterMetricFamily(f"dnsbridge_{name}", text, labels=labels)
-    for label_values, value in values:
-        family.add_metric(label_values, value)
-    return family
-
-
-def _gauge(name: str, text: str, labels: list[str], values: Values) -> Metric:
-    family = GaugeMetricFamily(f"dnsbridge_{name}", text, labels=labels)
-    for label_values, value in values:
-        family.add_metric(label_values, value)
-    return family
+            yield counter(name, text, label, values)
 
 
 def _rcode_text(rcode: int) -> str:

@@ -34,7 +34,7 @@ async def read_once(loaded: Loaded, routes: bool = False) -> AsyncIterator[Parts
 
     With `routes` also what routes need, all of it: half of a cluster's nodes are no base for a plan.
     """
-    parts = build(loaded.settings, loaded.settings.listen, routes)
+    parts = build(loaded.settings, loaded.settings.listen, routes=routes)
     await parts.open()
     followed = [(each, each.source) for each in parts.clusters if isinstance(each.source, ApiSource)]
     tasks = [asyncio.create_task(source.follow()) for _, source in followed]

@@ -87,6 +87,12 @@ class Parts(Struct):
         if overlap := self.overlap():
             raise CannotStart(overlap)
 
+    def apply(self, cluster: str, changes: list[Change], now: int) -> None:
+        """Take changes of a cluster's objects over, as of `now` (Unix seconds)."""
+        for bridged in self.clusters:
+            if bridged.cluster.name == cluster:
+                self.prepared.drop(cluster, bridged.cluster.index.apply(changes, now))
+
     def overlap(self) -> str:
         """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
         for position, one in enumerate(self.clusters):
@@ -121,24 +127,46 @@ class Parts(Struct):
         for bridged in self.clusters:
             freshness = bridged.freshness(now)
             if freshness is not bridged.cluster.freshness:
-                bridged.cluster.freshness = freshness
-                self.prepared.drop_cluster(bridged.cluster.name)
+                self.set_freshness(bridged.cluster.name, freshness)
                 moved.append(bridged)
         return moved
 
+    def set_freshness(self, cluster: str, freshness: Freshness) -> None:
+        """How far a cluster can be trusted from now on; its prepared answers may say otherwise."""
+        for bridged in self.clusters:
+            if bridged.cluster.name == cluster:
+                bridged.cluster.freshness = freshness
+                self.prepared.drop_cluster(cluster)
 
-def build(settings: Settings, listening: tuple[Address, ...], routes: bool = False) -> Parts:
+
+Tell = Callable[[str, list[Change], int], None]
+"""Told of each cluster's changes, and of when they are in force (Unix seconds), before they are."""
+
+
+def build(
+    settings: Settings,
+    listening: tuple[Address, ...],
+    tell: Tell | None = None,
+    held: Parts | None = None,
+    routes: bool = False,
+) -> Parts:
     """The parts for these settings; `listening` is where the server can be asked, for the NS records.
 
-    With `routes` the clusters are also read for what routes alone need.
+    `held` are other parts for the same settings: their clusters' objects are taken over, and what files said last. With
+    `routes` the clusters are also read for what routes alone need.
     """
     prepared = Prepared()
     own_questions = OwnQuestions()
     hosts = [str(host) for host in settings.ns_addresses] or own_addresses(listening)
     ns_addresses = tuple([ip_address(host).packed for host in hosts])
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
-    clusters = [_bridged(each, settings, ns_addresses, prepared, own_questions, routes) for each in by_precedence]
-    zones = ForwardZones(settings.forward, settings.cache, listening)
+    clusters = [
+        _bridged(
+            each, settings, ns_addresses, prepared, own_questions, tell, held.clusters[number] if held else None, routes
+        )
+        for number, each in enumerate(by_precedence)
+    ]
+    zones = ForwardZones(settings.forward, settings.cache, listening, held.zones.files if held else None)
     router = Router(
         [bridged.fallback for bridged in clusters],
         {names.from_text(zone): cached for zone, cached in zones.caches.items()},
@@ -154,9 +182,11 @@ def _bridged(
     ns_addresses: tuple[bytes, ...],
     prepared: Prepared,
     own_questions: OwnQuestions,
+    tell: Tell | None,
+    held: Bridged | None,
     routes: bool,
 ) -> Bridged:
-    index = Index(said.endpoint_pod_names)
+    index = held.cluster.index if held else Index(said.endpoint_pod_names)
     zone_settings = ZoneSettings(said.ttl, said.negative_ttl, said.pods, ns_addresses)
     given = settings.routes
     prefixes = Prefixes(
@@ -166,10 +196,16 @@ def _bridged(
     aliases = tuple([names.from_text(alias) for alias in said.aliases])
     cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, prefixes, index)
 
+    if held:
+        cluster.freshness = held.cluster.freshness
+
     def take(changes: list[Change]) -> None:
+        now = int(time.time())
+        if tell:
+            tell(said.name, changes, now)
         if bridged.told:
             bridged.told(changes)
-        prepared.drop(said.name, index.apply(changes, int(time.time())))
+        prepared.drop(said.name, index.apply(changes, now))
 
     source = source_of(said, index, take, routes)
     coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)

@@ -11,6 +11,7 @@ from typing import Any
 from dnsbridge.app.parts import CannotStart, Parts
 from dnsbridge.app.routes_pictures import OwnPictures, unfresh
 from dnsbridge.app.routes_pull import CannotPull, read_token
+from dnsbridge.app.routes_reach import wanted_here
 from dnsbridge.app.routes_wanted import choice_of
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
@@ -38,8 +39,17 @@ LOAD = 10
 class RoutesDocument:
     """The document of this server's clusters."""
 
-    def __init__(self, settings: Settings, parts: Parts, pushed: Callable[[Iterable[Prefix]], None] | None) -> None:
-        """`pushed` is told the prefixes of each new set. Raises CannotStart."""
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        pushed: Callable[[Iterable[Prefix]], None] | None,
+        unrouted: Callable[[str], int] | None = None,
+    ) -> None:
+        """`pushed` is told the prefixes of each new set; `unrouted` says how many answers of a cluster no route leads
+        to, where others than these parts give them. Raises CannotStart.
+        """
+        self._unrouted = unrouted
         self._settings = settings
         self._parts = parts
         self._pushed = pushed
@@ -86,14 +96,16 @@ class RoutesDocument:
     def status(self) -> dict[str, Any]:
         """Each cluster's answers to where no route leads."""
         setting = self._settings.routes.unrouted
-        return {
-            each.cluster.name: {
-                "unrouted": setting if each.cluster.reach else "not compared",
-                "unrouted_answers": each.cluster.unrouted.answers,
-                "example": text(each.cluster.unrouted.example) if each.cluster.unrouted.example else None,
+        found = {}
+        for each in self._parts.clusters:
+            name, counts = each.cluster.name, each.cluster.unrouted
+            compared = wanted_here(self._settings) if self._unrouted else each.cluster.reach is not None
+            found[name] = {
+                "unrouted": setting if compared else "not compared",
+                "unrouted_answers": self._unrouted(name) if self._unrouted else counts.answers,
+                "example": text(counts.example) if counts.example else None,
             }
-            for each in self._parts.clusters
-        }
+        return found
 
     async def follow(self) -> None:
         """Keep it made, for whoever is told what is pushed, until cancelled."""

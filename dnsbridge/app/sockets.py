@@ -55,6 +55,32 @@ def listen(address: Address) -> Listening | CannotListen:
     raise AssertionError("the last try returns")
 
 
+def share(first: Listening, count: int) -> list[Listening]:
+    """So many pairs on one address, `first` among them: the kernel gives each a part of what comes. Raises OSError.
+
+    It was bound alone, so a port that another server has is an error, though that server might share it. Of the sockets
+    of one user only those that have the option from here on can join it.
+    """
+    pairs = [first]
+    host, port = first.address
+    family = first.udp.family
+    try:
+        for sock in (first.udp, first.tcp):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        while len(pairs) < count:
+            udp = udp_socket.open_socket(family, host, port, shared=True)
+            try:
+                pairs.append(Listening(first.address, udp, tcp.open_socket(family, host, port, shared=True)))
+            except OSError:
+                udp.close()
+                raise
+    except OSError:
+        for pair in pairs:
+            pair.close()
+        raise
+    return pairs
+
+
 def _explained(error: OSError, address: Address) -> str:
     match error.errno:
         case errno.EADDRINUSE:

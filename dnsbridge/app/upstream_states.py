@@ -16,6 +16,9 @@ _ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
 """Counters of failures other than silence; some are of datagrams only, some of connections."""
 
 
+Condition = Literal["up", "suspect", "down"]
+
+
 class State(Struct, frozen=True):
     """One upstream. The names are keys of a JSON document, which stay."""
 
@@ -25,7 +28,7 @@ class State(Struct, frozen=True):
     """The cluster whose CoreDNS it is; empty for the others."""
     server: str
     """As the settings write it: `10.0.0.53:53`, `tls://10.0.0.53:853#dns.corp.example`."""
-    condition: Literal["up", "suspect", "down"]
+    condition: Condition
     since: str | None
     """When it last changed, in UTC (RFC 3339); null: it never has."""
     questions: int
@@ -74,7 +77,7 @@ def _state(zone: str, cluster: str, upstream: AnyUpstream) -> State:
     )
 
 
-_CONDITIONS: tuple[Literal["up", "suspect", "down"], ...] = ("up", "suspect", "down")
+_CONDITIONS: tuple[Condition, ...] = ("up", "suspect", "down")
 """By Condition."""
 
 

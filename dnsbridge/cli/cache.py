@@ -42,7 +42,8 @@ def show(name: str, output: str, file: str | None, http: str | None) -> None:
         asked = "".join(text for key, text in (("dnssec_ok", " DO"), ("checking_disabled", " CD")) if one[key])
         left = f"stale for {one['stale_since']} s" if one["ttl"] == 0 else f"{one['ttl']} s left"
         head = f"{one['name']} {one['type']}{asked}: {one['rcode']}"
-        click.echo(f"{head}, {one['age']} s old, {left}, {one['octets']} octets")
+        where = f", worker {one['worker']}" if "worker" in one else ""
+        click.echo(f"{head}, {one['age']} s old, {left}, {one['octets']} octets{where}")
         if one["records"]:
             rows = [
                 (each["section"], each["name"], str(each["ttl"]), each["type"], each["data"]) for each in one["records"]

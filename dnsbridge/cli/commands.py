@@ -65,7 +65,12 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
     loaded = load_complete(file, **flags)
     start_logging()
     try:
-        uvloop.run(run(loaded, on_ready))
+        if loaded.settings.workers > 1:
+            from dnsbridge.app.workers.process import run as run_workers
+
+            run_workers(loaded, on_ready)
+        else:
+            uvloop.run(run(loaded, on_ready))
     except CannotStart as error:
         raise Failed(str(error)) from None
 

@@ -33,7 +33,7 @@ _SERVER = (
         help="Answer here, UDP and TCP; may be repeated.  [default: 0.0.0.0:53 [::]:53]",
     ),
     click.option("--http", metavar="ADDR:PORT", help="Metrics and health; '' for none.  [default: 127.0.0.1:9153]"),
-    click.option("--workers", type=int, metavar="N", help="Processes that answer.  [default: 1]"),
+    click.option("--workers", type=int, metavar="N", help="Processes that answer on one port.  [default: 1]"),
 )
 output_option = click.option(
     "--output",

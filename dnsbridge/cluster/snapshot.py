@@ -22,7 +22,7 @@ MAGIC = b"dnsbridge snapshot 2\n"
 CHUNK = 64
 """Objects encoded in one step; the event loop may see to questions between two."""
 _CHECKSUM = 32
-_CLASSES: dict[str, type[Object]] = {
+CLASSES: dict[str, type[Object]] = {
     each.__name__: each
     for each in (
         slim.Namespace,
@@ -100,7 +100,7 @@ def read(octets: bytes) -> Snapshot | Damaged:
         objects: list[Object] = []
         for frame in frames:
             name, encoded = msgspec.msgpack.decode(frame, type=tuple[str, list[msgspec.Raw]])
-            decoder = msgspec.msgpack.Decoder(_CLASSES[name])
+            decoder = msgspec.msgpack.Decoder(CLASSES[name])
             objects.extend(decoder.decode(one) for one in encoded)
     except (msgspec.DecodeError, KeyError, StopIteration) as error:
         return Damaged(f"its content does not fit: {error}")

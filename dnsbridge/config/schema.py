@@ -232,5 +232,8 @@ class Settings(Section, frozen=True):
         ),
     ] = None
     workers: Annotated[
-        Annotated[int, whole(1, 256)], Meta(description="Processes that share the listen addresses.")
+        Annotated[int, whole(1, 256)],
+        Meta(
+            description="Processes that answer on the listen addresses; from 2 on one more process holds the clusters."
+        ),
     ] = 1

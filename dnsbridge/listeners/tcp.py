@@ -33,12 +33,14 @@ class TcpLimits(Struct, frozen=True):
     """Per connection; more wait unread."""
 
 
-def open_socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    """A listening, non-blocking TCP socket; raises OSError."""
+def open_socket(family: socket.AddressFamily, address: str, port: int, shared: bool = False) -> socket.socket:
+    """A listening, non-blocking TCP socket, `shared` with others on the same port; raises OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))

@@ -22,11 +22,13 @@ _CONTROL_KIND = socket.CMSG_LEN(0) - _CONTROL.size
 _MEMINFO = Layout("9I")  # linux/sock_diag.h: the first is SK_MEMINFO_RMEM_ALLOC, the last SK_MEMINFO_DROPS
 
 
-def open_socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket; raises OSError."""
+def open_socket(family: socket.AddressFamily, address: str, port: int, shared: bool = False) -> socket.socket:
+    """A bound, non-blocking UDP socket, `shared` with others on the same port; raises OSError."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -9,7 +9,7 @@ GET /routes                     the routes of the clusters, as JSON, for hosts w
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -23,14 +23,18 @@ NotReady = Callable[[], list[str]]
 """Says what the server still waits for; an empty list when it is ready."""
 
 
-class Cache(Protocol):
-    """What can be asked of a cache; both raise ValueError, with a sentence, for what is no name."""
+class NotNow(Exception):
+    """Why something cannot be said or done at this moment, in one line."""
 
-    def show(self, name: str) -> Any:
+
+class Cache(Protocol):
+    """What can be asked of a cache; both raise ValueError, with a sentence, for what is no name, and NotNow."""
+
+    async def show(self, name: str) -> Any:
         """What is held of a name."""
         ...
 
-    def flush(self, name: str | None) -> int:
+    async def flush(self, name: str | None) -> int:
         """Forget what is held of a name (None: of all); how many answers there were."""
         ...
 
@@ -43,14 +47,19 @@ class HttpServer:
         registry: CollectorRegistry,
         not_ready: NotReady,
         cache: Cache,
-        upstreams: Callable[[], Any],
+        upstreams: Callable[[], Awaitable[Any]],
+        gather: Callable[[], Awaitable[None]],
         routes: Document | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`upstreams` gives what msgspec can write as JSON; with `tls` all of it is HTTPS."""
+        """`upstreams` gives what msgspec can write as JSON; `gather` is awaited before the registry is read.
+
+        With `tls` all of it is HTTPS.
+        """
         self._routes = RoutesHandler(routes) if routes else None
         self._tls = tls
         self._cache = cache
+        self._gather = gather
         self._upstreams = upstreams
         self._registry = registry
         self._not_ready = not_ready
@@ -81,6 +90,7 @@ class HttpServer:
             await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
+        await self._gather()
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -93,28 +103,34 @@ class HttpServer:
         return web.Response(text="ok\n")
 
     async def _show_upstreams(self, request: web.Request) -> web.Response:
-        return self._for_this_host(request, self._upstreams)
+        return await self._for_this_host(request, self._upstreams)
 
     async def _show(self, request: web.Request) -> web.Response:
         name = request.query.get("name")
         if name is None:
             return web.Response(status=400, text="say which name: /cache?name=www.example.com\n")
-        return self._for_this_host(request, lambda: self._cache.show(name))
+        return await self._for_this_host(request, lambda: self._cache.show(name))
 
     async def _flush(self, request: web.Request) -> web.Response:
         name = request.query.get("name")
-        return self._for_this_host(request, lambda: {"flushed": self._cache.flush(name)})
+
+        async def flush() -> dict[str, int]:
+            return {"flushed": await self._cache.flush(name)}
+
+        return await self._for_this_host(request, flush)
 
     async def _show_routes(self, request: web.Request) -> web.Response:
         assert self._routes
         return await self._routes.handle(request, "Origin" not in request.headers and _from_this_host(request))
 
-    def _for_this_host(self, request: web.Request, act: Callable[[], Any]) -> web.Response:
+    async def _for_this_host(self, request: web.Request, act: Callable[[], Awaitable[Any]]) -> web.Response:
         """What a client gets that may look into the cache and change it; a web page of another site may not."""
         if "Origin" in request.headers or not _from_this_host(request):
             return web.Response(status=403, text="this is for clients on the server's own host only\n")
         try:
-            return web.Response(body=msgspec.json.encode(act()), content_type="application/json")
+            return web.Response(body=msgspec.json.encode(await act()), content_type="application/json")
+        except NotNow as error:
+            return web.Response(status=503, text=f"{error}\n")
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
 

@@ -11,8 +11,8 @@ _MAX_LINE = 2000
 class _OneLine(logging.Formatter):
     """`TIME LEVEL message`, whatever the message holds."""
 
-    def __init__(self, colour: bool) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+    def __init__(self, colour: bool, prefix: str) -> None:
+        super().__init__(f"%(asctime)s %(levelname)-7s {prefix}%(message)s", "%Y-%m-%dT%H:%M:%S%z")
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,10 +31,10 @@ class _OneLine(logging.Formatter):
         return f"{colour}{line}\x1b[0m" if colour else line
 
 
-def start_logging() -> None:
-    """Send everything from INFO on to standard error."""
+def start_logging(prefix: str = "") -> None:
+    """Send everything from INFO on to standard error, each message after a prefix."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine(sys.stderr.isatty()))
+    handler.setFormatter(_OneLine(sys.stderr.isatty(), prefix))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # The HTTP server's own access and error chatter is not about DNS.
     logging.getLogger("aiohttp").setLevel(logging.ERROR)

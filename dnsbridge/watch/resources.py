@@ -64,6 +64,11 @@ class Resource(msgspec.Struct, frozen=True):
     """Field selector."""
 
     @property
+    def label(self) -> str:
+        """What it is called in metrics."""
+        return f"{self.plural}/{self.name}" if self.name else self.plural
+
+    @property
     def path(self) -> str:
         """The path of its list."""
         root = "/api/v1" if self.group_version == "v1" else f"/apis/{self.group_version}"

@@ -33,7 +33,7 @@ from dnsbridge.cluster.objects import (
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import Serial
 from dnsbridge.zone import addresses
-from dnsbridge.zone.service import ServiceNames, touched, work_out
+from dnsbridge.zone.service import ServiceNames, touched, unmoved, work_out
 
 REVERSE_TREE = b"\x04arpa"
 EVERYTHING = b"\x00"
@@ -66,6 +66,7 @@ class Index:
         """Prefixes of services and of pods that the cluster's own objects declare."""
         self._pod_names = pod_names
         self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
+        self._former: list[dict[bytes, ServiceNames]] = []
         self._ordered: dict[int, list[bytes]] | None = None
         """Addresses of `pointers` by family, in order; made when a part-way reverse name is first asked for."""
 
@@ -107,6 +108,26 @@ class Index:
         if found or not self.serial.value:
             self.serial.advance(now)
         return found
+
+    def compact(self) -> None:
+        """Have what is used to answer names of services lie together in memory; what it says stays the same.
+
+        A process that was forked gets a copy of each page where it uses an object, because every use is counted in it.
+        Objects that came while the cluster was read lie among all those of its endpoints, so nearly all pages are used.
+        """
+        # The old ones stay, in this one process: what is new takes the room of what has gone, and so would lie among
+        # them all again, and later on all that a forked process makes for itself.
+        self._former = [held.services for held in self.namespaces.values()]
+        compacted = [
+            {_anew(label): _compacted(service) for label, service in held.services.items()}
+            for held in self.namespaces.values()
+        ]
+        for held, services in zip(self.namespaces.values(), compacted, strict=True):
+            held.services = services
+            for service in services.values():
+                self.objects[service.service.key] = service.service
+                for each in service.slices:
+                    self.objects[each.key] = self._slices[each.namespace, each.service][each.name] = each
 
     def has_below(self, prefix: addresses.ReversePrefix) -> bool:
         """Whether any address with a PTR has this prefix."""
@@ -185,9 +206,10 @@ class Index:
             held.services[label] = new
         elif old:
             del held.services[label]
-        found |= touched(old, new)
-        before = set(old.pointers()) if old else set()
-        after = set(new.pointers()) if new else set()
+        same = unmoved(old, new)
+        found |= touched(old, new, same)
+        before = set(old.pointers(same)) if old else set()
+        after = set(new.pointers(same)) if new else set()
         moved: set[bytes] = set()
         for address, owner in before - after:
             self._drop_pointer(address, owner, found)
@@ -255,3 +277,19 @@ def _declared(obj: Object | None) -> tuple[str, ...]:
     if isinstance(obj, ClusterConfiguration):
         return (*obj.service_cidrs, "pods", *obj.pod_cidrs)
     return ()
+
+
+def _compacted(held: ServiceNames) -> ServiceNames:
+    """The same, made of new objects as far as every question for the service uses them."""
+    return msgspec.structs.replace(
+        held,
+        service=msgspec.structs.replace(held.service),
+        slices=tuple(map(msgspec.structs.replace, held.slices)),
+        ipv4=tuple(map(_anew, held.ipv4)),
+        ipv6=tuple(map(_anew, held.ipv6)),
+    )
+
+
+def _anew(octets: bytes) -> bytes:
+    """The same octets as another object."""
+    return bytes(bytearray(octets))

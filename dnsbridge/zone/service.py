@@ -10,7 +10,7 @@ Owners are relative to `NS.svc.Z`, as labels:
 A target is (port number, label): the label of an endpoint, or b"" for the service itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Set
 
 import msgspec
 
@@ -91,12 +91,14 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
             for address in endpoint.addresses
         }
 
-    def pointers(self) -> Iterable[tuple[bytes, bytes]]:
-        """(address, relative name) of every PTR record."""
+    def pointers(self, without: Collection[bytes] = ()) -> Iterable[tuple[bytes, bytes]]:
+        """(address, relative name) of every PTR record, `without` those of some endpoint labels."""
         relative = self.relative
         for address in self.service.cluster_ips:
             yield address, relative
         for label, host in self.hosts.items():
+            if label in without:
+                continue
             owner = names.from_labels(label) + relative
             for address in host.ipv4 + host.ipv6:
                 yield address, owner
@@ -155,8 +157,33 @@ def _port_labels(port: Port) -> tuple[bytes, bytes]:
     return f"_{port.name}".encode(), f"_{port.protocol.lower()}".encode()
 
 
-def touched(old: ServiceNames | None, new: ServiceNames | None) -> set[bytes]:
-    """The relative names whose records differ between two states of one service."""
-    before = old.answers() if old else {}
-    after = new.answers() if new else {}
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+def unmoved(old: ServiceNames | None, new: ServiceNames | None) -> set[bytes]:
+    """The endpoint labels that have the same addresses in two states of one service: most, as a rule."""
+    if not old or not new:
+        return set()
+    return {label for label, host in new.hosts.items() if old.hosts.get(label) == host}
+
+
+def touched(old: ServiceNames | None, new: ServiceNames | None, unmoved: Set[bytes]) -> set[bytes]:
+    """The relative names whose records differ between two states of one service, whose `unmoved` labels these are."""
+    if not old or not new:
+        only = old or new
+        return set(only.answers()) if only else set()
+    moved = (old.hosts.keys() | new.hosts.keys()) - unmoved
+    if (old.ipv4, old.ipv6) != (new.ipv4, new.ipv6):
+        moved.add(b"")
+    relative = new.relative
+    # What is reached by a name is told by its targets and by the addresses of these.
+    found = {names.from_labels(label) + relative for label in moved if label}
+    found |= {names.from_labels(protocol) + relative for protocol in old.protocols() ^ new.protocols()}
+    for labels in old.ports.keys() | new.ports.keys():
+        before, after = old.ports.get(labels), new.ports.get(labels)
+        if before != after or any(label in moved for _, label in after or ()):
+            found.add(names.from_labels(*labels) + relative)
+    if (
+        (old.exists, old.alias, old.targets) != (new.exists, new.alias, new.targets)
+        or b"" in moved
+        or any(label in moved for _, label in new.targets)
+    ):
+        found.add(relative)
+    return found

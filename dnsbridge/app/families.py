@@ -1,0 +1,80 @@
+"""Metrics as values: what a process counts, to be shown, or sent to another process and summed there.
+
+counter    only grows           summed over processes, those that have ended too
+gauge      goes up and down     summed over the processes that live
+least      the same             the least of them counts: 1 while all agree
+most       the same             the most of them counts
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+Values = list[tuple[list[str], float]]
+"""Label values, and the number."""
+
+
+class Family(Struct, array_like=True, frozen=True):
+    """A metric with all its label values; the name is without prefix and suffix."""
+
+    name: str
+    text: str
+    kind: Literal["counter", "gauge", "least", "most"]
+    labels: list[str]
+    values: Values
+
+
+def counter(name: str, text: str, labels: list[str], values: Values) -> Family:
+    """A metric that only grows."""
+    return Family(name, text, "counter", labels, values)
+
+
+def gauge(name: str, text: str, labels: list[str], values: Values) -> Family:
+    """A metric that goes up and down."""
+    return Family(name, text, "gauge", labels, values)
+
+
+def most(name: str, text: str, labels: list[str], values: Values) -> Family:
+    """A metric of which the largest counts."""
+    return Family(name, text, "most", labels, values)
+
+
+def as_metric(family: Family) -> Metric:
+    """For Prometheus."""
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric: Metric = kind(f"dnsbridge_{family.name}", family.text, labels=family.labels)
+    for label_values, value in family.values:
+        metric.add_metric(label_values, value)  # type: ignore[attr-defined]  # both have it, their base has not
+    return metric
+
+
+def summed(reports: Iterable[Iterable[Family]]) -> list[Family]:
+    """The families of several processes as those of one, in the order in which they first come."""
+    families: dict[str, Family] = {}
+    sums: dict[str, dict[tuple[str, ...], float]] = {}
+    for report in reports:
+        for family in report:
+            families.setdefault(family.name, family)
+            held = sums.setdefault(family.name, {})
+            for label_values, value in family.values:
+                key = tuple(label_values)
+                if key not in held:
+                    held[key] = value
+                elif family.kind == "least":
+                    held[key] = min(held[key], value)
+                elif family.kind == "most":
+                    held[key] = max(held[key], value)
+                else:
+                    held[key] += value
+    return [
+        Family(one.name, one.text, one.kind, one.labels, [(list(key), value) for key, value in sums[name].items()])
+        for name, one in families.items()
+    ]
+
+
+def lasting(report: Iterable[Family]) -> list[Family]:
+    """What of a report still counts when its process has ended."""
+    return [family for family in report if family.kind == "counter"]
