@@ -79,7 +79,7 @@ def test_all_workers_answer_over_udp_and_tcp(crew: Crew) -> None:
         assert page[total] > before[total]
     asked = page['dnsbridge_queries_total{transport="udp"}'] + page['dnsbridge_queries_total{transport="tcp"}']
     assert page['dnsbridge_answers_total{rcode="NOERROR"}'] == asked
-    assert page['dnsbridge_cluster_objects{cluster="default"}'] == 24
+    assert page['dnsbridge_cluster_objects{cluster="default"}'] == 29
     assert page["dnsbridge_build_info" + '{version="0.1.0"}'] == 1
 
 

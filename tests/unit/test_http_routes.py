@@ -46,7 +46,7 @@ def serving(test: Callable[[Scripted, Ask], Awaitable[None]], token: str | None 
 
     async def work() -> None:
         document = Scripted(token)
-        server = HttpServer(CollectorRegistry(), list, None, list, document)  # type: ignore[arg-type]
+        server = HttpServer(CollectorRegistry(), list, None, list, list, document)  # type: ignore[arg-type]
         port = await server.start("127.0.0.1", 0)
         try:
             async with aiohttp.ClientSession() as session:
