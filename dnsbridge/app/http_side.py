@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -46,7 +46,7 @@ def routes_document(
     settings: Settings,
     parts: Parts,
     push: Callable[[Iterable[Prefix]], None] | None,
-    unrouted: Callable[[str], int] | None = None,
+    unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
 ) -> "RoutesDocument | None":
     """What GET /routes says, where anybody may ask or be told; `push` is told what goes to sinks elsewhere."""
     elsewhere = push is not None and pushed_elsewhere(settings)

@@ -18,6 +18,8 @@ from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.constants import Rcode
 
+UNROUTED = "unrouted_answers"
+
 
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
@@ -184,7 +186,7 @@ class PartsCollector(Collector):
         ):
             yield counter(name, text, ["cluster"], [(names, getattr(fallback, field)) for names, fallback in each])
         yield counter(
-            "unrouted_answers",
+            UNROUTED,
             "Answers with an address without a route from here, or that left one out (routes.unrouted).",
             ["cluster"],
             [(names, fallback.cluster.unrouted.answers) for names, fallback in each],

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from dnsbridge.app.parts import CannotStart, Parts
@@ -44,10 +44,10 @@ class RoutesDocument:
         settings: Settings,
         parts: Parts,
         pushed: Callable[[Iterable[Prefix]], None] | None,
-        unrouted: Callable[[str], int] | None = None,
+        unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
-        """`pushed` is told the prefixes of each new set; `unrouted` says how many answers of a cluster no route leads
-        to, where others than these parts give them. Raises CannotStart.
+        """`pushed` is told the prefixes of each new set; `unrouted` says how many answers of each cluster no route
+        leads to, where others than these parts give them. Raises CannotStart.
         """
         self._unrouted = unrouted
         self._settings = settings
@@ -67,7 +67,7 @@ class RoutesDocument:
     async def current(self) -> tuple[str, bytes]:
         """Its entity tag, and the document with the status of now."""
         _, etag, document = await self._make()
-        return etag, with_status(document, self.status())
+        return etag, with_status(document, await self._status())
 
     async def changed(self, etag: str, seconds: float) -> None:
         """Wait until it is another, or for so long."""
@@ -93,16 +93,17 @@ class RoutesDocument:
             log.error("%s; the former token stays in force", error)
         return self._token
 
-    def status(self) -> dict[str, Any]:
+    async def _status(self) -> dict[str, Any]:
         """Each cluster's answers to where no route leads."""
         setting = self._settings.routes.unrouted
+        others = await self._unrouted() if self._unrouted else None
         found = {}
         for each in self._parts.clusters:
             name, counts = each.cluster.name, each.cluster.unrouted
-            compared = wanted_here(self._settings) if self._unrouted else each.cluster.reach is not None
+            compared = each.cluster.reach is not None if others is None else wanted_here(self._settings)
             found[name] = {
                 "unrouted": setting if compared else "not compared",
-                "unrouted_answers": self._unrouted(name) if self._unrouted else counts.answers,
+                "unrouted_answers": counts.answers if others is None else others.get(name, 0),
                 "example": text(counts.example) if counts.example else None,
             }
         return found

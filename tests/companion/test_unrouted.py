@@ -35,6 +35,17 @@ found["status"] = json.load(opener.open(f"{http}/routes"))["status"]["default"]
 print(json.dumps(found))
 """
 BOTH = ["10.244.1.7", "10.244.2.7"]
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "n1"},
+    "spec": {"podCIDRs": ["10.244.1.0/24"]},
+    "status": {
+        "addresses": [{"type": "InternalIP", "address": "10.0.0.11"}],
+        "conditions": [{"type": "Ready", "status": "True"}],
+    },
+}
+"""The node of the first of them."""
 
 
 @pytest.fixture
@@ -44,18 +55,23 @@ def place() -> Iterator[Namespace]:
         yield namespace
 
 
-def start(place: Namespace, folder: Path, **routes: Any) -> Program:
+def start(place: Namespace, folder: Path, workers: int = 1, **routes: Any) -> Program:
     """A server over a service with a ClusterIP and a headless one with two endpoints."""
     objects = [
         service("web", "10.96.0.80"),
         service("db"),
         endpoint_slice("db", {"db-0": BOTH[0], "db-1": BOTH[1]}),
+        NODE,
     ]
     manifests = folder / "cluster.yaml"
     manifests.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     options = ["--http", "127.0.0.1:0"]
     return Program(
-        manifests, settings={"routes": routes}, listen=["127.0.0.1:0"], options=options, command_prefix=place.prefix
+        manifests,
+        settings={"routes": routes, "workers": workers},
+        listen=["127.0.0.1:0"],
+        options=options,
+        command_prefix=place.prefix,
     )
 
 
@@ -75,16 +91,17 @@ def ask(place: Namespace, program: Program, *names: str) -> dict[str, Any]:
     return found
 
 
-def test_omit(place: Namespace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_omit(place: Namespace, tmp_path: Path, workers: int) -> None:
     """Unrouted addresses are left out where a routed one remains, else come with the reason; routes count at once."""
-    with start(place, tmp_path, unrouted="omit") as program:
+    with start(place, tmp_path, workers, unrouted="omit") as program:
         found = ask(place, program, "db", "web", "db-0.db")
         assert found["db"] == [BOTH, ["no route from here to 10.244.1.7"]]
         assert found["web"] == [["10.96.0.80"], ["no route from here to 10.96.0.80"]]
         assert found["counted"] == 3
         ip(place, "route add 10.244.2.0/24 via 10.0.0.12")
         eventually(lambda: ask(place, program, "db")["db"] == [BOTH[1:], []])
-        for _ in range(3):  # prepared by now
+        for _ in range(3 * workers):  # prepared by now
             before = ask(place, program)["counted"]
             found = ask(place, program, "db", "db")
             assert found["counted"] == before + 2
@@ -113,3 +130,14 @@ def test_answer(place: Namespace, tmp_path: Path) -> None:
         assert found["db"] == [BOTH, []]
         assert found["web"] == [["10.96.0.80"], []]
         assert (found["counted"], found["status"]["unrouted"]) == (0, "not compared")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_sink_elsewhere(place: Namespace, tmp_path: Path, workers: int) -> None:
+    """What is pushed to a router is routed for its clients, whatever this host's own routes are."""
+    routes = {"sinks": ["file"], "file": {"path": str(tmp_path / "routes.json")}, "unrouted": "omit"}
+    with start(place, tmp_path, workers, **routes) as program:
+        for _ in range(4):
+            eventually(lambda: ask(place, program, "db")["db"] == [BOTH[:1], []])
+        ip(place, "route add 10.244.2.0/24 via 10.0.0.12")
+        eventually(lambda: ask(place, program, "db")["db"] == [BOTH, []])

@@ -18,9 +18,10 @@ from msgspec import Raw
 from dnsbridge import __version__
 from dnsbridge.app.admission import admission
 from dnsbridge.app.describe import describe
+from dnsbridge.app.families import summed
 from dnsbridge.app.forward_zones import Hosts
 from dnsbridge.app.http_side import Views, routes_document, start_http, unread
-from dnsbridge.app.metrics import PartsCollector
+from dnsbridge.app.metrics import UNROUTED, PartsCollector
 from dnsbridge.app.parts import Bridged, CannotStart, Parts, build
 from dnsbridge.app.routes_reach import pushed_elsewhere, wanted_here
 from dnsbridge.app.server import GRACE, log_exception, open_sockets, spare_the_collector
@@ -176,10 +177,14 @@ def _shared(opened: list[Listening], workers: int) -> list[list[Listening]]:
     return [list(pairs) for pairs in zip(*by_address, strict=True)]
 
 
-def _unrouted(crew: Crew, cluster: str) -> int:
-    """How many answers of a cluster no route leads to, of all workers."""
-    counted = (family for report in crew.reports() for family in report if family.name == "unrouted_answers")
-    return sum(int(value) for family in counted for labels, value in family.values if labels == [cluster])
+async def _unrouted(crew: Crew) -> dict[str, int]:
+    """How many answers of each cluster no route leads to, of all workers."""
+    await crew.gather()
+    found: dict[str, int] = {}
+    for family in summed(crew.reports()):
+        if family.name == UNROUTED:
+            found = {labels[0]: int(value) for labels, value in family.values}
+    return found
 
 
 def _views(
