@@ -158,6 +158,27 @@ def test_json(office: Office) -> None:
     assert (route["kind"], route["origin"].startswith("2 prefixes: ")) == ("pod", True)
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "status", "says"),
+    [
+        ("plan", ("--manifests", "/nonexistent/cluster"), 1, "/nonexistent/cluster: no such file"),
+        ("plan", ("--via", "magic"), 2, "--via: "),
+        ("apply", ("--table", "/etc/hostname"), 1, "save the output of `ip route` there"),
+        ("apply", ("--from", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1: its port is closed"),
+        ("withdraw", ("--config", "/nonexistent/settings"), 1, "/nonexistent/settings: no such file"),
+    ],
+)
+def test_json_of_a_failure(office: Office, command: str, options: tuple[str, ...], status: int, says: str) -> None:
+    """A command that fails before it has a plan prints the document all the same, and why, there and as a line."""
+    done = office.routes(command, *options, "--output", "json")
+    assert done.returncode == status
+    found = json.loads(done.stdout)
+    assert set(found) == {"sinks", "notes", "reached", "problems"}
+    assert (len(found["problems"]), found["sinks"]) == (1, [])
+    assert says in found["problems"][0]
+    assert done.stderr == f"{found['problems'][0]}\n"
+
+
 @pytest.mark.needs("setpriv")
 def test_no_capability(office: Office) -> None:
     """Without CAP_NET_ADMIN, as root or as somebody else: one line that names it, and nothing changed."""
@@ -231,6 +252,9 @@ def test_mass_change(office: Office) -> None:
     assert (stopped.returncode, len(stopped.stderr.splitlines())) == (1, 1)
     assert "6 of 10 routes would go at once" in stopped.stderr
     assert "--allow-mass-change" in stopped.stderr
+    stopped = office.routes("apply", "--output", "json", manifests=few)
+    assert (stopped.returncode, len(stopped.stderr.splitlines())) == (1, 1)
+    assert json.loads(stopped.stdout)["problems"] == stopped.stderr.splitlines()
     assert office.tables() == full
     assert office.routes("apply", "--allow-mass-change", manifests=few).returncode == 0
     assert office.tables().count("proto 83") == 4
