@@ -258,6 +258,9 @@ class _Finder:
 
     def _explain(self) -> None:
         """The notes that gather what happened to many prefixes."""
+        if self._picture.gateways and not self._picture.services:
+            text = "a table does not say which prefixes services have, so none is routed; set routes.service_cidrs"
+            self._note(Severity.WARNING, text)
         if self._unready:
             count = sum(self._unready.values())
             text = f"not Ready: {some(sorted(self._unready))}; {_prefixes(count)} left out until then"

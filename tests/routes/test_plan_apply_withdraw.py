@@ -263,16 +263,20 @@ def test_mass_change(office: Office) -> None:
 
 
 def test_saved_table_and_own_table(office: Office) -> None:
-    """A node's saved table is read beside the settings that name it; the routes go to the table that they say."""
+    """A node's saved table is read beside the settings that name it; the routes go to the table that they say.
+
+    An editor of Windows has saved it.
+    """
     before = office.tables()
     saved = "10.200.20.0/24 dev bond0 proto kernel scope link src 10.200.20.105\nblackhole 10.233.98.0/24 proto bird\n"
     saved += "10.233.112.0/24 via 10.200.20.106 dev bond0 proto bird\n"
-    (office.folder / "node1.txt").write_text(saved, encoding="utf-8")
+    (office.folder / "node1.txt").write_text(saved, encoding="utf-8-sig", newline="\r\n")
     settings = {"routes": {"tables": ["node1.txt"], "kernel": {"table": 100, "metric": 5}, "sinks": ["kernel"]}}
     file = office.folder / "settings.yaml"
     file.write_text(json.dumps(settings), encoding="utf-8")
     done = office.routes("apply", "--config", str(file))
     assert done.returncode == 0, done.stderr + done.stdout
+    assert "\nwarning: a table does not say which prefixes services have" in done.stdout
     own = must(office.host, "ip", "route", "show", "table", "100").splitlines()
     assert [line.split(" proto")[0] for line in own] == [
         "10.233.98.0/24 via 10.200.20.105 dev eth0",
