@@ -144,7 +144,7 @@ def test_there_and_back(office: Office) -> None:
 def test_json(office: Office) -> None:
     """The keys that programs rely on; a gateway by flag is the next hop of all, and halves are merged where asked."""
     halves = {"node1": (NODES["node1"][0], "10.233.98.0/24"), "node2": (NODES["node2"][0], "10.233.99.0/24")}
-    options = ("--gateway", "10.200.20.105", "--via", "gateways", "--aggregate", "--output", "json")
+    options = ("--gateway", "10.200.20.105", "--aggregate", "--output", "json")
     done = office.routes("plan", *options, manifests=office.cluster(halves))
     assert done.returncode == 2, done.stderr
     found = json.loads(done.stdout)
@@ -156,6 +156,8 @@ def test_json(office: Office) -> None:
     assert route["prefix"] == "10.233.98.0/23"
     assert route["next_hops"] == [{"address": "10.200.20.105", "device": "", "weight": 1}]
     assert (route["kind"], route["origin"].startswith("2 prefixes: ")) == ("pod", True)
+    done = office.routes("plan", *options, "--via", "auto", manifests=office.cluster(halves))
+    assert json.loads(done.stdout)["sinks"][0]["counts"]["add"] == 2  # each by its own node, which is on link
 
 
 @pytest.mark.parametrize(
