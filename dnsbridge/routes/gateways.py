@@ -141,7 +141,7 @@ def can_be_next_hop(address: IPAddress) -> bool:
     number = int(address)
     if address.version == 4:
         first = number >> 24
-        return first not in (0, 127) and first < 224  # RFC 1122 section 3.2.1.3
+        return first not in (0, 127) and first >> 4 != 0xE and number != 0xFFFFFFFF  # RFC 1122 section 3.2.1.3
     first, mapped = number >> 112, number >> 32 == 0xFFFF  # RFC 4291 section 2.4, 2.5.5.2
     return number > 1 and first < 0xFF00 and first & 0xFFC0 != 0xFE80 and not mapped
 

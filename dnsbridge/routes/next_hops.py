@@ -81,6 +81,9 @@ class _Finder:
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
         self._explain()
+        if not (self._routes or self._notes):
+            text = "nothing is known that needs a route, neither pods of a node nor a service; see what is read of it"
+            self._note(Severity.WARNING, text)
         return self._routes, self._notes
 
     def _note(self, severity: Severity, text: str) -> None:

@@ -191,6 +191,11 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["10.96.0.0/16 1", "10.244.1.0/24 1", "10.244.2.0/24 1", "warning: dev: n1, n2 all say that they are at "
          "10.0.0.1, so packets for one go to another; see --node-ip of kubelet"],
     ),
+    "a cluster of which nothing is known": (
+        plan(),
+        ["warning: dev: nothing is known that needs a route, neither pods of a node nor a service; see what is read of "
+         "it"],
+    ),
     "no node Ready": (
         plan(node(1, ready=False), SERVICES),
         ["warning: dev: not Ready: n1; 1 prefix left out until then",
