@@ -15,6 +15,7 @@ from dnsbridge.routes.sinks.bird import BirdSink
 from dnsbridge.routes.sinks.file import FileSink
 from dnsbridge.routes.sinks.frr import FrrSink
 from dnsbridge.routes.sinks.kernel import KernelSink
+from dnsbridge.routes.sinks.kernel_words import PROTOCOLS
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ def _sink(name: str, routes: Routes, lasting: bool) -> Sink:
 
 def _kernel(routes: Routes, _lasting: bool) -> Sink:
     said = routes.kernel
+    if owner := PROTOCOLS.get(said.protocol):
+        raise SinkProblem(
+            f"sink kernel: protocol {said.protocol} is {owner}'s, whose routes would be taken for ours; set"
+            " routes.kernel.protocol to a number that nobody uses, such as 83"
+        )
     return KernelSink(said.table, said.protocol, said.metric)
 
 

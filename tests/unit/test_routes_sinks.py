@@ -8,7 +8,7 @@ import pytest
 
 from dnsbridge.app.routes_sinks import sinks_of
 from dnsbridge.config import Routes
-from dnsbridge.config.routes import Bgp, BgpPeer, Bird, RoutesFile
+from dnsbridge.config.routes import Bgp, BgpPeer, Bird, Kernel, RoutesFile
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Held, SinkProblem
 
@@ -60,6 +60,7 @@ def test_what_is_missing(routes: Routes, problem: str) -> None:
 @pytest.mark.parametrize(
     ("routes", "problem"),
     [
+        (Routes(kernel=Kernel(protocol=12)), "protocol 12 is bird's, whose routes would be taken for ours"),
         (Routes(sinks=("bgp",)), "set routes.bgp.asn"),
         (Routes(sinks=("bgp",), bgp=Bgp(asn=1, peers=(PEER, PEER))), "peer 10.0.0.2 is there twice"),
         (Routes(sinks=("file",), file=RoutesFile(Path("/x"), "netplan")), "netplan is for one interface, which no"),
