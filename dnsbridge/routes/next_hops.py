@@ -302,13 +302,17 @@ class _Finder:
                 why, do = f", and {gateways}", NAME_GATEWAY
             text = f"no route to {some(lost)}: {nodes} not on this host's links{why}; {do}"
             self._note(Severity.ERROR, text)
+        absent: dict[str, list[Prefix]] = {}
         for (why, version), prefixes in self._lost.items():
-            left_out = sorted(prefixes, key=order)
-            if absent := self._absent(version):
-                self._note(Severity.WARNING, f"no route to {some(left_out)}: {absent}")
+            prefixes.sort(key=order)
+            if nobody := self._absent(version):
+                absent.setdefault(nobody, []).extend(prefixes)
             else:
                 do = "" if self._choice.via == "nodes" else f"; {NAME_GATEWAY}"
-                self._note(Severity.ERROR, f"no route to {some(left_out)}: {why}{do}")
+                self._note(Severity.ERROR, f"no route to {some(prefixes)}: {why}{do}")
+        for nobody, prefixes in absent.items():
+            prefixes.sort(key=order)
+            self._note(Severity.WARNING, f"no route to {some(prefixes)}: {nobody}")
         for address, names in self._ways.shared():
             text = f"{some(names)} all say that they are at {address}, so packets for one go to another; see --node-ip"
             self._note(Severity.WARNING, f"{text} of kubelet")
@@ -320,11 +324,16 @@ class _Finder:
             self._explain_mtu()
 
     def _absent(self, version: int) -> str:
-        """Why a whole family has no way: the cluster gives itself prefixes of it, and no node has an address."""
-        addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
-        if not addresses or any(address.version == version for address in addresses):
+        """Why a whole family has no way, which is no fault: no node has an address of it, or this host has none."""
+        if any(address.version == version for address in self._choice.gateways):
             return ""
-        return f"no node and no gateway has an IPv{version} address"
+        addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
+        if addresses and not any(address.version == version for address in addresses):
+            return f"no node and no gateway has an IPv{version} address"
+        own = [each.ip for interface in self._host.interfaces for each in interface.addresses]
+        if not (self._ways.everywhere or any(each.version == version and can_be_next_hop(each) for each in own)):
+            return f"this host has no IPv{version} address"
+        return ""
 
     def _explain_auto(self) -> None:
         if self._by_node:

@@ -174,9 +174,16 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["10.96.0.0/16 1", "warning: dev: no route to fd00:244:1::/64: no node and no gateway has an IPv6 address"],
     ),
     "one node without an address of a family": (
-        plan(node(1, pod_cidrs=("fd00:244:1::/64",)), node(2, "10.0.0.2", "fd00::2"), SERVICES),
+        plan(node(1, pod_cidrs=("fd00:244:1::/64",)), node(2, "10.0.0.2", "fd00::2"), SERVICES,
+             at=host("eth0 10.0.0.99/24 fd01::99/64")),
         ["10.96.0.0/16 1,2", "10.244.2.0/24 2", "error: dev: no route to fd00:244:1::/64: its node has no IPv6 address "
          f"that can be a next hop; {NAME_ONE}"],
+    ),
+    "a family that this host does not have": (
+        plan(node(1, "10.0.0.1", "fd00::1", pod_cidrs=("10.244.1.0/24", "fd00:244:1::/64")),
+             ServiceCIDR(name="k", cidrs=("10.96.0.0/16", "fd00:96::/112")), at=host("eth0 10.0.0.99/24 fe80::99/64")),
+        ["10.96.0.0/16 1", "10.244.1.0/24 1",
+         "warning: dev: no route to fd00:96::/112, fd00:244:1::/64: this host has no IPv6 address"],
     ),
     "nodes at addresses that are nobody's": (
         plan(node(1, "127.0.0.1"), node(2, "10.0.0.255"), node(3, "224.0.0.1"), node(4), SERVICES,
