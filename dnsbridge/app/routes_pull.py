@@ -120,19 +120,22 @@ class Puller:
         session = self._open()
         timeout = ClientTimeout(total=wait + TIMEOUT, connect=TIMEOUT)
         try:
-            async with session.get(f"{self._url}/routes", headers=headers, timeout=timeout, ssl=self._tls) as response:
+            # Whoever may say where packets go is named in the settings: no redirection names somebody else.
+            async with session.get(
+                f"{self._url}/routes", headers=headers, timeout=timeout, ssl=self._tls, allow_redirects=False
+            ) as response:
                 if response.status == HTTPStatus.NOT_MODIFIED and self._etag:
                     return False
                 octets = await _read(response.content)
                 status, etag = response.status, response.headers.get("ETag", "")
+        except TimeoutError:  # an OSError as well
+            raise CannotPull(f"{self._url}: no answer in time; see whether the server runs") from None
         except (ClientError, OSError) as error:
             raise CannotPull(f"{self._url}: {_why(error)}; see whether the server runs and is reachable") from None
-        except TimeoutError:
-            raise CannotPull(f"{self._url}: no answer in time; see whether the server runs") from None
         except ValueError as error:
             raise CannotPull(f"{self._url}: not HTTP as it should be: {_one_line(error)}") from None
         if status != HTTPStatus.OK:
-            raise CannotPull(f"{self._url}: {_refusal(status, octets)}")
+            raise CannotPull(f"{self._url}: {_refusal(status, octets, self._token_file)}")
         try:
             self.told = decode(octets)
         except Unusable as error:
@@ -251,7 +254,9 @@ async def _read(content: "StreamReader") -> bytes:
     return bytes(octets)
 
 
-def _refusal(status: int, octets: bytes) -> str:
+def _refusal(status: int, octets: bytes, token_file: Path | None) -> str:
+    if status == HTTPStatus.UNAUTHORIZED and token_file is None:
+        return "it asks for a token; name its file with --token-file (routes.pull.token_file)"
     if status == HTTPStatus.UNAUTHORIZED:
         return "the token is not the one that it asks for; see routes.pull.token_file"
     if status == HTTPStatus.FORBIDDEN:
@@ -261,12 +266,21 @@ def _refusal(status: int, octets: bytes) -> str:
 
 
 def _why(error: Exception) -> str:
-    from aiohttp import ClientConnectorCertificateError, ClientConnectorError  # noqa: PLC0415
+    from aiohttp import (  # noqa: PLC0415
+        ClientConnectorCertificateError,
+        ClientConnectorDNSError,
+        ClientConnectorError,
+        ClientPayloadError,
+    )
 
     if isinstance(error, ClientConnectorCertificateError) and isinstance(error.certificate_error, OSError):
         return in_words(error.certificate_error)
+    if isinstance(error, ClientConnectorDNSError):
+        return "no address is known for its name"
     if isinstance(error, ClientConnectorError):
         return in_words(error.os_error)
+    if isinstance(error, ClientPayloadError):
+        return "its answer ends too early"
     return _one_line(error) or type(error).__name__
 
 

@@ -6,15 +6,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from dnsbridge.config import Routes
-from dnsbridge.routes.exports import Refused, export
+from dnsbridge.routes.exports import FORMATS, Refused, export
 from dnsbridge.routes.model import Route
 from dnsbridge.routes.sink import Sink, SinkProblem
 from dnsbridge.routes.sinks.bgp import BgpSink
-from dnsbridge.routes.sinks.bgp_speaker import PASSWORD_OCTETS, Peer, Speaker
+from dnsbridge.routes.sinks.bgp_speaker import PASSWORD_OCTETS, Peer, Speaker, fault
 from dnsbridge.routes.sinks.bird import BirdSink
 from dnsbridge.routes.sinks.file import FileSink
 from dnsbridge.routes.sinks.frr import FrrSink
 from dnsbridge.routes.sinks.kernel import KernelSink
+from dnsbridge.routes.sinks.kernel_words import PROTOCOLS
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ def _sink(name: str, routes: Routes, lasting: bool) -> Sink:
 
 def _kernel(routes: Routes, _lasting: bool) -> Sink:
     said = routes.kernel
+    if owner := PROTOCOLS.get(said.protocol):
+        raise SinkProblem(
+            f"sink kernel: protocol {said.protocol} is {owner}'s, whose routes would be taken for ours; set"
+            " routes.kernel.protocol to a number that nobody uses, such as 83"
+        )
     return KernelSink(said.table, said.protocol, said.metric)
 
 
@@ -54,6 +60,8 @@ def _bgp(routes: Routes, lasting: bool) -> Sink:
         password = _password(peer.password_file) if peer.password_file else b""
         peers.append(Peer(peer.address, peer.asn, peer.port, password))
     speaker = Speaker(said.asn, tuple(peers), router_id, said.local_address, said.hold_time, said.graceful_restart)
+    if problem := fault(speaker):
+        raise SinkProblem(problem)
     return BgpSink(speaker, lasting)
 
 
@@ -82,10 +90,13 @@ def _file(routes: Routes, _lasting: bool) -> Sink:
     if said.path is None:
         raise SinkProblem("file: no file; set routes.file.path")
 
+    if FORMATS[said.format].needs_interface:
+        raise SinkProblem(f"file: {said.format} is for one interface, which no setting names; set routes.file.format")
+
     def render(wanted: Sequence[Route]) -> str:
         made = export(said.format, wanted)
         if isinstance(made, Refused):
-            raise SinkProblem(f"file: the format {said.format} needs more than a file can be told: {made.problem}")
+            raise SinkProblem(f"file: {made.problem}")
         for note in made.notes:
             log.warning("sink file: %s", note)
         return made.text

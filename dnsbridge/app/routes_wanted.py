@@ -129,7 +129,7 @@ def _saved_table(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             octets = file.read(MAX_TABLE + 1)
-        text = octets.decode("utf-8")
+        text = octets.decode("utf-8-sig")  # editors of Windows put a mark first
     except OSError as error:
         raise NotRead(f"{path}: {(error.strerror or str(error)).lower()}; see routes.tables") from None
     except UnicodeDecodeError:

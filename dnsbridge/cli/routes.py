@@ -3,9 +3,12 @@
 plan       exit status 0: nothing would change, 2: something would, 1: an error, or something wanted cannot be
 apply      0: all is as wanted, 1: something is not; what could be done is done
 withdraw   0: none of ours is left, 1: some are
+
+With `--output json` each prints one document, also when it fails: `problems` then says why.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -31,7 +34,10 @@ def routes_group() -> None:
 routes_group.add_command(export_command)
 
 
-@routes_group.command(epilog="Example: dnsbridge routes plan --manifests cluster.yaml --via nodes")
+@routes_group.command(
+    short_help="Show which routes would change.",
+    epilog="Example: dnsbridge routes plan --manifests cluster.yaml --via nodes",
+)
 @routes_options
 @sink_option
 @output_option
@@ -39,14 +45,14 @@ def plan(output: str, file: str | None, **flags: Any) -> int:
     """Show which routes would change; exit status 0: none, 2: some, 1: an error."""
     from dnsbridge.app.routes_plan import look
 
-    loaded = load_routes(file, **flags)
-
     async def work(sinks: list[Any]) -> int:
         looked = await look(loaded, sinks)
         _show(looked, output)
         return 1 if looked.failed else CHANGES if looked.changes else 0
 
-    return _with_sinks(loaded, work)
+    with _failures_in(output):
+        loaded = load_routes(file, **flags)
+        return _with_sinks(loaded, work)
 
 
 @routes_group.command(epilog="Example: dnsbridge routes apply --manifests cluster.yaml --dry-run")
@@ -59,22 +65,25 @@ def apply(output: str, file: str | None, dry_run: bool, allow_mass_change: bool,
     """Print the plan, then carry it out."""
     from dnsbridge.app.routes_plan import carry_out, look, mass_change
 
-    loaded = load_routes(file, **flags)
-
     async def work(sinks: list[Any]) -> int:
         looked = await look(loaded, sinks)
         if output == "table":
             _show(looked, output)
-        refused = [each for each in looked.planned if each.plan.is_mass_change() and not allow_mass_change]
+        refused = [
+            f"sink {each.sink.name}: {mass_change(each.plan)}; nothing was changed"
+            for each in looked.planned
+            if each.plan.is_mass_change() and not (allow_mass_change or dry_run)
+        ]
         done = [] if dry_run or refused else await carry_out(looked)
         if output == "json":
-            _show(looked, output, done)
-        if refused and not dry_run:
-            each = refused[0]
-            raise Failed(f"sink {each.sink.name}: {mass_change(each.plan)}; nothing was changed")
-        return _ended(done, output, looked.failed)
+            _show(looked, output, done, refused)
+        for problem in refused:
+            click.echo(problem, err=True)
+        return _ended(done, output, looked.failed or bool(refused))
 
-    return _with_sinks(loaded, work)
+    with _failures_in(output):
+        loaded = load_routes(file, **flags)
+        return _with_sinks(loaded, work)
 
 
 @routes_group.command(epilog="Example: dnsbridge routes withdraw --dry-run")
@@ -86,8 +95,6 @@ def withdraw(output: str, file: str | None, dry_run: bool, **flags: Any) -> int:
     """Take all routes back that are ours; needs no cluster."""
     from dnsbridge.app.routes_plan import carry_out, look_at_ours
 
-    loaded = load(file, **flags)
-
     async def work(sinks: list[Any]) -> int:
         looked = await look_at_ours(sinks)
         if output == "table":
@@ -97,7 +104,20 @@ def withdraw(output: str, file: str | None, dry_run: bool, **flags: Any) -> int:
             _show(looked, output, done)
         return _ended(done, output, looked.failed)
 
-    return _with_sinks(loaded, work)
+    with _failures_in(output):
+        loaded = load(file, **flags)
+        return _with_sinks(loaded, work)
+
+
+@contextmanager
+def _failures_in(output: str) -> Iterator[None]:
+    """Have JSON say as well why a command failed before it came to a plan."""
+    try:
+        yield
+    except Failed as error:
+        if output == "json":
+            _print_document([], (), (), error.message.splitlines())
+        raise
 
 
 def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> int:
@@ -126,19 +146,13 @@ def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> 
         raise Failed(str(error)) from None
 
 
-def _show(looked: Any, output: str, done: Any = ()) -> None:
-    """The plans and the notes; in JSON also what came of them."""
-    from dnsbridge.routes.plan_text import note_facts, plan_facts, plan_lines, summary
+def _show(looked: Any, output: str, done: Any = (), refused: Any = ()) -> None:
+    """The plans and the notes; in JSON also what came of them, or why nothing did."""
+    from dnsbridge.routes.plan_text import plan_facts, plan_lines, summary
 
     if output == "json":
-        print_json(
-            {
-                "sinks": [{"sink": each.sink.name, **plan_facts(each.plan)} for each in looked.planned],
-                "notes": note_facts(looked.notes),
-                "reached": [_reached_fact(each) for each in done],
-                "problems": list(looked.problems),
-            }
-        )
+        plans = [{"sink": each.sink.name, **plan_facts(each.plan)} for each in looked.planned]
+        _print_document(plans, looked.notes, done, [*looked.problems, *refused])
         return
     for each in looked.planned:
         for line in plan_lines(each.plan):
@@ -148,6 +162,13 @@ def _show(looked: Any, output: str, done: Any = ()) -> None:
         click.echo(f"{note.severity}: {note}")
     for problem in looked.problems:
         click.echo(problem, err=True)
+
+
+def _print_document(plans: Any, notes: Any, done: Any, problems: list[str]) -> None:
+    from dnsbridge.routes.plan_text import note_facts
+
+    reached = [_reached_fact(each) for each in done]
+    print_json({"sinks": plans, "notes": note_facts(notes), "reached": reached, "problems": problems})
 
 
 def _reached_fact(done: Any) -> dict[str, Any]:

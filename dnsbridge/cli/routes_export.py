@@ -46,6 +46,7 @@ class _Command(click.Command):
 @click.command(
     "export",
     cls=_Command,
+    short_help="Print the wanted routes as what another program takes.",
     epilog="Example: dnsbridge routes export --format route-add --table gateway.txt --via gateways --gateway 10.0.0.9",
 )
 @click.option("--format", "format_", type=_Formats(), required=True, metavar="FORMAT", help="One of those above.")

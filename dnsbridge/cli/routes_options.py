@@ -16,7 +16,13 @@ _ROUTES = (
         help="Output of `ip route` on a gateway or node, read instead of the cluster; may be repeated.",
     ),
     click.option("--via", metavar="WAY", help="Next hops: nodes, gateways or auto.  [default: auto]"),
-    click.option("--gateway", metavar="ADDR", multiple=True, help="Route through this gateway; may be repeated."),
+    click.option(
+        "--gateway",
+        metavar="ADDR",
+        multiple=True,
+        help="Route through this gateway instead of the nodes (with --via auto: where those are not on link); "
+        "may be repeated.",
+    ),
     click.option("--from", "from_url", metavar="URL", help="Take the routes from the dnsbridge there, not a cluster."),
     click.option("--token-file", metavar="FILE", help="The token that it asks for."),
     click.option("--ca", metavar="FILE", help="PEM file of who vouches for its certificate.  [default: the system's]"),
@@ -40,10 +46,13 @@ def routes_options(command: Command) -> Command:
 def load_routes(file: str | None, **flags: Any) -> Loaded:
     """The settings as they would be used on this machine. Raises Failed.
 
-    With saved tables a cluster is only read where one is named, with --from none is.
+    With saved tables a cluster is only read where one is named, with --from none is. A gateway that is typed is for
+    everything, unless the way is typed as well.
     """
     flags["aggregate"] = flags.pop("aggregate", False) or None
     loaded = load(file, **flags)
+    if flags["gateway"] and flags["via"] is None and loaded.settings.routes.via == "auto":
+        loaded = loaded.with_value("routes.via", "gateways", "flag --gateway")
     settings = loaded.settings
     if settings.routes.pull.url is not None:
         loaded = loaded.with_value("clusters", (), "routes.pull.url")

@@ -8,7 +8,10 @@ from dnsbridge.cli.options import Failed
 from dnsbridge.cli.routes_options import load_routes, routes_options, sink_option
 
 
-@click.command(epilog="Example: dnsbridge routes run --from https://10.0.0.8:9153 --token-file /etc/dnsbridge/token")
+@click.command(
+    short_help="Keep the routes true while nodes come and go.",
+    epilog="Example: dnsbridge routes run --from https://10.0.0.8:9153 --token-file /etc/dnsbridge/token",
+)
 @routes_options
 @sink_option
 @click.option("--allow-mass-change", is_flag=True, help="Also where more than half of the routes would go at once.")

@@ -69,10 +69,12 @@ def packed_address(text: str, path: str) -> bytes:
 
 
 def canonical_prefix(text: str, path: str) -> str:
-    """A prefix in its canonical form (RFC 5952)."""
+    """A prefix in its canonical form (RFC 5952). IPv4-mapped ones are refused, as addresses are."""
     try:
         if _PREFIX_LENGTH.fullmatch(text):
-            return str(ip_network(text))
+            found = ip_network(text)
+            if found.version == 4 or not found.network_address.packed.startswith(_MAPPED):
+                return str(found)
     except ValueError:
         pass
     raise UnfitError(f"{path}: expected a prefix such as 10.96.0.0/16 without host bits, got {quoted(text)}")

@@ -8,6 +8,7 @@ A place of which nothing is known (a Host without interfaces), or a router that 
 """
 
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.grouped import some
@@ -27,7 +28,10 @@ class Ways:
         """Every address is taken as reachable."""
         self._choice = choice
         self._host = host
-        self._own = frozenset(own.ip for interface in host.interfaces for own in interface.addresses)
+        own = [own for interface in host.interfaces for own in interface.addresses]
+        # Neither a host's own address nor a subnet's broadcast address leads anywhere.
+        self._own = frozenset([each.ip for each in own])
+        self._broadcast = frozenset([each.network.broadcast_address for each in own if each.network.prefixlen < 31])
         self._picture = picture
         self._by_name = {node.name: node for node in picture.nodes}
         self._node_hops: dict[tuple[str, int], NextHop | None] = {}
@@ -42,6 +46,19 @@ class Ways:
         if key not in self._node_hops:
             self._node_hops[key] = self._first(node.addresses, version)
         return self._node_hops[key]
+
+    def addresses(self, name: str, version: int) -> list[IPAddress]:
+        """The addresses of a node that others could send packets to, wherever they are."""
+        node = self._by_name.get(name)
+        return [each for each in node.addresses if each.version == version and can_be_next_hop(each)] if node else []
+
+    def shared(self) -> list[tuple[IPAddress, list[str]]]:
+        """Next hops that several nodes say to be, and those nodes."""
+        names: dict[IPAddress, list[str]] = {}
+        for (name, _), hop in self._node_hops.items():
+            if hop and hop.address:
+                names.setdefault(hop.address, []).append(name)
+        return [(address, sorted(of)) for address, of in names.items() if len(of) > 1]
 
     def to_nodes(self, version: int) -> tuple[NextHop, ...]:
         """All Ready nodes that are reached, so many as a route may have."""
@@ -75,8 +92,23 @@ class Ways:
             return f"no gateway has an IPv{version} address"
         if not up:
             return f"none of the gateways is Ready and answers: {some(fitting)}"
-        hops = _of(self._first((address,), version) for address in up)
-        return hops or f"the gateways ({some(up)}) are not on this host's links"
+        hops = _of(self._to_gateway(address) for address in up)
+        if hops:
+            return hops
+        if any(address in self._own for address in up):
+            return f"the gateway {some(up)} is this host itself"
+        unscoped = [address for address in up if isinstance(address, IPv6Address) and address.is_link_local]
+        if unscoped and not any(each.scope_id for each in unscoped):
+            return f"the gateway {unscoped[0]} may be on any link; say on which, as in {unscoped[0]}%eth0"
+        return f"the gateways ({some(up)}) are not on this host's links"
+
+    def _to_gateway(self, address: IPAddress) -> NextHop | None:
+        """A gateway that was named; a link-local one with its interface (RFC 4007 section 11)."""
+        if not (isinstance(address, IPv6Address) and address.scope_id):
+            return self._first((address,), address.version)
+        devices = [interface.name for interface in self._host.interfaces]
+        there = not devices or address.scope_id in devices
+        return NextHop(IPv6Address(int(address)), address.scope_id) if there else None
 
     def _to_labelled(self, labelled: list[Node], version: int) -> tuple[NextHop, ...] | str:
         up = [node for node in labelled if node.ready and not self._choice.silent.intersection(node.addresses)]
@@ -93,11 +125,25 @@ class Ways:
         return [node for node in self._picture.nodes if selector.fits(node.labels)]
 
     def _first(self, addresses: Iterable[IPAddress], version: int) -> NextHop | None:
-        fitting = [address for address in addresses if address.version == version and address not in self._own]
+        fitting = [
+            address
+            for address in addresses
+            if address.version == version and address not in self._own and can_be_next_hop(address)
+        ]
         for address in fitting:
-            if self._host.on_link(address):
+            if address not in self._broadcast and self._host.on_link(address):
                 return NextHop(address)
         return NextHop(fitting[0]) if fitting and self.everywhere else None
+
+
+def can_be_next_hop(address: IPAddress) -> bool:
+    """Whether an address can be a node's or a router's, as others see it, without the name of a link."""
+    number = int(address)
+    if address.version == 4:
+        first = number >> 24
+        return first not in (0, 127) and first >> 4 != 0xE and number != 0xFFFFFFFF  # RFC 1122 section 3.2.1.3
+    first, mapped = number >> 112, number >> 32 == 0xFFFF  # RFC 4291 section 2.4, 2.5.5.2
+    return number > 1 and first < 0xFF00 and first & 0xFFC0 != 0xFE80 and not mapped
 
 
 def _of(hops: Iterable[NextHop | None]) -> tuple[NextHop, ...]:

@@ -1,6 +1,6 @@
 """What must never be routed, whoever wants it. Each route that is refused becomes a note of severity ERROR.
 
-the default route
+the default route, and what no host outside has (loopback, link-local, multicast, broadcast)
 a prefix that covers      a directly connected subnet (all its hosts would move behind the next hop)
                           the API server, a DNS upstream, a BGP peer (Host.protected), which we need ourselves
                           a next hop of the set (the kernel then refuses the routes through it, or they loop)
@@ -45,6 +45,8 @@ def _refusals(routes: Sequence[Route], host: Host) -> Callable[[Route], str]:
         prefix = route.prefix
         if prefix.prefixlen == 0:
             return "it is the default route; configure that by hand where it is meant"
+        if _is_reserved(prefix):
+            return "its addresses are no hosts' elsewhere (loopback, link-local, multicast, broadcast); leave it out"
         for subnet, _ in connected.within(prefix):
             return f"it covers the directly connected subnet {subnet}; leave it out, or give the cluster other prefixes"
         for point, what in protected.within(prefix):
@@ -61,6 +63,17 @@ def _refusals(routes: Sequence[Route], host: Host) -> Callable[[Route], str]:
         return ""
 
     return refusal
+
+
+def _is_reserved(prefix: Prefix) -> bool:
+    """Whether a prefix begins in what is never forwarded (RFC 6890): such a route takes DHCP or neighbours away.
+
+    240.0.0.0/4 is not in it: some clouds give it to pods.
+    """
+    number = int(prefix.network_address)
+    if prefix.version == 4:
+        return number >> 24 in (0, 127) or number >> 28 == 0xE or number >> 16 == 0xA9FE or number == 0xFFFFFFFF
+    return number >> 112 == 0 or number >> 120 == 0xFF or number >> 118 == 0xFE80 >> 6
 
 
 def _alone(address: IPAddress) -> Prefix:

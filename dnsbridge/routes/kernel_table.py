@@ -133,6 +133,9 @@ def _route(words: list[str], number: int) -> TableRoute:
     hops = (_hop(fields, prefix.version),) if "via" in fields or "dev" in fields else ()
     if hops and kind in ("blackhole", "unreachable", "prohibit", "throw"):
         hops = ()  # IPv6 shows them on the loopback device
+    protocol = fields.get("proto", "")
+    if not protocol.isprintable():  # people are shown it, and a device's name
+        raise _WrongError(f"proto: expected a protocol's name, got {protocol[:60]!a}")
     metric = fields.get("metric", "0")
     if not _NUMBER.fullmatch(metric):
         raise _WrongError(f"metric: expected a number, got {metric[:60]!a}")
@@ -142,7 +145,7 @@ def _route(words: list[str], number: int) -> TableRoute:
         prefix=prefix,
         type=kind,
         next_hops=hops,
-        protocol=fields.get("proto", ""),
+        protocol=protocol,
         scope=fields.get("scope", ""),
         source=_address(source, "src") if source else None,
         metric=int(metric),
@@ -189,7 +192,7 @@ def _hop(fields: dict[str, str], version: int) -> NextHop:
     if not _NUMBER.fullmatch(weight) or not 1 <= int(weight) <= MAX_WEIGHT:
         raise _WrongError(f"weight: expected a number from 1 to {MAX_WEIGHT}, got {weight[:60]!a}")
     device = fields.get("dev", "")
-    if device and not _DEVICE.fullmatch(device):
+    if device and not (_DEVICE.fullmatch(device) and device.isprintable()):
         raise _WrongError(f"dev: expected an interface's name, got {device[:60]!a}")
     via = fields.get("via")
     return NextHop(_address(via, "via") if via else None, device, int(weight))

@@ -80,11 +80,11 @@ class Note(Struct, frozen=True):
 
     severity: Severity
     subject: str
-    """A prefix, a node, a cluster: what it is about."""
+    """A prefix, a node, a cluster: what it is about; empty where a table is all that is known of the cluster."""
     text: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.text}"
+        return f"{self.subject}: {self.text}" if self.subject else self.text
 
 
 class Wanted(Struct, frozen=True):

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from dnsbridge.routes.calico import covers
 from dnsbridge.routes.choice import Choice
-from dnsbridge.routes.gateways import Ways
+from dnsbridge.routes.gateways import Ways, can_be_next_hop
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host, Interface
 from dnsbridge.routes.model import Kind, NextHop, Note, Prefix, Route, Severity, hop_order, order
@@ -23,6 +23,7 @@ from dnsbridge.routes.picture import Block, Picture, host_prefix
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
 """Interfaces that a host has which takes part in a pod network."""
+NAME_GATEWAY = "name a gateway on its links, with --gateway ADDR (routes.gateways.addresses)"
 Hops = tuple[NextHop, ...]
 
 
@@ -67,6 +68,7 @@ class _Finder:
         self._by_gateway: dict[str, int] = {}
         self._by_node = 0
         self._lost: dict[tuple[str, int], list[Prefix]] = {}
+        self._passed_over: dict[str, None] = {}
 
     def find(self) -> tuple[list[Route], list[Note]]:
         if not self._choice.recurse and (why := self._membership()):
@@ -79,6 +81,9 @@ class _Finder:
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
         self._explain()
+        if not (self._routes or self._notes):
+            text = "nothing is known that needs a route, neither pods of a node nor a service; see what is read of it"
+            self._note(Severity.WARNING, text)
         return self._routes, self._notes
 
     def _note(self, severity: Severity, text: str) -> None:
@@ -89,7 +94,12 @@ class _Finder:
 
     def _membership(self) -> str:
         """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
-        own = {address.ip: interface for interface in self._host.interfaces for address in interface.addresses}
+        own = {
+            address.ip: interface
+            for interface in self._host.interfaces
+            for address in interface.addresses
+            if can_be_next_hop(address.ip)  # every host has 127.0.0.1, whoever says that a node is there
+        }
         for node in self._picture.nodes:
             for address in node.addresses:
                 if address in own:
@@ -129,7 +139,8 @@ class _Finder:
 
     def _off_the_links(self) -> tuple[list[Block], list[str]]:
         """The blocks that are no part of this host's own links, and which links hold others (MACVLAN)."""
-        links = [] if self._choice.recurse else self._links()
+        # What a tunnel carries between nodes is on no link of others, however large their subnets are.
+        links = [] if self._choice.recurse or self._picture.mtu else self._links()
         # By numbers: there may be many blocks, and hardly ever is one on a link.
         ranges = [
             (network.version, int(network.network_address), int(network.broadcast_address)) for _, network in links
@@ -198,9 +209,13 @@ class _Finder:
             case _Unready():
                 for name in block.nodes:
                     self._unready[name] = self._unready.get(name, 0) + 1
+            case _OffLink() if self._absent(version):
+                self._lose(block.prefix, "")
             case _OffLink() if self._choice.via == "auto" and not isinstance(hops := self._to_gateways(version), str):
                 self._by_gateway[way.node] = self._by_gateway.get(way.node, 0) + 1
                 return hops
+            case _OffLink() if not self._ways.addresses(way.node, version):
+                self._lose(block.prefix, f"its node has no IPv{version} address that can be a next hop")
             case _OffLink():
                 self._off_link.setdefault(way.node, []).append(block.prefix)
             case _Unknown():
@@ -219,18 +234,30 @@ class _Finder:
     def _serve(self, prefix: Prefix, kind: Kind, origin: str) -> None:
         """A prefix or an address that every node serves."""
         version = prefix.version
+        auto = self._choice.via == "auto"
         hops: Hops | str = ()
-        if self._choice.via == "gateways" or (self._choice.via == "auto" and self._ways.explicit_gateways()):
+        if self._choice.via == "gateways" or (auto and self._ways.explicit_gateways()):
             hops = self._to_gateways(version)
         if self._choice.via != "gateways" and (not hops or isinstance(hops, str)):
-            hops = self._ways.to_nodes(version)
-            if not hops and self._choice.via == "auto":
-                hops = self._to_gateways(version)
-            hops = hops or "none of its Ready nodes is on this host's links"
+            why = hops
+            hops = self._ways.to_nodes(version) or self._no_nodes()
+            if isinstance(hops, str) and auto:
+                gateways = self._to_gateways(version)
+                hops = f"{hops}, and {gateways}" if isinstance(gateways, str) else gateways
+            elif isinstance(why, str):
+                self._passed_over[why] = None
         if isinstance(hops, str):
             self._lose(prefix, hops)
         else:
             self._add(prefix, hops, kind, origin)
+
+    def _no_nodes(self) -> str:
+        """Why no node can be a next hop."""
+        if not self._picture.nodes:
+            return "no node of it is known"
+        if not any(node.ready for node in self._picture.nodes):
+            return "none of its nodes is Ready"
+        return "none of its Ready nodes is on this host's links"
 
     def _lose(self, prefix: Prefix, why: str) -> None:
         self._lost.setdefault((why, prefix.version), []).append(prefix)
@@ -258,6 +285,9 @@ class _Finder:
 
     def _explain(self) -> None:
         """The notes that gather what happened to many prefixes."""
+        if self._picture.gateways and not self._picture.services:
+            text = "a table does not say which prefixes services have, so none is routed; set routes.service_cidrs"
+            self._note(Severity.WARNING, text)
         if self._unready:
             count = sum(self._unready.values())
             text = f"not Ready: {some(sorted(self._unready))}; {_prefixes(count)} left out until then"
@@ -267,30 +297,48 @@ class _Finder:
             nodes = some(sorted(self._off_link))
             gateways = self._to_gateways(lost[0].version)
             if self._choice.via == "nodes" or not isinstance(gateways, str):
-                do = "set routes.via to auto or gateways"
+                why, do = "", "set routes.via to auto or gateways"
             else:
-                do = f"and {gateways}; set routes.gateways"
-            text = f"{nodes}: not on this host's links; no route to {some(lost)}; {do}"
+                why, do = f", and {gateways}", NAME_GATEWAY
+            text = f"no route to {some(lost)}: {nodes} not on this host's links{why}; {do}"
             self._note(Severity.ERROR, text)
+        absent: dict[str, list[Prefix]] = {}
         for (why, version), prefixes in self._lost.items():
-            left_out = sorted(prefixes, key=order)
-            absent = self._absent(version)
-            self._note(Severity.WARNING if absent else Severity.ERROR, f"no route to {some(left_out)}: {absent or why}")
+            prefixes.sort(key=order)
+            if nobody := self._absent(version):
+                absent.setdefault(nobody, []).extend(prefixes)
+            else:
+                do = "" if self._choice.via == "nodes" else f"; {NAME_GATEWAY}"
+                self._note(Severity.ERROR, f"no route to {some(prefixes)}: {why}{do}")
+        for nobody, prefixes in absent.items():
+            prefixes.sort(key=order)
+            self._note(Severity.WARNING, f"no route to {some(prefixes)}: {nobody}")
+        for address, names in self._ways.shared():
+            text = f"{some(names)} all say that they are at {address}, so packets for one go to another; see --node-ip"
+            self._note(Severity.WARNING, f"{text} of kubelet")
+        for why in self._passed_over:
+            self._note(Severity.WARNING, f"{why}; services are reached through its nodes instead")
         if self._choice.via == "auto" and not self._ways.everywhere:
             self._explain_auto()
         if self._picture.mtu and not self._ways.everywhere:
             self._explain_mtu()
 
     def _absent(self, version: int) -> str:
-        """Why a whole family has no way: the cluster gives itself prefixes of it, and no node has an address."""
-        addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
-        if not addresses or any(address.version == version for address in addresses):
+        """Why a whole family has no way, which is no fault: no node has an address of it, or this host has none."""
+        if any(address.version == version for address in self._choice.gateways):
             return ""
-        return f"no node and no gateway has an IPv{version} address"
+        addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
+        if addresses and not any(address.version == version for address in addresses):
+            return f"no node and no gateway has an IPv{version} address"
+        own = [each.ip for interface in self._host.interfaces for each in interface.addresses]
+        if not (self._ways.everywhere or any(each.version == version and can_be_next_hop(each) for each in own)):
+            return f"this host has no IPv{version} address"
+        return ""
 
     def _explain_auto(self) -> None:
         if self._by_node:
-            self._note(Severity.INFO, f"{_prefixes(self._by_node)} to their own nodes, which are on link")
+            own = "its own node, which is on link" if self._by_node == 1 else "their own nodes, which are on link"
+            self._note(Severity.INFO, f"{_prefixes(self._by_node)} to {own}")
         if self._by_gateway:
             count = sum(self._by_gateway.values())
             nodes = some(sorted(self._by_gateway))

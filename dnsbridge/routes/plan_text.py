@@ -99,11 +99,11 @@ def route_facts(routes: Iterable[Route]) -> list[dict[str, Any]]:
 
 
 def route_fact(route: Route) -> dict[str, Any]:
-    """A route for JSON."""
+    """A route for JSON; the kind is null where a sink gives back a route of ours that it knows no more of."""
     return {
         "prefix": str(route.prefix),
         "next_hops": [hop_fact(hop) for hop in route.next_hops],
-        "kind": str(route.kind),
+        "kind": _kind(route)[0] or None,
         "cluster": route.cluster,
         "origin": route.origin,
     }

@@ -96,7 +96,8 @@ class Reconciler:
             self.reached = None
             log.info("sink %s: routes withdrawn, another companion drives it", self.sink.name)
         except (SinkProblem, TimeoutError) as error:
-            log.warning("sink %s: %s; its routes are not withdrawn", self.sink.name, str(error) or "no end in time")
+            problem = str(error) or f"sink {self.sink.name}: no end in time"
+            log.warning("%s; its routes are not withdrawn", problem)
 
     async def run(self) -> None:
         """Follow the wanted set until cancelled."""
@@ -128,7 +129,7 @@ class Reconciler:
                 self._drove = True
                 reached = await self.sink.apply(wanted)
         except SinkProblem as error:
-            self._complain(str(error))
+            self._complain(str(error), str(error))  # it names its sink itself
             self._later()
             return
         except TimeoutError:
@@ -151,9 +152,9 @@ class Reconciler:
             self._again.cancel()
         self._again = asyncio.get_running_loop().call_later(self._retry.delay(), self._wake.set)
 
-    def _complain(self, problem: str) -> None:
+    def _complain(self, problem: str, line: str = "") -> None:
         if problem != self.problem:
-            log.error("sink %s: %s", self.sink.name, problem)
+            log.error("%s", line or f"sink {self.sink.name}: {problem}")
         self.problem = problem
 
     def _say_changes(self, had: Sequence[Route], has: Sequence[Route]) -> None:

@@ -23,7 +23,8 @@ from dnsbridge.routes.picture import Block, Declared, External, Node, Picture
 VERSION = 1
 MAX_OCTETS = 64 << 20
 """Of a document."""
-_Text = Annotated[str, Meta(max_length=1000)]
+_Text = Annotated[str, Meta(max_length=1000, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z")]
+"""Printed in plans and logs: no control characters, which would be commands to a terminal, or lines of their own."""
 _MAX_NODES, _MAX_PREFIXES, _FEW = 50_000, 500_000, 1000
 
 

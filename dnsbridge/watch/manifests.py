@@ -119,6 +119,8 @@ class ManifestSource:
         self._seen_alive()
         if not found.stamps:
             log.warning("%s: no *.yaml, *.yml or *.json file in this folder yet", shown(self.path))
+        elif not any(stamp.size for stamp in found.stamps.values()):
+            log.warning("%s: is empty so far; put Kubernetes objects into it", shown(self.path))
 
     async def follow(self) -> None:
         """Looks for changes until it is cancelled; nothing that a file or folder does ends it."""

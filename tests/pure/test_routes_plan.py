@@ -152,6 +152,16 @@ HOST = Host(
 REFUSED = {
     "0.0.0.0/0 10.20.0.9": "default route",
     "::/0 fd00:20::9": "default route",
+    "127.0.0.0/24 10.20.0.9": "no hosts' elsewhere",
+    "169.254.0.0/16 10.20.0.9": "no hosts' elsewhere",
+    "224.0.0.0/24 10.20.0.9": "no hosts' elsewhere",
+    "255.255.255.255/32 10.20.0.9": "no hosts' elsewhere",
+    "0.0.0.0/1 10.20.0.9": "no hosts' elsewhere",
+    "::ffff:0:0/96 fd00:20::9": "no hosts' elsewhere",
+    "fe80::/64 fd00:20::9": "no hosts' elsewhere",
+    "ff02::/16 fd00:20::9": "no hosts' elsewhere",
+    "240.1.0.0/16 10.20.0.9": "",
+    "169.253.0.0/16 10.20.0.9": "",
     "10.20.0.0/24 10.60.0.9": "directly connected subnet 10.20.0.0/24",
     "10.16.0.0/12 10.60.0.9": "directly connected subnet 10.20.0.0/24",
     "fd00::/16 fd01::9": "directly connected subnet fd00:20::/64",
@@ -247,6 +257,7 @@ def test_text() -> None:
     ]
     assert summary(plan) == "2 to add, 1 to change, 1 to remove, 1 to keep, 1 in conflict"
     facts = plan_facts(plan)
+    assert plan_facts(make_plan(Held((route("10.0.0.0/8", "10.20.0.9"),)), ()))["remove"][0]["kind"] is None
     assert facts["counts"] == {"add": 2, "change": 1, "remove": 1, "keep": 1, "conflict": 1}
     assert facts["change"] == [
         {

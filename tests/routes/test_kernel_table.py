@@ -115,6 +115,8 @@ BAD: list[tuple[str, int, str]] = [
         "expected a destination such as 10.233.98.0/24, got '10.0.0.0/33'",
     ),
     ("10.0.0.1/8 dev eth0", 1, "expected a destination such as 10.233.98.0/24, got '10.0.0.1/8'"),
+    ("10.0.0.0/8 dev a\x1b[31m", 1, "dev: expected an interface's name, got 'a\\x1b[31m'"),
+    ("10.0.0.0/8 dev eth0 proto \u202e", 1, "proto: expected a protocol's name, got '\\u202e'"),
     ("blackhole", 1, "expected a destination"),
     ("nexthop via 10.0.0.1", 1, "a next hop without a route above it"),
     ("10.0.0.0/8 via", 1, "via: a value is missing"),

@@ -144,7 +144,7 @@ def test_there_and_back(office: Office) -> None:
 def test_json(office: Office) -> None:
     """The keys that programs rely on; a gateway by flag is the next hop of all, and halves are merged where asked."""
     halves = {"node1": (NODES["node1"][0], "10.233.98.0/24"), "node2": (NODES["node2"][0], "10.233.99.0/24")}
-    options = ("--gateway", "10.200.20.105", "--via", "gateways", "--aggregate", "--output", "json")
+    options = ("--gateway", "10.200.20.105", "--aggregate", "--output", "json")
     done = office.routes("plan", *options, manifests=office.cluster(halves))
     assert done.returncode == 2, done.stderr
     found = json.loads(done.stdout)
@@ -156,6 +156,29 @@ def test_json(office: Office) -> None:
     assert route["prefix"] == "10.233.98.0/23"
     assert route["next_hops"] == [{"address": "10.200.20.105", "device": "", "weight": 1}]
     assert (route["kind"], route["origin"].startswith("2 prefixes: ")) == ("pod", True)
+    done = office.routes("plan", *options, "--via", "auto", manifests=office.cluster(halves))
+    assert json.loads(done.stdout)["sinks"][0]["counts"]["add"] == 2  # each by its own node, which is on link
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "status", "says"),
+    [
+        ("plan", ("--manifests", "/nonexistent/cluster"), 1, "/nonexistent/cluster: no such file"),
+        ("plan", ("--via", "magic"), 2, "--via: "),
+        ("apply", ("--table", "/etc/hostname"), 1, "save the output of `ip route` there"),
+        ("apply", ("--from", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1: its port is closed"),
+        ("withdraw", ("--config", "/nonexistent/settings"), 1, "/nonexistent/settings: no such file"),
+    ],
+)
+def test_json_of_a_failure(office: Office, command: str, options: tuple[str, ...], status: int, says: str) -> None:
+    """A command that fails before it has a plan prints the document all the same, and why, there and as a line."""
+    done = office.routes(command, *options, "--output", "json")
+    assert done.returncode == status
+    found = json.loads(done.stdout)
+    assert set(found) == {"sinks", "notes", "reached", "problems"}
+    assert (len(found["problems"]), found["sinks"]) == (1, [])
+    assert says in found["problems"][0]
+    assert done.stderr == f"{found['problems'][0]}\n"
 
 
 @pytest.mark.needs("setpriv")
@@ -231,6 +254,9 @@ def test_mass_change(office: Office) -> None:
     assert (stopped.returncode, len(stopped.stderr.splitlines())) == (1, 1)
     assert "6 of 10 routes would go at once" in stopped.stderr
     assert "--allow-mass-change" in stopped.stderr
+    stopped = office.routes("apply", "--output", "json", manifests=few)
+    assert (stopped.returncode, len(stopped.stderr.splitlines())) == (1, 1)
+    assert json.loads(stopped.stdout)["problems"] == stopped.stderr.splitlines()
     assert office.tables() == full
     assert office.routes("apply", "--allow-mass-change", manifests=few).returncode == 0
     assert office.tables().count("proto 83") == 4
@@ -239,16 +265,20 @@ def test_mass_change(office: Office) -> None:
 
 
 def test_saved_table_and_own_table(office: Office) -> None:
-    """A node's saved table is read beside the settings that name it; the routes go to the table that they say."""
+    """A node's saved table is read beside the settings that name it; the routes go to the table that they say.
+
+    An editor of Windows has saved it.
+    """
     before = office.tables()
     saved = "10.200.20.0/24 dev bond0 proto kernel scope link src 10.200.20.105\nblackhole 10.233.98.0/24 proto bird\n"
     saved += "10.233.112.0/24 via 10.200.20.106 dev bond0 proto bird\n"
-    (office.folder / "node1.txt").write_text(saved, encoding="utf-8")
+    (office.folder / "node1.txt").write_text(saved, encoding="utf-8-sig", newline="\r\n")
     settings = {"routes": {"tables": ["node1.txt"], "kernel": {"table": 100, "metric": 5}, "sinks": ["kernel"]}}
     file = office.folder / "settings.yaml"
     file.write_text(json.dumps(settings), encoding="utf-8")
     done = office.routes("apply", "--config", str(file))
     assert done.returncode == 0, done.stderr + done.stdout
+    assert "\nwarning: a table does not say which prefixes services have" in done.stdout
     own = must(office.host, "ip", "route", "show", "table", "100").splitlines()
     assert [line.split(" proto")[0] for line in own] == [
         "10.233.98.0/24 via 10.200.20.105 dev eth0",

@@ -72,7 +72,8 @@ def shown(found: Wanted) -> list[str]:
 
 
 PLAIN = ["10.96.0.0/16 1,2", "10.244.1.0/24 1", "10.244.2.0/24 2"]
-NO_GATEWAY = "no node has the label that makes a gateway (node-role.kubernetes.io/gateway=)"
+NAME_ONE = "name a gateway on its links, with --gateway ADDR (routes.gateways.addresses)"
+NO_GATEWAY = f"no node has the label that makes a gateway (node-role.kubernetes.io/gateway=); {NAME_ONE}"
 
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "nodes": (plan(*CLUSTER), PLAIN),
@@ -86,12 +87,13 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a family that a gateway has": (
         plan(*CLUSTER, ServiceCIDR(name="more", cidrs=("fd00:10:96::/112",)), gateways=(ip_address("fd00::1"),)),
-        [*PLAIN, "error: dev: no route to fd00:10:96::/112: the gateways (fd00::1) are not on this host's links"],
+        [*PLAIN, "error: dev: no route to fd00:10:96::/112: none of its Ready nodes is on this "
+         f"host's links, and the gateways (fd00::1) are not on this host's links; {NAME_ONE}",
+         "warning: dev: no gateway has an IPv4 address; services are reached through its nodes instead"],
     ),
     "a node elsewhere, no gateway": (
         plan(*CLUSTER, FAR),
-        [*PLAIN, f"error: dev: n7: not on this host's links; no route to 10.244.7.0/24; and {NO_GATEWAY}; "
-         "set routes.gateways"],
+        [*PLAIN, f"error: dev: no route to 10.244.7.0/24: n7 not on this host's links, and {NO_GATEWAY}"],
     ),
     "a node elsewhere, a gateway": (
         plan(node(1), node(2, labels=GATEWAY), SERVICES, FAR),
@@ -99,7 +101,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a node elsewhere, nodes asked for": (
         plan(node(1), node(2, labels=GATEWAY), SERVICES, FAR, via="nodes"),
-        [*PLAIN, "error: dev: n7: not on this host's links; no route to 10.244.7.0/24; "
+        [*PLAIN, "error: dev: no route to 10.244.7.0/24: n7 not on this host's links; "
          "set routes.via to auto or gateways"],
     ),
     "for a router that can recurse": (
@@ -108,8 +110,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "for a place that is not known": (plan(*CLUSTER, at=Host()), PLAIN),
     "a router's routes, worked out on a node": (plan(*CLUSTER, recurse=True, at=host("eth0 10.0.0.1/24")),
-        ["10.96.0.0/16 2", "10.244.2.0/24 2", "error: dev: n1: not on this host's links; no route to 10.244.1.0/24; "
-         f"and {NO_GATEWAY}; set routes.gateways"]),
+        ["10.96.0.0/16 2", "10.244.2.0/24 2", "error: dev: no route to 10.244.1.0/24: n1 not on this host's links, "
+         f"and {NO_GATEWAY}"]),
     "gateways": (
         plan(node(1, labels=GATEWAY), node(2, labels=GATEWAY), node(3), SERVICES, via="gateways"),
         ["10.96.0.0/16 1,2", "10.244.1.0/24 1,2", "10.244.2.0/24 1,2", "10.244.3.0/24 1,2"],
@@ -131,7 +133,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "all gateways not Ready": (
         plan(node(1, labels=GATEWAY, ready=False), node(2), SERVICES, via="gateways"),
         ["error: dev: no route to 10.96.0.0/16, 10.244.1.0/24, 10.244.2.0/24: none of the gateways is Ready and "
-         "answers: n1"],
+         f"answers: n1; {NAME_ONE}"],
     ),
     "no gateway": (
         plan(*CLUSTER, via="gateways"),
@@ -152,7 +154,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "gateways by address, elsewhere": (
         plan(SERVICES, via="gateways", gateways=(ip_address("10.9.0.1"),)),
-        ["error: dev: no route to 10.96.0.0/16: the gateways (10.9.0.1) are not on this host's links"],
+        ["error: dev: no route to 10.96.0.0/16: the gateways (10.9.0.1) are not on this host's links; "
+         f"{NAME_ONE}"],
     ),
     "another selector": (
         plan(node(1, labels=(("role", "edge"),)), node(2), SERVICES, via="gateways", selector=parse("role in (edge)")),
@@ -168,9 +171,67 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a node without an address of a family": (
         plan(node(1, pod_cidrs=("fd00:244:1::/64",)), SERVICES),
-        ["10.96.0.0/16 1", f"error: dev: n1: not on this host's links; no route to fd00:244:1::/64; and {NO_GATEWAY}; "
-         "set routes.gateways"],
+        ["10.96.0.0/16 1", "warning: dev: no route to fd00:244:1::/64: no node and no gateway has an IPv6 address"],
     ),
+    "one node without an address of a family": (
+        plan(node(1, pod_cidrs=("fd00:244:1::/64",)), node(2, "10.0.0.2", "fd00::2"), SERVICES,
+             at=host("eth0 10.0.0.99/24 fd01::99/64")),
+        ["10.96.0.0/16 1,2", "10.244.2.0/24 2", "error: dev: no route to fd00:244:1::/64: its node has no IPv6 address "
+         f"that can be a next hop; {NAME_ONE}"],
+    ),
+    "a family that this host does not have": (
+        plan(node(1, "10.0.0.1", "fd00::1", pod_cidrs=("10.244.1.0/24", "fd00:244:1::/64")),
+             ServiceCIDR(name="k", cidrs=("10.96.0.0/16", "fd00:96::/112")), at=host("eth0 10.0.0.99/24 fe80::99/64")),
+        ["10.96.0.0/16 1", "10.244.1.0/24 1",
+         "warning: dev: no route to fd00:96::/112, fd00:244:1::/64: this host has no IPv6 address"],
+    ),
+    "nodes at addresses that are nobody's": (
+        plan(node(1, "127.0.0.1"), node(2, "10.0.0.255"), node(3, "224.0.0.1"), node(4), SERVICES,
+             at=host("lo 127.0.0.1/8", "eth0 10.0.0.99/24")),
+        ["10.96.0.0/16 4", "10.244.4.0/24 4",
+         f"error: dev: no route to 10.244.2.0/24: n2 not on this host's links, and {NO_GATEWAY}",
+         "error: dev: no route to 10.244.1.0/24, 10.244.3.0/24: its node has no IPv4 address that can be a next hop; "
+         + NAME_ONE],
+    ),
+    "two nodes at one address": (
+        plan(node(1), node(2, "10.0.0.1"), SERVICES),
+        ["10.96.0.0/16 1", "10.244.1.0/24 1", "10.244.2.0/24 1", "warning: dev: n1, n2 all say that they are at "
+         "10.0.0.1, so packets for one go to another; see --node-ip of kubelet"],
+    ),
+    "a cluster of which nothing is known": (
+        plan(),
+        ["warning: dev: nothing is known that needs a route, neither pods of a node nor a service; see what is read of "
+         "it"],
+    ),
+    "no node Ready": (
+        plan(node(1, ready=False), SERVICES),
+        ["warning: dev: not Ready: n1; 1 prefix left out until then",
+         f"error: dev: no route to 10.96.0.0/16: none of its nodes is Ready, and {NO_GATEWAY}"],
+    ),
+    "a gateway that is not on link, nodes that are": (
+        plan(*CLUSTER, gateways=(ip_address("10.9.0.1"),)),
+        [*PLAIN, "warning: dev: the gateways (10.9.0.1) are not on this host's links; services are reached through its "
+         "nodes instead"],
+    ),
+    "this host as its gateway": (
+        plan(SERVICES, via="gateways", gateways=(ip_address("10.0.0.99"),)),
+        [f"error: dev: no route to 10.96.0.0/16: the gateway 10.0.0.99 is this host itself; {NAME_ONE}"],
+    ),
+    "a gateway's link-local address": (
+        plan(ServiceCIDR(name="s", cidrs=("fd00:96::/112",)), via="gateways", gateways=(ip_address("fe80::1%eth0"),)),
+        ["fd00:96::/112 fe80::1"],
+    ),
+    "a gateway's link-local address, on no interface": (
+        plan(ServiceCIDR(name="s", cidrs=("fd00:96::/112",)), via="gateways",
+             gateways=(ip_address("fe80::1"),), at=host("eth0 fe80::99/64")),
+        ["error: dev: no route to fd00:96::/112: the gateway fe80::1 may be on any link; say on which, as in "
+         f"fe80::1%eth0; {NAME_ONE}"],
+    ),
+    "an office of 10.0.0.0/8 around an overlay": (
+        plan(node(1, flannel_backend="vxlan"), SERVICES, at=host("eth0 10.0.0.99/8 mtu=1450")),
+        ["10.96.0.0/16 1", "10.244.1.0/24 1"],
+    ),
+
     "the address on link of several": (
         plan(node(1, "10.9.0.1", "10.0.0.1"), SERVICES),
         ["10.96.0.0/16 1", "10.244.1.0/24 1"],

@@ -249,6 +249,7 @@ MODES = "expected one of Never, Always, CrossSubnet"
 BAD: list[tuple[dict[str, Any], str]] = [
     (manifest("IPPool", spec={"cidr": "10.0.0.0/8", "ipipMode": "on"}), f"IPPool web: spec.ipipMode: {MODES}, got on"),
     (manifest("IPPool", spec={"cidr": "10.0.0.0/8", "vxlanMode": "x"}), f"IPPool web: spec.vxlanMode: {MODES}, got x"),
+    (affinity(cidr="::ffff:10.0.0.0/122"), f"BlockAffinity web: spec.cidr: {PREFIX}, got ::ffff:10.0.0.0/122"),
     (affinity(cidr="10.0.0.1/26"), f"BlockAffinity web: spec.cidr: {PREFIX}, got 10.0.0.1/26"),
     (
         affinity(node="A\n"),

@@ -202,6 +202,16 @@ def test_never_good(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCa
     follow(source, story)
 
 
+def test_still_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file without a single octet may be one that is just written: it is no cluster without objects, and said."""
+    path = tmp_path / "cluster.yaml"
+    path.touch()
+    source = ManifestSource(path, lambda _: None)
+    source.load()
+    assert not source.synced
+    assert f"{path}: is empty so far; put Kubernetes objects into it" in caplog.text
+
+
 def test_followed(tmp_path: Path, source: ManifestSource, told: list[Change]) -> None:
     """A change of a file is followed within a second, and so are a new file and a removed one."""
     path = tmp_path / "a.yaml"

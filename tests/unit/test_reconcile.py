@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 
+import pytest
+
 from dnsbridge.routes.model import Failure, NextHop, Reached, Route
 from dnsbridge.routes.reconcile import Reconciler
 from dnsbridge.routes.sink import Held, SinkProblem
@@ -97,7 +99,7 @@ def test_the_newest_set_counts() -> None:
     scenario(test)
 
 
-def test_what_fails_is_tried_again() -> None:
+def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """A sink that cannot work, and one that refuses a route, are tried until all is there."""
 
     async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
@@ -111,6 +113,7 @@ def test_what_fails_is_tried_again() -> None:
         await until(lambda: sink.own == (ONE, TWO) and not reconciler.problem)
 
     scenario(test)
+    assert "no such program" in caplog.messages  # which names the sink itself
 
 
 def test_a_refused_change_keeps_the_old_set() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dnsbridge.app.routes_sinks import sinks_of
 from dnsbridge.config import Routes
-from dnsbridge.config.routes import Bgp, BgpPeer, Bird, RoutesFile
+from dnsbridge.config.routes import Bgp, BgpPeer, Bird, Kernel, RoutesFile
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Held, SinkProblem
 
@@ -18,7 +18,11 @@ PEER = BgpPeer(ip_address("10.0.0.2"), asn=2)
 
 def test_names_and_order() -> None:
     """Each name is its sink, once, in the order of the setting; the kernel where nothing is said."""
-    routes = Routes(sinks=("file", "bird", "frr", "bgp", "kernel", "bird"), file=RoutesFile(Path("/x")))
+    routes = Routes(
+        sinks=("file", "bird", "frr", "bgp", "kernel", "bird"),
+        file=RoutesFile(Path("/x")),
+        bgp=Bgp(asn=1, peers=(PEER,)),
+    )
     assert [sink.name for sink in sinks_of(routes)] == ["file", "bird", "frr", "bgp", "kernel"]
     assert [sink.name for sink in sinks_of(Routes())] == ["kernel"]
 
@@ -37,7 +41,7 @@ def test_names_and_order() -> None:
         (Routes(sinks=("bgp",), bgp=Bgp(asn=1, peers=(PEER,))), "announce with dnsbridge routes run"),
         (Routes(sinks=("file",)), "set routes.file.path"),
         (Routes(sinks=("file",), file=RoutesFile(Path("/none/routes"))), "/none/.* cannot be written"),
-        (Routes(sinks=("file",), file=RoutesFile(Path("/none/routes"), "netplan")), "the format netplan needs more"),
+        (Routes(sinks=("file",), file=RoutesFile(Path("/dev/full"))), "/dev/full is no regular file; name another"),
         (Routes(sinks=("bird",), bird=Bird(Path("/none/routes"), Path("/none/bird.conf"))), "bird.conf does not exist"),
     ],
 )
@@ -51,6 +55,21 @@ def test_what_is_missing(routes: Routes, problem: str) -> None:
     with pytest.raises(SinkProblem, match=problem) as caught:
         asyncio.run(apply())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("routes", "problem"),
+    [
+        (Routes(kernel=Kernel(protocol=12)), "protocol 12 is bird's, whose routes would be taken for ours"),
+        (Routes(sinks=("bgp",)), "set routes.bgp.asn"),
+        (Routes(sinks=("bgp",), bgp=Bgp(asn=1, peers=(PEER, PEER))), "peer 10.0.0.2 is there twice"),
+        (Routes(sinks=("file",), file=RoutesFile(Path("/x"), "netplan")), "netplan is for one interface, which no"),
+    ],
+)
+def test_what_no_time_heals(routes: Routes, problem: str) -> None:
+    """Settings that can never work are refused before anything begins: `routes run` would complain for ever."""
+    with pytest.raises(SinkProblem, match=problem):
+        sinks_of(routes, lasting=True)
 
 
 def test_bgp_in_a_command_that_ends() -> None:

@@ -31,7 +31,7 @@ class _Hop(Struct):
 class _Route(Struct):
     prefix: str
     next_hops: list[_Hop]
-    kind: Kind
+    kind: Kind | None
     origin: str
     cluster: str
 
@@ -92,7 +92,7 @@ def _digest(text: str) -> str:
 
 def _route(told: _Route) -> Route:
     hops = [NextHop(ip_address(hop.address) if hop.address else None, hop.device, hop.weight) for hop in told.next_hops]
-    return Route(ip_network(told.prefix), tuple(hops), told.kind, told.origin, told.cluster)
+    return Route(ip_network(told.prefix), tuple(hops), told.kind or Kind.POD, told.origin, told.cluster)
 
 
 def _remove(path: Path) -> None:

@@ -121,7 +121,7 @@ def test_via_nodes(table: tuple[str, ...]) -> None:
 def test_here(table: tuple[str, ...]) -> None:
     """For this host only what is on its links can be a next hop; elsewhere that does not matter."""
     with Switch() as switch:
-        host = switch.host("192.168.181.10/30")
+        host = switch.host("192.168.181.10/31")
         done = run("--format", "json", *table, "--via", "nodes", "--here", prefix=host.prefix)
     assert done.returncode == 1
     assert "not on this host's links" in done.stderr

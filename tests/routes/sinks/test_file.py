@@ -70,3 +70,22 @@ def test_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SinkProblem, match=r"file: .*missing/.* cannot be written: No such file or directory"):
         asyncio.run(FileSink(tmp_path / "missing" / "routes", render).apply(WANTED))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe"])
+def test_no_regular_file(tmp_path: Path, kind: str) -> None:
+    """What is no file is neither read, which might not end, nor replaced."""
+    path = other = tmp_path / "routes.sh"
+    if kind == "link to a pipe":
+        other = tmp_path / "pipe"
+        path.symlink_to(other)
+    if kind == "folder":
+        other.mkdir()
+    else:
+        os.mkfifo(other)
+    sink = FileSink(path, render)
+    before = sorted(each.name for each in tmp_path.iterdir())
+    for doing in (sink.held(), sink.apply(WANTED)):
+        with pytest.raises(SinkProblem, match="is no regular file; name another"):
+            asyncio.run(doing)
+    assert sorted(each.name for each in tmp_path.iterdir()) == before
