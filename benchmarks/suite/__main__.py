@@ -11,6 +11,7 @@ says whether the measurement worked and, with --against, whether a ratio to a pe
 import argparse
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -51,7 +52,8 @@ def main() -> int:
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    report = Report(machine(), versions(outcome), plan.rounds, plan.seconds, outcome, ratios(outcome))
+    today = date.today().isoformat()
+    report = Report(today, machine(), versions(outcome), plan.rounds, plan.seconds, outcome, ratios(outcome))
     print(table(report))
     try:
         if options.json:

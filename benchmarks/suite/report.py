@@ -22,6 +22,7 @@ BUSY = 0.95
 class Report(Struct):
     """All of a run, as it is in the JSON file."""
 
+    date: str
     machine: str
     versions: dict[str, str]
     rounds: int
@@ -134,8 +135,21 @@ def table(report: Report) -> str:
         for cells in (HEADINGS, *rows(outcome, workload)):
             lines.append("  " + f"{cells[0]:<10}" + "".join(f"{cell:>11}" for cell in cells[1:]).rstrip())
     lines.append("peak memory, MB: " + ", ".join(f"{name} {value:.0f}" for name, value in outcome.memory.items()))
+    lines.append(f"longest pause of dnsbridge's garbage collector: {outcome.longest_pause:.2f} ms")
     lines += [f"left out: {line}" for line in outcome.left_out]
     return "\n".join([*lines, figures_table(figures(outcome))])
+
+
+def summary(report: Report) -> list[str]:
+    """CPU microseconds per answer, a line a workload: what the README shows."""
+    outcome = report.outcome
+    cpu = {(one.workload, one.peer): one.middle("cpu") for one in outcome.results}
+    peers = [kind.name for kind in (OURS, *PEERS) if any(peer == kind.name for _, peer in cpu)]
+    lines = ["| | " + " | ".join(peers) + " |", "|---|" + "---:|" * len(peers)]
+    for workload in workloads(outcome):
+        cells = [f"{cpu[workload, peer]:.1f}" if (workload, peer) in cpu else "" for peer in peers]
+        lines.append(f"| {what(workload)} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def markdown(report: Report) -> str:
@@ -145,7 +159,7 @@ def markdown(report: Report) -> str:
     lines = [
         "# Speed",
         "",
-        f"{report.machine}.",
+        f"{report.date}, {report.machine}.",
         f"{programs}.",
         f"Medians of {report.rounds} rounds of {report.seconds:g} s each; the servers take turns.",
         "One core is the server's, the other is dnsperf's.",
@@ -154,6 +168,10 @@ def markdown(report: Report) -> str:
         "`>=`: the server's core was not busy, dnsperf (and the upstream beside it) was the limit.",
         "Latency is at half of dnsbridge's highest rate, the same for all peers.",
         "`taken`: how long others had the server's core meanwhile; what is more than a few ms is in the latency too.",
+        "",
+        "## Microseconds of CPU time per answer",
+        "",
+        *summary(report),
         "",
         "The office mix: " + ", ".join(f"{part.percent}% {part.what}" for part in OFFICE) + ".",
     ]
@@ -164,6 +182,7 @@ def markdown(report: Report) -> str:
         lines += ["| " + " | ".join(cells) + " |" for cells in rows(outcome, workload)]
     lines += ["", "## Peak memory", "", "| | MB |", "|---|---:|"]
     lines += [f"| {name} | {value:.0f} |" for name, value in outcome.memory.items()]
+    lines += ["", f"The longest pause of dnsbridge's garbage collector: {outcome.longest_pause:.2f} ms."]
     lines += ["", "## Left out", "", *(f"- {line}" for line in outcome.left_out)] if outcome.left_out else []
     lines += ["", "## Bars", "", "```", figures_table(figures(outcome)), "```"]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ from benchmarks.suite.changing import measure_changes
 from benchmarks.suite.connecting import run_connections
 from benchmarks.suite.data import Data, data
 from benchmarks.suite.questions import Question, write, wrong_answer
-from benchmarks.suite.servers import CLUSTER, OURS, PEERS, Kind
+from benchmarks.suite.servers import CLUSTER, OURS, PEERS, Dnsbridge, Kind
 from benchmarks.suite.workloads import CHANGES, COLD_NAMES, SET, WORKLOADS, Workload
 
 RATE = 150_000
@@ -37,7 +37,9 @@ PROBES = 1_000
 PASSES = 4
 """How often a set is asked before the counted rounds: servers prepare for what they are asked again."""
 WARM = 2.0
-"""Seconds that this may take."""
+"""Seconds that this may take at most,"""
+WARM_ROUNDS = 4
+"""and how many rounds: in the quick mode, where rounds are short, it need not be long either."""
 _CHECK, _WARM, _HALF, _PROBE, _COUNTED = range(5)
 """Numbers of what is asked outside counted rounds; those have the numbers from _COUNTED on."""
 HALF_MORE = 1.5
@@ -78,6 +80,8 @@ class Outcome(Struct):
     """A server, a workload, and why."""
     memory: dict[str, float] = {}
     """The most that was resident, in MB, by server: of its largest process, over all workloads but the cold one."""
+    longest_pause: float = 0.0
+    """Of dnsbridge's garbage collector, in ms, likewise."""
 
 
 class Plan(Struct, frozen=True):
@@ -156,6 +160,8 @@ class _Stage:
                 for kind, server in servers.items():
                     with self._leaving_out(kind, "memory"):
                         self.outcome.memory[kind.name] = max(memory.peak(pid) for pid in server.processes())
+                        if isinstance(server, Dnsbridge):
+                            self.outcome.longest_pause = server.longest_pause()
 
     @contextmanager
     def _leaving_out(self, kind: Kind, workload: str) -> Iterator[None]:
@@ -212,7 +218,8 @@ class _Stage:
         if workload.connecting:
             return
         options = ("-B", *workload.options, "-n", "1" if workload.once else str(PASSES))
-        run_round(server, self._file, WARM, self.load_core, options=options, codes=workload.codes)
+        seconds = min(WARM, WARM_ROUNDS * self.plan.seconds)
+        run_round(server, self._file, seconds, self.load_core, options=options, codes=workload.codes)
 
     def _round(self, workload: Workload, server: Peer) -> Round:
         seconds = self.plan.seconds

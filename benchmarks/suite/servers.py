@@ -13,6 +13,7 @@ None of them asks anybody but the upstream: root hints, trust anchors and news a
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from msgspec import Struct
 from benchmarks import forwarders
 from benchmarks.forwarders import CACHED, FORWARDING
 from benchmarks.names import TTL, ZONE, Name
-from benchmarks.peers import ADDRESS, Failed, Peer, unbound, which
+from benchmarks.peers import ADDRESS, Failed, Peer, free_port, unbound, which
 from benchmarks.suite.data import (
     REVERSE_ZONES,
     Data,
@@ -45,9 +46,22 @@ class Server(Peer):
 
 
 class Dnsbridge(Server):
-    """`python -m dnsbridge serve`, no HTTP."""
+    """`python -m dnsbridge serve`, as it comes."""
 
     name = "dnsbridge"
+
+    def longest_pause(self) -> float:
+        """Milliseconds of the garbage collector's longest pause since the start; raises Failed."""
+        place = f"http://{ADDRESS}:{self.http}/metrics"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(place, timeout=10) as response:
+                found = re.search(rb"^dnsbridge_gc_longest_pause_seconds (\S+)$", response.read(), re.MULTILINE)
+        except OSError as error:
+            raise Failed(f"{place}: {error}") from None
+        if found is None:
+            raise Failed(f"{place} has no pauses of the garbage collector")
+        return float(found[1]) * 1000
 
     def configure(self, _: list[Name]) -> list[str]:
         """See Peer."""
@@ -61,7 +75,8 @@ class Dnsbridge(Server):
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "dnsbridge", "serve", "--listen", f"{ADDRESS}:{self.port}", "--workers", "1"]
-        return [*command, "--config", str(settings), "--http", ""]
+        self.http = free_port()
+        return [*command, "--config", str(settings), "--http", f"{ADDRESS}:{self.http}"]
 
 
 class Unbound(Server):

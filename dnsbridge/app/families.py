@@ -3,6 +3,7 @@
 counter    only grows           summed over processes, those that have ended too
 gauge      goes up and down     summed over the processes that live
 least      the same             the least of them counts: 1 while all agree
+most       the same             the most of them counts
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ class Family(Struct, array_like=True, frozen=True):
 
     name: str
     text: str
-    kind: Literal["counter", "gauge", "least"]
+    kind: Literal["counter", "gauge", "least", "most"]
     labels: list[str]
     values: Values
 
@@ -34,6 +35,11 @@ def counter(name: str, text: str, labels: list[str], values: Values) -> Family:
 def gauge(name: str, text: str, labels: list[str], values: Values) -> Family:
     """A metric that goes up and down."""
     return Family(name, text, "gauge", labels, values)
+
+
+def most(name: str, text: str, labels: list[str], values: Values) -> Family:
+    """A metric of which the largest counts."""
+    return Family(name, text, "most", labels, values)
 
 
 def as_metric(family: Family) -> Metric:
@@ -59,6 +65,8 @@ def summed(reports: Iterable[Iterable[Family]]) -> list[Family]:
                     held[key] = value
                 elif family.kind == "least":
                     held[key] = min(held[key], value)
+                elif family.kind == "most":
+                    held[key] = max(held[key], value)
                 else:
                     held[key] += value
     return [

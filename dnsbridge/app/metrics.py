@@ -7,10 +7,11 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from dnsbridge import __version__
-from dnsbridge.app.families import Family, Values, as_metric, counter, gauge
+from dnsbridge.app.families import Family, Values, as_metric, counter, gauge, most
 from dnsbridge.app.parts import Parts
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import Counters
+from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
 from dnsbridge.watch.api_source import ApiSource
@@ -23,6 +24,8 @@ class PartsCollector(Collector):
 
     def __init__(self, parts: Parts, counters: Counters, admission: Admission, lost: Callable[[], int]) -> None:
         """`lost` says how many messages the kernel has dropped because a socket was full."""
+        self.pauses = Pauses()
+        """Of this process, once they are watched."""
         self._parts = parts
         self._counters = counters
         self._admission = admission
@@ -35,6 +38,10 @@ class PartsCollector(Collector):
 
     def answering(self) -> Iterator[Family]:
         """Those of whoever answers: with several workers each has its own, and they are summed."""
+        pauses = self.pauses
+        yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
+        yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
+        yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()

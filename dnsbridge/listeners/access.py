@@ -1,5 +1,7 @@
 """Who may ask, and whose answers are limited in rate: lists of networks, and a verdict for each client.
 
+Addresses are packed: 4 octets (IPv4) or 16 (IPv6), without a scope.
+
     allowed    it may ask
     limited    its address could be forged by anybody, so answers to it over UDP are limited (see response_rate)
 
@@ -37,13 +39,13 @@ class Access:
         self._networks = tuple(networks)
         self._unlimited = tuple(unlimited)
         self._max_remembered = max_remembered
-        self._others: dict[str, Client] = {}
-        self._shares: dict[str | bytes, Share] = {}
-        self.allowed: dict[str, Share] = {}
+        self._others: dict[bytes, Client] = {}
+        self._shares: dict[bytes, Share] = {}
+        self.allowed: dict[bytes, Share] = {}
         """Addresses that were found to be allowed and not limited; the hot path looks here first."""
 
-    def client(self, address: str) -> Client:
-        """What is known of an address; one with a scope (`fe80::1%eth0`) counts without it."""
+    def client(self, address: bytes) -> Client:
+        """What is known of an address."""
         share = self.allowed.get(address)
         if share is not None:
             return Client(True, False, share)
@@ -61,13 +63,18 @@ class Access:
             self._others[address] = found
         return found
 
-    def _share(self, address: str) -> Share:
+    def _share(self, address: bytes) -> Share:
         # A client that is forgotten while its questions wait may hold as many again; it must be one of very many.
         if len(self._shares) >= self._max_remembered:
             self._shares.clear()
         return self._shares.setdefault(client_of(address), Share())
 
 
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
-    client = ip_address(address.partition("%")[0])
+def _within(address: bytes, networks: tuple[Network, ...]) -> bool:
+    client = ip_address(address)
     return any(client.version == network.version and client in network for network in networks)
+
+
+def packed(address: str) -> bytes:
+    """An address as the octets of the network; one with a scope (`fe80::1%eth0`) counts without it."""
+    return ip_address(address.partition("%")[0]).packed

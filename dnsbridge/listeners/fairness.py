@@ -3,7 +3,6 @@
 A client is an address; of IPv6 it is the /64, all of whose addresses one host can have.
 """
 
-import socket
 from collections import deque
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
@@ -16,11 +15,9 @@ SHARE = 4
 _Question = TypeVar("_Question")
 
 
-def client_of(address: str) -> str | bytes:
-    """The client that an address counts for."""
-    if ":" not in address:
-        return address
-    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8]
+def client_of(address: bytes) -> bytes:
+    """The client that a packed address counts for."""
+    return address[:8]
 
 
 class Share:

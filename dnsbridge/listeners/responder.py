@@ -3,7 +3,8 @@
     respond(message, ...)    a question from an allowed client
     refuse(message)          one from a client that is not
 
-Both give the body of the answer to `send`, now or later, or say with `Ignored` that there is none.
+Both give the body of the answer (the message without its two ID octets), or say with `Ignored` that there is none;
+`respond` may also give a `Later`, for a body that is still on its way.
 """
 
 import logging
@@ -11,9 +12,10 @@ from collections.abc import Callable
 from functools import partial
 
 from dnsbridge.observe.counters import Counters
-from dnsbridge.resolvers.prepared import Prepared
+from dnsbridge.resolvers.prepared import STREAM, Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
 from dnsbridge.wire import edns, walk
+from dnsbridge.wire.canonical import canonical
 from dnsbridge.wire.compose import failure, rejection
 from dnsbridge.wire.constants import Option
 from dnsbridge.wire.failure import Failure
@@ -22,7 +24,25 @@ from dnsbridge.wire.query import Ignored, Query, Rejected, parse
 log = logging.getLogger(__name__)
 
 Send = Callable[[bytes], None]
-"""Takes the body of an answer: the message without its two ID octets."""
+"""Takes the body of an answer."""
+
+
+class Later:
+    """The body of an answer that is on its way."""
+
+    __slots__ = ("_pending", "_query", "_responder")
+
+    def __init__(self, responder: "Responder", query: Query, pending: Pending) -> None:
+        self._responder = responder
+        self._query = query
+        self._pending = pending
+
+    def then(self, send: Send) -> None:
+        """Give it to `send` once it is there."""
+        self._pending.then(partial(self._finish, send))
+
+    def _finish(self, send: Send, outcome: Outcome) -> None:
+        send(self._responder.body(self._query, outcome))
 
 
 class Responder:
@@ -35,52 +55,68 @@ class Responder:
         self._resolver = resolver
         self._keepalive = edns.keepalive(keepalive)
 
-    def respond(self, message: bytes, stream: bool, send: Send) -> Ignored | None:
-        """Answer a message."""
+    def respond(self, message: bytes, stream: bool) -> bytes | Ignored | Later:
+        """The answer to a message; one over UDP has no prepared answer (see udp)."""
+        if stream:
+            octets = self.prepared.find_stream(message[2:])
+            if octets is not None:
+                self.counters.prepared_hits += 1
+                self.counters.rcodes[octets[1] & 15] += 1
+                return octets
         query = parse(message, stream)
         if not isinstance(query, Query):
-            if isinstance(query, Ignored):
-                return self._ignore(query)
-            self._reject(message, query, send)
-            return None
-        try:
-            found = self._resolver.resolve(query)
-        except Exception as error:
-            found = self._internal_error(error)
-        if isinstance(found, Pending):
-            found.then(partial(self._finish, query, send))
-        else:
-            self._finish(query, send, found)
-        return None
+            return self._ignore(query) if isinstance(query, Ignored) else self._rejection(message, query)
+        found = self._resolve(query)
+        return Later(self, query, found) if isinstance(found, Pending) else self.body(query, found)
 
-    def refuse(self, message: bytes, stream: bool, send: Send) -> Ignored | None:
-        """Tell a client that it may not ask."""
+    def refuse(self, message: bytes, stream: bool) -> bytes | Ignored:
+        """What tells a client that it may not ask."""
         query = parse(message, stream)
         if isinstance(query, Ignored):
             return self._ignore(query)
         if isinstance(query, Query):
             query = Rejected(Failure.NOT_ALLOWED, query)
-        self._reject(message, query, send)
-        return None
+        return self._rejection(message, query)
 
-    def _finish(self, query: Query, send: Send, outcome: Outcome) -> None:
+    def body(self, query: Query, outcome: Outcome) -> bytes:
+        """The body that says what came of a question; each is counted."""
         if isinstance(outcome, Answer):
-            if (outcome.expires or outcome.depends) and not query.stream:
-                self.prepared.offer(query.message[2:], outcome)
             body = outcome.body if isinstance(outcome.body, bytes) else outcome.body.octets()
         else:
             self._count_failure(outcome)
             body = failure(query, outcome)
         if query.stream and query.edns and query.edns.has_option(Option.TCP_KEEPALIVE):
             body = walk.with_option(b"\0\0" + body, self._keepalive)[2:]
+        elif isinstance(outcome, Answer) and (outcome.expires or outcome.depends):
+            self._prepare(query, outcome)
         self.counters.rcodes[body[1] & 15] += 1
-        send(body)
+        return body
 
-    def _reject(self, message: bytes, rejected: Rejected, send: Send) -> None:
+    def _resolve(self, query: Query) -> Outcome | Pending:
+        try:
+            return self._resolver.resolve(query)
+        except Exception as error:
+            return self._internal_error(error)
+
+    def _prepare(self, query: Query, answer: Answer) -> None:
+        """Keep an answer for the next time, if its question is worth it."""
+        question = query.message[2:]
+        form = canonical(question)
+        key = STREAM + form if query.stream else form
+        if form is question:
+            self.prepared.offer(key, answer)
+        elif self.prepared.wants(key):
+            # Names in the answer follow the case of the question, so what serves all is the canonical one's own.
+            same = parse(query.message[:2] + form, query.stream)
+            found = self._resolve(same) if isinstance(same, Query) else None
+            if isinstance(found, Answer):
+                self.prepared.put(key, found)
+
+    def _rejection(self, message: bytes, rejected: Rejected) -> bytes:
         self._count_failure(rejected.failure)
         body = failure(rejected.query, rejected.failure) if rejected.query else rejection(message, rejected.failure)
         self.counters.rcodes[body[1] & 15] += 1
-        send(body)
+        return body
 
     def _ignore(self, why: Ignored) -> Ignored:
         counted = self.counters.ignored

@@ -10,7 +10,6 @@ cannot be forged; the rest is not sent.
 Time is an argument, in monotonic seconds.
 """
 
-import socket
 from collections import OrderedDict
 from enum import Enum
 
@@ -53,9 +52,9 @@ class ResponseRate:
         # By hash: names are long, and two that are mistaken for each other cost an answer over TCP.
         self._allowances: OrderedDict[int, _Allowance] = OrderedDict()
 
-    def response(self, address: str, body: bytes, now: float) -> Response:
-        """What becomes of a response, a message after its ID."""
-        key = hash((_network(address), _kind(body)))
+    def response(self, address: bytes, body: bytes, now: float) -> Response:
+        """What becomes of a response, a message after its ID, to a packed address."""
+        key = hash((address[: 3 if len(address) == 4 else 7], _kind(body)))
         allowance = self._allowances.get(key)
         if allowance is None:
             if len(self._allowances) >= self._max_allowances:
@@ -81,12 +80,6 @@ def truncated(message: bytes) -> bytes | None:
         return None
     body = octets(compose(query, Sections(authoritative=False)))
     return bytes((body[0] | TC >> 8,)) + body[1:]
-
-
-def _network(address: str) -> bytes:
-    if ":" in address:
-        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:7]
-    return socket.inet_aton(address)[:3]
 
 
 def _kind(body: bytes) -> bytes:

@@ -6,13 +6,15 @@ question, or from the last answer it was owed, so octets that trickle in do not 
 
 import asyncio
 import socket
+from functools import partial
 from typing import cast
 
 from msgspec import Struct
 
+from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.fairness import Share
-from dnsbridge.listeners.responder import Responder
+from dnsbridge.listeners.responder import Later, Responder
 
 FRAMES_PER_TURN = 16
 """Questions of a connection that are taken before the event loop sees to others."""
@@ -115,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._counters.tcp_rejected += 1
             transport.abort()
             return
-        known = listener.admission.access.client(client)
+        known = listener.admission.access.client(packed(client))
         self._allowed = known.allowed
         if not self._allowed and listener.admission.silent:
             self._counters.client_denied += 1
@@ -212,11 +214,15 @@ class Connection(asyncio.Protocol):
         self._in_flight += 1
         listener.admission.waiting.add(self._share)
         if self._allowed:
-            ignored = listener.responder.respond(message, True, lambda body: self._send(identity, body))
+            found = listener.responder.respond(message, True)
         else:
             self._counters.client_denied += 1
-            ignored = listener.responder.refuse(message, True, lambda body: self._send(identity, body))
-        if ignored is not None:
+            found = listener.responder.refuse(message, True)
+        if isinstance(found, bytes):
+            self._send(identity, found)
+        elif isinstance(found, Later):
+            found.then(partial(self._send, identity))
+        else:
             # What gets no answer over UDP makes no sense on a connection: it ends.
             self._counters.tcp_aborted += 1
             self._answered()

@@ -1,7 +1,7 @@
-"""Questions over UDP: a socket drained in batches, the prepared answer sent for what was asked before.
+"""Questions over UDP: a socket read in batches, the prepared answer sent for what was asked before.
 
-The socket is read until it would block, straight from the event loop's reader callback, which costs a quarter of what a
-datagram protocol does.
+The socket is read straight from the event loop's reader callback, and an answer is written where its question stands
+(see datagrams), so what was asked before costs two system calls for a whole batch, a slice and a look into a table.
 
 When more comes than can be answered (see overload) the socket is drained in another way: read faster than it fills,
 with the prepared answers sent as ever, and of the other questions only so many taken as there is time for, in fair
@@ -12,37 +12,31 @@ more, and does not invite to ask again at once.
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
+from dnsbridge.listeners import datagrams
 from dnsbridge.listeners.access import Client
 from dnsbridge.listeners.admission import Admission
+from dnsbridge.listeners.datagrams import SIZE, SLOT, Batch, Datagram, has_port, packed_address
 from dnsbridge.listeners.fairness import Share, take_turns
 from dnsbridge.listeners.overload import Overload
-from dnsbridge.listeners.responder import Responder, Send
+from dnsbridge.listeners.responder import Later, Responder, Send
 from dnsbridge.listeners.response_rate import Response, truncated
-from dnsbridge.listeners.udp_socket import PKTINFO_SPACE, RECEIVE_BUFFER, SHORT_BUFFER, as_source, is_wildcard, queue
-from dnsbridge.wire.compose import Body, octets
+from dnsbridge.listeners.udp_socket import RECEIVE_BUFFER, SHORT_BUFFER, is_wildcard, queue, send_alone
 from dnsbridge.wire.constants import HEADER_SIZE, Rcode
 
-BATCH = 64
-"""Datagrams that are answered before the loop gets a turn, and questions taken in a turn while the socket is behind."""
-TURN = 8 * BATCH
-"""Datagrams read in a turn while the socket is behind."""
-MAX_OTHERS = 3 * BATCH
-"""Those of them without a prepared answer: what it costs to read questions only to shed them is bounded."""
-WITHOUT_CHOICE = BATCH + BATCH // 4
+TURN = 8
+"""Batches read in a turn while the socket is behind."""
+MAX_OTHERS = 3 * SIZE
+"""After so many datagrams without a prepared answer no further batch is read in such a turn: what it costs to read
+questions only to shed them is bounded."""
+WITHOUT_CHOICE = SIZE + SIZE // 4
 """Questions that are all taken in such a turn: those of one client's flood and a few of others."""
 LOOK_INTERVAL = 0.005
 """Seconds between two looks at whether any question waits, when the server ends."""
-MAX_DATAGRAM = 4096
-"""Octets; a question is far below, and one that is cut off here does not parse."""
-
-Peer = tuple[Any, ...]
-Datagram = tuple[Any, ...]
-"""What was received: the message first, the peer last, packet information in between where it is asked for."""
+ROOM = SLOT - 2
+"""Octets that a body may have to be sent from its slot."""
 
 
 class UdpListener:
@@ -52,17 +46,27 @@ class UdpListener:
         self, sock: socket.socket, responder: Responder, admission: Admission, overload: Overload | None = None
     ) -> None:
         self._socket = sock
+        self._descriptor = sock.fileno()
         self._responder = responder
         self._admission = admission
         self._overload = overload or Overload()
         self._outbox: list[tuple[Datagram, bytes]] = []
-        """Answers to send in this turn of the event loop."""
-        self._wildcard = is_wildcard(sock.getsockname()[0])
+        """Answers to send at the end of this turn of the event loop."""
+        family = datagrams.IPV6 if sock.family == socket.AF_INET6 else datagrams.IPV4
+        wildcard = is_wildcard(sock.getsockname()[0])
+        self._batch = Batch(family, wildcard)
+        self._answers = Batch(family, wildcard)
+        """Where the outbox is sent from."""
+        size = family.peer_size
+        self._spots = [
+            (slot, slot * SLOT, slot * SLOT + 2, slot * size + family.address_at, slot * size + family.address_end)
+            for slot in range(SIZE)
+        ]
+        """Of each slot: where the datagram begins, its octets after the ID, and where the address of its peer is."""
 
     def start(self) -> None:
         """Begin to answer."""
-        drain = self._drain_wildcard if self._wildcard else self._drain
-        asyncio.get_running_loop().add_reader(self._socket, drain)
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)
 
     async def stop(self, seconds: float) -> None:
         """Take no more questions, answer those in flight for at most `seconds`, then close."""
@@ -81,76 +85,67 @@ class UdpListener:
         return queue(self._socket).lost
 
     def _drain(self) -> None:
-        """Answer what has come. This is the hot path: names are looked up once, and counters added at the end.
+        """Answer a batch of what has come.
 
-        Nothing here is shared with the next one, because a call would be a tenth of what an answer costs.
+        This is the hot path: names are looked up once, and counters added at the end.
         """
-        receive = self._socket.recvfrom
-        send = self._socket.sendto
+        batch = self._batch
+        received = self._receive()
         prepared = self._responder.prepared.answers.get
         varying = self._responder.prepared.octets_of
+        other_form = self._responder.prepared.in_other_form
         allowed = self._admission.access.allowed
-        counters = self._responder.counters
-        rcodes = counters.rcodes
-        received = others = errors = 0
-        try:
-            for received in range(BATCH):  # noqa: B007 - it counts, and is read when the socket is empty
-                message, peer = receive(MAX_DATAGRAM)
-                body = prepared(message[2:])
-                if body is None or peer[0] not in allowed:
-                    others += 1
-                    self._take((message, peer))
-                    continue
-                octets = body if isinstance(body, bytes) else varying(message[2:], body)
+        rcodes = self._responder.counters.rcodes
+        data, peers, answers = batch.data, batch.peers, batch.answers
+        first = others = errors = 0
+        for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
+            question = data[after_id : start + size]
+            body = prepared(question)
+            if peers[address_at:address_end] not in allowed:
+                octets, others = self._take(slot), others + 1
+            elif body is None:
+                octets = other_form(question)
+                if octets is None:
+                    octets, others = self._take(slot), others + 1
+                elif octets[1] & 15:
+                    rcodes[octets[1] & 15] += 1
+                    errors += 1
+            else:
+                octets = body if isinstance(body, bytes) else varying(question, body)
                 if octets[1] & 15:
                     rcodes[octets[1] & 15] += 1
                     errors += 1
-                try:
-                    send(message[:2] + octets, peer)
-                except OSError:
-                    self._not_sent(peer)
-            received = BATCH
-            self._look()
-        except BlockingIOError:
-            self._overload.full_since = None
-        except OSError:
-            counters.udp_receive_errors += 1
+            if octets is None or len(octets) > ROOM:
+                # Nothing is sent from this slot now.
+                if octets is not None:
+                    self._answer(batch.keep(slot), octets)
+                if slot > first:
+                    self._send(first, slot)
+                first = slot + 1
+                continue
+            end = after_id + len(octets)
+            data[after_id:end] = octets
+            answers[slot] = end - start
+        if received > first:
+            self._send(first, received)
         self._count(received, others, errors)
+        if received == SIZE:
+            self._look()
+        else:
+            self._overload.full_since = None
 
-    def _drain_wildcard(self) -> None:
-        """The same with the address that each datagram was sent to."""
-        receive = self._socket.recvmsg
-        send = self._socket.sendmsg
-        prepared = self._responder.prepared.answers.get
-        varying = self._responder.prepared.octets_of
-        allowed = self._admission.access.allowed
-        counters = self._responder.counters
-        rcodes = counters.rcodes
-        received = others = errors = 0
+    def _receive(self) -> int:
+        """Fill the batch; how many have come."""
         try:
-            for received in range(BATCH):  # noqa: B007 - it counts, and is read when the socket is empty
-                datagram = receive(MAX_DATAGRAM, PKTINFO_SPACE)
-                message, ancillary, _flags, peer = datagram
-                body = prepared(message[2:])
-                if body is None or peer[0] not in allowed:
-                    others += 1
-                    self._take(datagram)
-                    continue
-                octets = body if isinstance(body, bytes) else varying(message[2:], body)
-                if octets[1] & 15:
-                    rcodes[octets[1] & 15] += 1
-                    errors += 1
-                try:
-                    send([message[:2] + octets], [as_source(*item) for item in ancillary], 0, peer)
-                except OSError:
-                    self._not_sent(peer)
-            received = BATCH
-            self._look()
-        except BlockingIOError:
-            self._overload.full_since = None
+            return self._batch.receive(self._descriptor)
         except OSError:
-            counters.udp_receive_errors += 1
-        self._count(received, others, errors)
+            self._responder.counters.udp_receive_errors += 1
+            return 0
+
+    def _send(self, first: int, end: int) -> None:
+        """Send answers from their slots."""
+        for slot in self._batch.send(self._descriptor, first, end):
+            self._not_sent(self._batch.keep(slot).peer)
 
     def _count(self, received: int, others: int, errors: int) -> None:
         """Count the datagrams of a drain: those without a prepared answer, and the prepared answers not NOERROR."""
@@ -159,9 +154,9 @@ class UdpListener:
         counters.prepared_hits += received - others
         counters.rcodes[Rcode.NOERROR] += received - others - errors
 
-    def _not_sent(self, peer: Peer) -> None:
+    def _not_sent(self, peer: bytes) -> None:
         """An answer could not be sent: never one to port 0, which the kernel refuses."""
-        if peer[1]:
+        if has_port(peer):
             self._responder.counters.udp_send_errors += 1
         else:
             self._responder.counters.udp_port_zero += 1
@@ -174,118 +169,149 @@ class UdpListener:
             asyncio.get_running_loop().add_reader(self._socket, self._drain_behind)
 
     def _drain_behind(self) -> None:
-        """Either drain's work while the socket is behind: not all that has no prepared answer is taken."""
-        counters = self._responder.counters
-        receive: Callable[[int, int], Datagram] = self._socket.recvmsg if self._wildcard else self._socket.recvfrom
-        more = PKTINFO_SPACE if self._wildcard else 0  # of recvfrom it is the flags
-        prepared = self._responder.prepared.answers.get
-        varying = self._responder.prepared.octets_of
-        allowed = self._admission.access.allowed
-        suffixes = self._admission.suffixes
-        rcodes = counters.rcodes
-        asked: dict[str, int] = {}
+        """The same while the socket is behind: not all that has no prepared answer is taken."""
+        asked: dict[bytes, int] = {}
         considered: list[Datagram] = []
-        received = others = 0
-        try:
-            for _ in range(TURN):
-                datagram = receive(MAX_DATAGRAM, more)
-                received += 1
-                message, peer = datagram[0], datagram[-1]
-                body = prepared(message[2:])
-                if body is not None and peer[0] in allowed:
-                    octets = body if isinstance(body, bytes) else varying(message[2:], body)
-                    rcodes[octets[1] & 15] += 1
-                    self._answer(datagram, octets)
-                    continue
-                before = asked.get(peer[0], 0)
-                asked[peer[0]] = before + 1
-                # More of one client would have no turn, so they are not looked at, but for names of a cluster.
-                others += 1
-                if before < BATCH or message.lower().endswith(suffixes, HEADER_SIZE, message.find(0, HEADER_SIZE) + 1):
-                    considered.append(datagram)
-                if others == MAX_OTHERS:
-                    break
-        except BlockingIOError:
-            pass
-        except OSError:
-            counters.udp_receive_errors += 1
-        counters.udp_queries += received
-        counters.prepared_hits += received - others
+        others = 0
+        for _ in range(TURN):
+            received = self._receive()
+            others += self._answer_prepared_of(received, asked, considered)
+            if others >= MAX_OTHERS or received < SIZE:
+                break
         taken = considered if len(considered) <= WITHOUT_CHOICE else self._choose(considered)
         shed = others - len(taken)
-        counters.udp_shed += shed
+        self._responder.counters.udp_shed += shed
         for datagram in taken:
-            self._take(datagram)
+            octets = self._take_kept(datagram)
+            if octets is not None:
+                self._answer(datagram, octets)
         if self._overload.catches_up(time.monotonic(), shed > 0):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             self.start()
 
-    def _choose(self, datagrams: list[Datagram]) -> list[Datagram]:
+    def _answer_prepared_of(self, received: int, asked: dict[bytes, int], considered: list[Datagram]) -> int:
+        """Answer what is prepared of a batch; how many others there are, of which those to be considered are kept.
+
+        `asked` counts the others of each client.
+        """
+        batch = self._batch
+        counters = self._responder.counters
+        prepared = self._responder.prepared
+        allowed = self._admission.access.allowed
+        suffixes = self._admission.suffixes
+        first = others = 0
+        for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
+            question = batch.data[after_id : start + size]
+            address = batch.peers[address_at:address_end]
+            octets = prepared.find(question) if address in allowed else None
+            if octets is not None and len(octets) <= ROOM:
+                counters.rcodes[octets[1] & 15] += 1
+                batch.data[after_id : after_id + len(octets)] = octets
+                batch.answers[slot] = len(octets) + 2
+                continue
+            if slot > first:
+                self._send(first, slot)
+            first = slot + 1
+            others += 1
+            before = asked.get(address, 0)
+            asked[address] = before + 1
+            # More of one client would have no turn, so they are not looked at, but for names of a cluster.
+            name_end = question.find(0, HEADER_SIZE - 2) + 1
+            if before < SIZE or question.lower().endswith(suffixes, HEADER_SIZE - 2, name_end):
+                considered.append(batch.keep(slot))
+        if received > first:
+            self._send(first, received)
+        counters.udp_queries += received
+        counters.prepared_hits += received - others
+        return others
+
+    def _choose(self, kept: list[Datagram]) -> list[Datagram]:
         """Those of too many questions that are taken; nobody who may not ask has a turn."""
         access = self._admission.access
         at_hand = self._admission.at_hand
-        clients = [(access.client(datagram[-1][0]), datagram) for datagram in datagrams]
-        questions = [(client.share, at_hand(datagram[0]), datagram) for client, datagram in clients if client.allowed]
-        self._responder.counters.client_denied += len(datagrams) - len(questions)
-        return take_turns(questions, BATCH)
+        clients = [(access.client(packed_address(datagram.peer)), datagram) for datagram in kept]
+        questions = [
+            (client.share, at_hand(datagram.message), datagram) for client, datagram in clients if client.allowed
+        ]
+        self._responder.counters.client_denied += len(kept) - len(questions)
+        return take_turns(questions, SIZE)
 
-    def _answer_prepared(self, body: Body, send: Send) -> None:
-        counters = self._responder.counters
-        counters.prepared_hits += 1
-        body = octets(body)
-        counters.rcodes[body[1] & 15] += 1
-        send(body)
+    def _take(self, slot: int) -> bytes | None:
+        """The second path: a question with no prepared answer, or of a client whose answers are limited.
 
-    def _take(self, datagram: Datagram) -> None:
-        """The second path: a question with no prepared answer, or of a client whose answers are limited."""
-        peer = datagram[-1]
-        counters = self._responder.counters
-        if not peer[1]:
-            counters.udp_port_zero += 1
-            return
-        admission = self._admission
-        share = admission.access.allowed.get(peer[0])
-        if share is None:
-            client = admission.access.client(peer[0])
-            if client.limited or not client.allowed:
-                self._take_limited(datagram, client)
-                return
-            share = client.share
-        waiting = admission.waiting
-        if waiting.limit - waiting.total <= share.held and not self._may_wait(share, datagram[0]):
-            return  # otherwise there is room for sure, and no need of a call to say so
-        waiting.total += 1
+        The body of the answer if it is there now; one that is not is sent later, if ever.
+        """
+        batch = self._batch
+        _, start, _, address_at, address_end = self._spots[slot]
+        share = self._admission.access.allowed.get(batch.peers[address_at:address_end])
+        if share is None or not batch.has_port(slot):
+            return self._take_kept(batch.keep(slot))
+        message = batch.data[start : start + batch.sizes[slot]]
+        if not self._may_wait(share, message):
+            return None
+        found = self._responder.respond(message, False)
+        if isinstance(found, bytes):
+            return found
+        if isinstance(found, Later):
+            self._wait(share, found, batch.keep(slot))
+        return None
+
+    def _take_kept(self, datagram: Datagram) -> bytes | None:
+        """The same of any client."""
+        message, peer = datagram.message, datagram.peer
+        if not has_port(peer):
+            self._responder.counters.udp_port_zero += 1
+            return None
+        client = self._admission.access.client(packed_address(peer))
+        if client.limited or not client.allowed:
+            self._take_limited(datagram, client)
+            return None
+        if not self._may_wait(client.share, message):
+            return None
+        found = self._responder.respond(message, False)
+        if isinstance(found, Later):
+            self._wait(client.share, found, datagram)
+        return found if isinstance(found, bytes) else None
+
+    def _wait(self, share: Share, later: Later, datagram: Datagram) -> None:
+        """Answer a question when its answer comes."""
+        self._admission.waiting.total += 1
         share.held += 1
-        send = partial(self._answer_waiting, datagram, share)
-        if self._responder.respond(datagram[0], False, send) is not None:
-            waiting.remove(share)
+        later.then(partial(self._answer_waiting, datagram, share))
 
     def _take_limited(self, datagram: Datagram, client: Client) -> None:
         """A question of a client that may not ask, or whose answers are limited."""
-        message, peer = datagram[0], datagram[-1]
+        message = datagram.message
+        responder = self._responder
         send: Send = partial(self._answer, datagram)
         if client.limited:
-            send = partial(self._send_limited, message, peer[0], send)
+            send = partial(self._send_limited, datagram, send)
         if not client.allowed:
-            self._responder.counters.client_denied += 1
-            if not self._admission.silent:
-                self._responder.refuse(message, False, send)
+            responder.counters.client_denied += 1
+            refused = None if self._admission.silent else responder.refuse(message, False)
+            if isinstance(refused, bytes):
+                send(refused)
             return
-        body = self._responder.prepared.answers.get(message[2:])
-        if body is not None:
-            self._answer_prepared(body, send)
+        octets = responder.prepared.find(message[2:])
+        if octets is not None:
+            responder.counters.prepared_hits += 1
+            responder.counters.rcodes[octets[1] & 15] += 1
+            send(octets)
             return
         if not self._may_wait(client.share, message):
             return
-        waiting = self._admission.waiting
-        waiting.add(client.share)
-        if self._responder.respond(message, False, partial(self._answered, send, client.share)) is not None:
-            waiting.remove(client.share)
+        found = responder.respond(message, False)
+        if isinstance(found, bytes):
+            send(found)
+        elif isinstance(found, Later):
+            self._admission.waiting.add(client.share)
+            found.then(partial(self._answered, send, client.share))
 
     def _may_wait(self, share: Share, message: bytes) -> bool:
         """Whether a question may wait for its answer, or will not have to."""
-        if self._admission.waiting.has_room(share) or self._admission.at_hand(message):
-            return True
+        waiting = self._admission.waiting
+        if share.held < waiting.limit - waiting.total or waiting.has_room(share) or self._admission.at_hand(message):
+            return True  # the first is the cheapest, and says so of nearly all
         self._responder.counters.udp_overloads += 1
         return False
 
@@ -310,24 +336,34 @@ class UdpListener:
     def _flush(self) -> None:
         """Send the answers of this turn: all together they wake the clients less often."""
         outbox, self._outbox = self._outbox, []
-        sock = self._socket
+        batch = self._answers
+        slot = 0
         for datagram, body in outbox:
-            try:
-                if self._wildcard:
-                    source = [as_source(*item) for item in datagram[1]]
-                    sock.sendmsg([datagram[0][:2], body], source, 0, datagram[-1])
-                else:
-                    sock.sendto(datagram[0][:2] + body, datagram[1])
-            except OSError:
-                self._not_sent(datagram[-1])
+            if len(body) > ROOM:
+                if not send_alone(self._socket, datagram, body):
+                    self._not_sent(datagram.peer)
+                continue
+            batch.put(slot, datagram, body)
+            slot += 1
+            if slot == SIZE:
+                self._send_outbox(slot)
+                slot = 0
+        if slot:
+            self._send_outbox(slot)
 
-    def _send_limited(self, message: bytes, address: str, send: Send, body: bytes) -> None:
+    def _send_outbox(self, count: int) -> None:
+        size = self._answers.family.peer_size
+        for slot in self._answers.send(self._descriptor, 0, count):
+            self._not_sent(self._answers.peers[slot * size : (slot + 1) * size])
+
+    def _send_limited(self, datagram: Datagram, send: Send, body: bytes) -> None:
         """Send an answer, if the rate of the client's network allows it."""
+        address = packed_address(datagram.peer)
         response = self._admission.response_rate.response(address, body, time.monotonic())
         if response is Response.SENT:
             send(body)
             return
-        short = truncated(message) if response is Response.TRUNCATED else None
+        short = truncated(datagram.message) if response is Response.TRUNCATED else None
         counters = self._responder.counters
         if short is None:
             counters.responses_dropped += 1

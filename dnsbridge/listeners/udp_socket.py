@@ -1,22 +1,24 @@
 """The UDP socket itself: how it is opened, what waits in it, and from where an answer leaves.
 
 A socket on a wildcard address must answer from the address that was asked (RFC 2181 section 4), so there the
-destination comes and goes as packet information (RFC 3542).
+destination comes and goes as packet information (RFC 3542), see datagrams.
 """
 
 import socket
+import sys
 from struct import Struct as Layout
 
+from dnsbridge.listeners.datagrams import Datagram, packed_address
 from dnsbridge.listeners.overload import Queue
 
 RECEIVE_BUFFER = 4 << 20
 """Octets; the kernel gives what it allows. A burst waits there while a batch is answered."""
 SHORT_BUFFER = 128 << 10
 """The same while the socket is behind: what has waited longer than this lasts is better asked again."""
-PKTINFO_SPACE = socket.CMSG_SPACE(20)
-
 _IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
 _SO_MEMINFO = 55  # asm-generic/socket.h, the same
+_CONTROL = Layout("=ii")  # struct cmsghdr, after its length: level and type
+_CONTROL_KIND = socket.CMSG_LEN(0) - _CONTROL.size
 _MEMINFO = Layout("9I")  # linux/sock_diag.h: the first is SK_MEMINFO_RMEM_ALLOC, the last SK_MEMINFO_DROPS
 
 
@@ -57,13 +59,21 @@ def queue(sock: socket.socket) -> Queue:
     return Queue(octets, lost)
 
 
-def as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
-    """Received packet information as what makes the answer leave from that address.
-
-    IPv4: ifindex (4) | local address (4) | header destination (4); IPv6: address (16) | ifindex (4). The interface is
-    left to the routing table, but for link-local addresses, which mean nothing without it.
-    """
-    if level == socket.IPPROTO_IP:
-        return level, kind, bytes(4) + data[4:]
-    link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
-    return level, kind, data if link_local else data[:16] + bytes(4)
+def send_alone(sock: socket.socket, datagram: Datagram, body: bytes) -> bool:
+    """Send an answer that is too long for a slot; whether it could be sent."""
+    peer = datagram.peer
+    host = socket.inet_ntop(sock.family, packed_address(peer))
+    port = int.from_bytes(peer[2:4], "big")
+    target: tuple[str, int] | tuple[str, int, int, int] = (host, port)
+    if sock.family == socket.AF_INET6:
+        target = (host, port, 0, int.from_bytes(peer[24:28], sys.byteorder))
+    ancillary = []
+    if datagram.control:
+        level, kind = _CONTROL.unpack_from(datagram.control, _CONTROL_KIND)
+        length = int.from_bytes(datagram.control[:_CONTROL_KIND], sys.byteorder)
+        ancillary = [(level, kind, datagram.control[socket.CMSG_LEN(0) : length])]
+    try:
+        sock.sendmsg([datagram.message[:2], body], ancillary, 0, target)
+    except OSError:
+        return False
+    return True

@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cache_store import KINDS, CacheStore, Held, Key
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
@@ -53,37 +55,34 @@ Reason = Failure | Stored
 """Why the upstreams gave no data: they were silent, or what they said instead."""
 
 
-class Aging:
+class Aging(msgspec.Struct, gc=False):
     """The body of a kept answer, made anew each second in which it is asked for; when a newer answer takes the place of
     the kept one, it is that one's.
     """
 
-    __slots__ = ("_body", "_cached", "_held", "_key", "_query", "_second")
-
-    def __init__(self, cached: "Cached", key: Key, held: Held, query: Query) -> None:
-        self._cached = cached
-        self._key = key
-        self._held = held
-        self._query = query
-        self._second = -1
-        self._body = b""
+    cached: "Cached"
+    key: Key
+    held: Held
+    query: Query
+    second: int = -1
+    body: bytes = b""
 
     @property
     def weight(self) -> int:
         """Octets that it holds: the body of a second, beside the kept answer."""
-        return len(self._query.message) + len(self._held.stored.records)
+        return len(self.query.message) + len(self.held.stored.records)
 
     def octets(self) -> bytes:
         """The body of this second."""
-        now = self._cached.clock()
-        if now != self._second:
-            held = self._held
-            if self._second >= 0:  # the first time is counted by whoever made this
+        now = self.cached.clock()
+        if now != self.second:
+            held = self.held
+            if self.second >= 0:  # the first time is counted by whoever made this
                 held.hits += 1
-                self._cached.prefetch(self._key, held, self._query, now)
-            self._second = now
-            self._body = held.stored.render(self._query, now - held.since)
-        return self._body
+                self.cached.prefetch(self.key, held, self.query, now)
+            self.second = now
+            self.body = held.stored.render(self.query, now - held.since)
+        return self.body
 
 
 class Waiting(Pending):

@@ -1,10 +1,11 @@
 """Prepared answers: the octets of a question after its ID -> the body that answers it.
 
-The hot path is one look into `answers`. The key covers flags, name, case, type and EDNS, so nothing is parsed.
+The hot path is one look into `answers`. The key covers flags, name, type and EDNS, so nothing is parsed. It is in
+canonical form (see wire.canonical), so a question in mixed case, or with a DNS cookie, costs a second look and no more.
 
 * What a change touches is dropped by the zone's own keys (see zone.index), positive and negative answers alike.
-* A question gets a prepared answer when it comes a second time: one that never comes back (random names, a DNS cookie
-  made anew each time) cannot push the popular ones out.
+* A question gets a prepared answer when it comes a second time: one that never comes back (random names) cannot push
+  the popular ones out.
 * A forwarded answer is there until the second in which it expires; its TTLs are counted down once a second.
 * Both tables are bounded; the oldest prepared answer makes room for the newest.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dnsbridge.resolvers.resolver import Answer
+from dnsbridge.wire.canonical import as_asked, canonical
 from dnsbridge.wire.compose import Body, Varying, weight
 from dnsbridge.zone.index import EVERYTHING
 
@@ -24,12 +26,15 @@ MAX_OCTETS = 64 << 20
 """Octets of questions and answers; an answer can be as large as a client says that it takes."""
 MAX_SEEN = 100_000
 
+STREAM = b"tcp"
+"""What the keys of answers over TCP begin with: those over UDP may be cut short to what the client takes."""
+
 Key = tuple[str, bytes]
 """A cluster's name, and a key of its zone."""
 
 
 class Prepared:
-    """The table of prepared answers, for questions over UDP."""
+    """The table of prepared answers."""
 
     def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN, max_octets: int = MAX_OCTETS) -> None:
         # Unlike a dict, this finds its first entry at once however many were taken from its front.
@@ -42,7 +47,8 @@ class Prepared:
         self._max_answers = max_answers
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
-        self._questions: dict[Key, set[bytes]] = {}
+        self._questions: dict[Key, dict[bytes, None]] = {}
+        """The values are sets, as dictionaries: unlike those, the garbage collector need not walk them."""
         self._expires: dict[bytes, int] = {}
         self._expiring: dict[int, set[bytes]] = {}
         self._seen: set[int] = set()
@@ -51,14 +57,23 @@ class Prepared:
         """What gives the octets that stand in `answers` for the rest of a second."""
 
     def offer(self, question: bytes, answer: Answer) -> None:
-        """Keep an answer for the next time, if its question has come before."""
-        if not answer.depends and not answer.expires:
-            return
+        """Keep the answer to a canonical question for the next time, if it has come before."""
+        if self.wants(question):
+            self.put(question, answer)
+
+    def wants(self, question: bytes) -> bool:
+        """Whether a canonical question has come before, so that its answer is worth keeping."""
         mark = hash(question)
-        if mark not in self._seen:
-            if len(self._seen) >= self._max_seen:
-                self._seen.clear()
-            self._seen.add(mark)
+        if mark in self._seen:
+            return True
+        if len(self._seen) >= self._max_seen:
+            self._seen.clear()
+        self._seen.add(mark)
+        return False
+
+    def put(self, question: bytes, answer: Answer) -> None:
+        """Keep the answer to a canonical question for the next time."""
+        if not answer.depends and not answer.expires:
             return
         if question in self.answers:
             # It was asked again before the first answer came; what it depends on may have changed.
@@ -73,10 +88,35 @@ class Prepared:
         if answer.depends:
             keys = self._depends[question] = tuple([(answer.cluster, key) for key in answer.depends])
             for key in keys:
-                self._questions.setdefault(key, set()).add(question)
+                self._questions.setdefault(key, {})[question] = None
         if answer.expires:
             self._expires[question] = answer.expires
             self._expiring.setdefault(answer.expires, set()).add(question)
+
+    def in_other_form(self, question: bytes) -> bytes | None:
+        """The octets of the answer to a question that is not in canonical form, if its canonical form has one."""
+        key = canonical(question)
+        body = None if key is question else self.answers.get(key)
+        if body is None:
+            return None
+        return as_asked(body if isinstance(body, bytes) else self.octets_of(key, body), question)
+
+    def find(self, question: bytes) -> bytes | None:
+        """The octets of the answer to a question in any form; None if there is none. The hot path does it itself."""
+        body = self.answers.get(question)
+        if body is None:
+            return self.in_other_form(question)
+        return body if isinstance(body, bytes) else self.octets_of(question, body)
+
+    def find_stream(self, question: bytes) -> bytes | None:
+        """The same over TCP."""
+        form = canonical(question)
+        key = STREAM + form
+        body = self.answers.get(key)
+        if body is None:
+            return None
+        octets = body if isinstance(body, bytes) else self.octets_of(key, body)
+        return octets if form is question else as_asked(octets, question)
 
     def octets_of(self, question: bytes, body: Varying) -> bytes:
         """The octets of an answer that varies: those of a forwarded one stay the same for the rest of a second."""
@@ -137,6 +177,6 @@ class Prepared:
                 del self._expiring[second]
         for key in self._depends.pop(question, ()):
             questions = self._questions[key]
-            questions.discard(question)
+            questions.pop(question, None)
             if not questions:
                 del self._questions[key]

@@ -6,7 +6,8 @@ A message without its two ID octets is a `Body`; what is sent is the query's ID 
     Rotating    addresses in rotating order: head | n records of one size | tail
     Stamped     holds an SOA record: head | serial | tail, with the zone's serial of that moment
 
-so a prepared answer needs no composing to rotate, and no dropping when only the serial moved on.
+so a prepared answer needs no composing to rotate, and no dropping when only the serial moved on. There are many, and
+none can be part of a cycle, so the garbage collector need not walk them (`gc=False`).
 """
 
 from collections.abc import Sequence
@@ -57,18 +58,19 @@ class Serial:
         self.octets = max(self.value, now & 0xFFFFFFFF).to_bytes(4, "big")
 
 
-class Rotating:
-    """An answer whose last record set starts with another of its records each time, at first with number `first`."""
+class Rotating(msgspec.Struct, gc=False):
+    """An answer whose last record set starts with another of its records each time."""
 
-    __slots__ = ("head", "records", "tail", "size", "length", "_start")
-
-    def __init__(self, head: bytes, records: bytes, tail: bytes, size: int, first: int) -> None:
-        self.head = head
-        self.records = records + records
-        self.tail = tail
-        self.size = size
-        self.length = len(records)
-        self._start = first * size
+    head: bytes
+    records: bytes
+    """All of them, twice: so many octets from any of them on are one round."""
+    tail: bytes
+    size: int
+    """Octets of one record."""
+    length: int
+    """Octets of one round."""
+    start: int
+    """Where the next answer's records begin."""
 
     @property
     def weight(self) -> int:
@@ -77,21 +79,18 @@ class Rotating:
 
     def octets(self) -> bytes:
         """The body, one step further than last time."""
-        start = self._start
+        start = self.start
         following = start + self.size
-        self._start = following if following < self.length else 0
+        self.start = following if following < self.length else 0
         return self.head + self.records[start : start + self.length] + self.tail
 
 
-class Stamped:
+class Stamped(msgspec.Struct, gc=False):
     """An answer with the zone's serial in it."""
 
-    __slots__ = ("head", "serial", "tail")
-
-    def __init__(self, head: bytes, serial: Serial, tail: bytes) -> None:
-        self.head = head
-        self.serial = serial
-        self.tail = tail
+    head: bytes
+    serial: Serial
+    tail: bytes
 
     @property
     def weight(self) -> int:
@@ -265,7 +264,8 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
         size = 12 + len(rrset.data[0])
         if count > 1 and rrset.rtype in (Type.A, Type.AAAA) and last_end - last_start == count * size:
             head, tail = bytes(buffer[2:last_start]), bytes(buffer[last_end:]) + opt
-            return Rotating(head, bytes(buffer[last_start:last_end]), tail, size, draw % count)
+            records = bytes(buffer[last_start:last_end])
+            return Rotating(head, records + records, tail, size, len(records), draw % count * size)
     return bytes(buffer[2:]) + opt
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.fairness import Share, Waiting, client_of, take_turns
 
 CLIENTS = [
@@ -21,7 +22,7 @@ CLIENTS = [
 @pytest.mark.parametrize(("one", "other", "same"), [case[1:] for case in CLIENTS], ids=[case[0] for case in CLIENTS])
 def test_who_is_one_client(one: str, other: str, same: bool) -> None:
     """One host can have every address of a /64, and only one of IPv4."""
-    assert (client_of(one) == client_of(other)) is same
+    assert (client_of(packed(one)) == client_of(packed(other))) is same
 
 
 def fill(waiting: Waiting, *shares: Share) -> None:

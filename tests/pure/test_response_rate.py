@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.response_rate import Response, ResponseRate, truncated
 
 WORDS = {Response.SENT: "sent", Response.TRUNCATED: "tc", Response.DROPPED: "-"}
@@ -84,24 +85,24 @@ def test_two_a_second(steps: list[tuple[float, str, str, str]]) -> None:
     """Each step: when, to whom, which response, and what becomes of it."""
     rate = ResponseRate(2)
     for now, address, said, word in steps:
-        assert WORDS[rate.response(address, body(said), now)] == word
+        assert WORDS[rate.response(packed(address), body(said), now)] == word
 
 
 def test_a_header_alone_has_an_allowance_too() -> None:
     """The answer to what does not parse has no question."""
     rate = ResponseRate(1)
     header = body("x A FORMERR")[:10]
-    assert [rate.response("192.0.2.1", header, 0) for _ in range(2)] == [Response.SENT, Response.TRUNCATED]
+    assert [rate.response(packed("192.0.2.1"), header, 0) for _ in range(2)] == [Response.SENT, Response.TRUNCATED]
 
 
 def test_the_one_used_least_recently_makes_room() -> None:
     """The table is bounded, and what is evicted is counted."""
     rate = ResponseRate(1, max_allowances=2)
     for number in (1, 2, 1, 3):
-        rate.response(f"192.0.{number}.1", body(A), 0)
+        rate.response(packed(f"192.0.{number}.1"), body(A), 0)
     assert rate.evicted == 1
-    assert rate.response("192.0.1.1", body(A), 0) is not Response.SENT
-    assert rate.response("192.0.2.1", body(A), 0) is Response.SENT
+    assert rate.response(packed("192.0.1.1"), body(A), 0) is not Response.SENT
+    assert rate.response(packed("192.0.2.1"), body(A), 0) is Response.SENT
 
 
 @given(st.integers(1, 20), st.lists(st.floats(0, 0.5), max_size=200))
@@ -110,7 +111,7 @@ def test_never_more_than_the_rate(per_second: int, pauses: list[float]) -> None:
     rate, now, sent = ResponseRate(per_second), 0.0, 0
     for pause in pauses:
         now += pause
-        sent += rate.response("192.0.2.1", body(A), now) is Response.SENT
+        sent += rate.response(packed("192.0.2.1"), body(A), now) is Response.SENT
     assert sent <= per_second * (now + 1) + 1e-6
     assert sent >= min(len(pauses), per_second)
 

@@ -17,31 +17,32 @@ from benchmarks.figures import write_json
 from benchmarks.load import Round
 from benchmarks.suite.chart import chart
 from benchmarks.suite.questions import message, random_case
-from benchmarks.suite.report import Report, figures, markdown, ratios, table, worse
+from benchmarks.suite.report import Report, figures, markdown, ratios, summary, table, worse
 from benchmarks.suite.runner import Outcome, Result
 from benchmarks.suite.workloads import OFFICE
 
 ROOT = Path(__file__).parent.parent.parent
 PEERS = {
-    "search": {"dnsbridge", "unbound", "knot"},
-    "headless": {"dnsbridge", "unbound", "knot"},
-    "cached": {"dnsbridge", "unbound"},
+    "search": {"dnsbridge", "unbound", "knot", "nsd", "bind9", "dnsmasq"},
+    "cached": {"dnsbridge", "unbound", "bind9", "dnsmasq", "dnsdist", "recursor"},
 }
+"""All that Debian has, by what they can answer."""
 
 
 def suite(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The suite, over the peers that are there for tests."""
-    command = [sys.executable, "-m", "benchmarks.suite", "--quick"]
-    command += ["--peer", "knot", "--peer", "unbound", *arguments]
+    """The suite in its quick mode, over all peers but CoreDNS."""
+    peers = sorted(set().union(*PEERS.values()) - {"dnsbridge"})
+    command = [sys.executable, "-m", "benchmarks.suite", "--quick", *arguments]
+    command += [word for peer in peers for word in ("--peer", peer)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.needs("knotd", "unbound", "dnsperf")
+@pytest.mark.needs("knotd", "unbound", "dnsperf", "nsd", "named", "dnsmasq", "dnsdist", "pdns_recursor")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the suite needs two cores")
 def test_it_runs(tmp_path: Path) -> None:
     """Every peer takes part in what it can answer, and has a ratio; one that is larger than before fails."""
     before, written = tmp_path / "before.json", tmp_path / "suite.json"
-    write_json(before, Report("", {}, 1, 1, Outcome(), {"search/unbound": 0.001, "search/knot": 1000}))
+    write_json(before, Report("", "", {}, 1, 1, Outcome(), {"search/unbound": 0.001, "search/knot": 1000}))
     workloads = [word for name in PEERS for word in ("--workload", name)]
     done = suite(*workloads, "--json", str(written), "--against", str(before))
     assert done.returncode == 1, done.stderr
@@ -90,7 +91,7 @@ OUTCOME = Outcome(
     memory={"dnsbridge": 100},
 )
 RATIOS = {"hot/unbound": 1.2, "hot/knot": 1.5, "hot/nsd": 0.75, "case/hot": 1.5, "cold/hot": 5, "new/unbound": 2 / 3}
-REPORT = Report("a machine", {"knot": "3.2"}, 1, 1, OUTCOME, {**RATIOS, "new/hot": 20 / 6})
+REPORT = Report("2026-02-03", "a machine", {"knot": "3.2"}, 1, 1, OUTCOME, {**RATIOS, "new/hot": 20 / 6})
 BARS = {
     "hot: CPU/answer over unbound's": False,
     "hot: CPU/answer over that of the best of knot and nsd": False,
@@ -118,7 +119,7 @@ def test_ratios_and_bars() -> None:
 )
 def test_worse(before: dict[str, float], found: list[str]) -> None:
     """More than a tenth, of the ratios that both runs have."""
-    assert worse(REPORT, Report("", {}, 1, 1, Outcome(), before)) == found
+    assert worse(REPORT, Report("", "", {}, 1, 1, Outcome(), before)) == found
 
 
 def test_what_is_written() -> None:
@@ -126,6 +127,11 @@ def test_what_is_written() -> None:
     for text in (table(REPORT), markdown(REPORT), chart(REPORT)):
         for peer in ("dnsbridge", "unbound", "knot", "nsd"):
             assert peer in text
+    header, _, *lines = summary(REPORT)
+    assert header.split("|")[2].strip() == "dnsbridge"
+    assert len(lines) == len({one.workload for one in OUTCOME.results})
+    assert all(line.count("|") == header.count("|") for line in lines)
+    assert f"{REPORT.date}, {REPORT.machine}." in markdown(REPORT)
 
 
 @pytest.mark.parametrize(

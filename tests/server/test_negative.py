@@ -3,6 +3,7 @@
 import random
 from ipaddress import ip_address
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -156,15 +157,21 @@ def test_reverse_names_part_way(names: Program, transport: Transport) -> None:
 @each_transport
 @pytest.mark.parametrize("edns", [False, True])
 def test_case_comes_back_as_asked(names: Program, edns: bool, transport: Transport) -> None:
-    """Whatever the case, the answer is the same, and the question and its owner names are as they were asked."""
+    """Whatever the case, the answer is the same, and the question and its owner names are as they were asked.
+
+    So also where it is prepared, and with a DNS cookie made anew each time.
+    """
     source = random.Random(0x20)
+    prepared = names.metrics()["dnsbridge_prepared_hits_total"]
     absent = [row.question.replace("Z ", "cluster.local ") for row in NO_SUCH_NAME + NO_DATA]
     for question in questions() + absent:
         name, rtype = question.split()
         plain = names.ask(name, rtype, "tcp", edns=edns)
-        for _ in range(2):
+        for turn in range(4):
             mixed = "".join(source.choice((letter.lower(), letter.upper())) for letter in name)
-            response = names.ask(mixed, rtype, transport, edns=edns, payload=4096)
+            cookie = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, source.randbytes(8))] if turn % 2 else []
+            options = cookie if edns else []
+            response = names.ask(mixed, rtype, transport, edns=edns, payload=4096, options=options)
             assert response.question[0].name.to_text(omit_final_dot=True) == mixed
             assert response.rcode() == plain.rcode()
             for got, expected in zip(response.answer, plain.answer, strict=True):
@@ -173,6 +180,9 @@ def test_case_comes_back_as_asked(names: Program, edns: bool, transport: Transpo
                     assert got.name.to_text(omit_final_dot=True) == mixed
             for soa in response.authority:
                 assert mixed.endswith(soa.name.to_text(omit_final_dot=True))
+    asked = len(questions() + absent) * 4
+    hits = names.metrics()["dnsbridge_prepared_hits_total"] - prepared
+    assert hits >= asked * 0.4
 
 
 @each_transport

@@ -11,6 +11,7 @@ from dnsbridge.app.admission import admission
 from dnsbridge.app.forward_zones import second
 from dnsbridge.app.parts import Parts, build
 from dnsbridge.config import Access, Address, Cluster, Forward, Settings, Source
+from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.response_rate import PER_SECOND, Response
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cached import Cached
@@ -68,10 +69,10 @@ def test_whose_answers_are_limited(access: Access, clients: dict[str, tuple[bool
     said = settings(access)
     made = admission(said, parts(said))
     for address, verdict in clients.items():
-        client = made.access.client(address)
+        client = made.access.client(packed(address))
         assert (client.allowed, client.limited) == verdict
     if rate:
-        sent = [made.response_rate.response(OTHER, bytes(10), 0) is Response.SENT for _ in range(rate + 5)]
+        sent = [made.response_rate.response(packed(OTHER), bytes(10), 0) is Response.SENT for _ in range(rate + 5)]
         assert sum(sent) == rate
 
 

@@ -19,11 +19,12 @@ import pytest
 
 from dnsbridge.listeners.access import Access
 from dnsbridge.listeners.admission import Admission
+from dnsbridge.listeners.datagrams import SIZE as BATCH
 from dnsbridge.listeners.fairness import Waiting
 from dnsbridge.listeners.overload import Overload, Queue
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.response_rate import ResponseRate
-from dnsbridge.listeners.udp import BATCH, MAX_OTHERS, UdpListener
+from dnsbridge.listeners.udp import MAX_OTHERS, UdpListener
 from dnsbridge.listeners.udp_socket import open_socket, queue
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.prepared import Prepared

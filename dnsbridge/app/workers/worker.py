@@ -79,6 +79,7 @@ class Worker:
         for tcp_listener in tcp:
             await tcp_listener.start()
         self._channel = channel = Channel(loop, sock, self._take, _abandoned)
+        self._collector.pauses.watch()
         channel.send(frame(Ready()))
         expiring = asyncio.create_task(kept_going(partial(expire, self._parts)))
         await self.ending.wait()
