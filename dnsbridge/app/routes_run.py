@@ -11,6 +11,7 @@ mark. `routes withdraw` takes them back.
 """
 
 import asyncio
+import gc
 import logging
 import random
 import signal
@@ -132,8 +133,10 @@ class Companion:
             if not (self.wake.is_set() or due or unread != before):
                 continue
             self.wake.clear()
-            before = unread
             again = await self._work_out()
+            if before and not unread:
+                gc.freeze()  # what there is now stays: the collector need not walk it while a change waits
+            before = unread
 
     async def follow_host(self) -> None:
         """Look at this host anew when an interface or an address changes, until cancelled."""
@@ -266,6 +269,8 @@ async def run_routes(
 ) -> None:
     """Run until SIGINT or SIGTERM. Raises CannotStart, NoHost."""
     settings = loaded.settings
+    # Working out a change makes thousands of objects that go with it, and hardly any circle of them.
+    gc.set_threshold(50_000, 5, 50)
     log.info("dnsbridge %s, sinks: %s", __version__, ", ".join(each.name for each in sinks))
     elected = settings.routes.lease.name is not None
     reconcilers = [

@@ -14,15 +14,14 @@ from functools import partial
 from itertools import accumulate
 
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import IPAddress
 from dnsbridge.routes.ordered import STARTS, Line, address_at, number, span
 
-def refused(line: Line, hops: Iterable[IPAddress], host: Host) -> dict[int, str]:
-    """Why routes must not be, by their place; `hops` are all next hops of the set."""
+def refused(line: Line, hops: Iterable[int], host: Host) -> dict[int, str]:
+    """Why routes must not be, by their place; `hops` are the places of the addresses of all next hops of the set."""
     # An address with a prefix of full length is in the kernel's table `local`, which no route of ours comes before.
     connected = _Points((*span(each), str(each)) for each in host.connected() if each.prefixlen < each.max_prefixlen)
     protected = _Points((number(each.address), number(each.address), each.what) for each in host.protected)
-    through = sorted(set(map(number, hops)))
+    through = sorted(set(hops))
     # The first address of a family is in its default route.
     near = sorted({*STARTS.values(), *connected.firsts, *protected.firsts, *through})
     return {
@@ -34,7 +33,7 @@ def refused(line: Line, hops: Iterable[IPAddress], host: Host) -> dict[int, str]
 
 def _around(line: Line, places: list[int]) -> list[int]:
     """The routes that one of these places is in, by their own place; hardly ever is there one."""
-    farthest = list(accumulate(line.lasts, max))
+    farthest = list(accumulate(line.lasts, max)) if line.nested else line.lasts
     before = map(partial(bisect_right, line.firsts), places)
     if not any([at and farthest[at - 1] >= place for at, place in zip(before, places, strict=True)]):
         return []

@@ -10,7 +10,8 @@ behind them, by the object that says so.
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv6Address
-from operator import itemgetter
+from itertools import islice
+from operator import ge, itemgetter
 from typing import Any
 
 from msgspec import Struct
@@ -52,6 +53,11 @@ class Line(Struct, frozen=True):
     routes: list[Route]
     firsts: list[int]
     lasts: list[int]
+
+    @property
+    def nested(self) -> bool:
+        """Whether one is within another: if any is, then one in the one before itself."""
+        return any(map(ge, self.lasts, islice(self.firsts, 1, None)))
 
     def without(self, places: Collection[int]) -> "Line":
         """The same without those at some places."""

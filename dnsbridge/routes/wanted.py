@@ -8,15 +8,15 @@ guards).
 
 from collections.abc import Sequence
 from itertools import chain, compress, count, islice
-from operator import eq, ge
+from operator import eq
 
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import IPAddress, Note, Route, Severity, Wanted
+from dnsbridge.routes.model import Note, Route, Severity, Wanted
 from dnsbridge.routes.next_hops import routes_to
-from dnsbridge.routes.ordered import Group, Line
+from dnsbridge.routes.ordered import Group, Line, number
 from dnsbridge.routes.picture import Picture
 
 MAX_OVERLAPS = 20
@@ -39,16 +39,16 @@ def wanted(pictures: Sequence[Picture], choice: Choice, host: Host, memory: Memo
     line = line.without(_twice(line, notes))
     if len(pictures) > 1:
         line = line.without(_overlapping(line, {each.cluster: each.precedence for each in pictures}, notes))
-    hops = memory.each(_addresses, groups)
+    hops = memory.each(_hops, groups)
     reasons = refused(line, chain.from_iterable(hops), host)
     for at, reason in sorted(reasons.items()):
         notes.append(Note(Severity.ERROR, str(line.routes[at].prefix), f"not routed: {reason}"))
     return Wanted(tuple(line.without(reasons).routes), tuple(notes))
 
 
-def _addresses(group: Group) -> tuple[IPAddress, ...]:
-    """Of its next hops."""
-    return tuple([hop.address for route in group[:1] for hop in route.next_hops if hop.address])
+def _hops(group: Group) -> tuple[int, ...]:
+    """The places of the addresses of its next hops."""
+    return tuple([number(hop.address) for route in group[:1] for hop in route.next_hops if hop.address])
 
 
 def _twice(line: Line, notes: list[Note]) -> set[int]:
@@ -72,8 +72,8 @@ def _overlapping(line: Line, precedence: dict[str, int], notes: list[Note]) -> s
     """The routes that clusters do not have since others claim the same."""
     routes, firsts, lasts = line.routes, line.firsts, line.lasts
     refused = set[int]()
-    if not any(map(ge, lasts, islice(firsts, 1, None))):
-        return refused  # none is within another: it would be within the one before itself, too
+    if not line.nested:
+        return refused
     overlaps = 0
     above: list[int] = []
     for at, first in enumerate(firsts):

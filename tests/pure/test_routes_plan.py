@@ -14,7 +14,7 @@ from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host, Interface, Protected
 from dnsbridge.routes.model import Kind, NextHop, Prefix, Route, changes, in_order
-from dnsbridge.routes.ordered import Ordered
+from dnsbridge.routes.ordered import Ordered, number
 from dnsbridge.routes.plan import Add, Change, Remove, make_plan
 from dnsbridge.routes.plan_text import plan_facts, plan_lines, summary
 from dnsbridge.routes.sink import Foreign, Held
@@ -185,8 +185,8 @@ REFUSED = {
 def refusals(*routes: Route) -> dict[str, str]:
     """Why routes of a set must not be, by prefix."""
     line = Ordered().line([(each,) for each in routes])
-    addresses = [hop.address for each in routes for hop in each.next_hops if hop.address]
-    return {str(line.routes[at].prefix): reason for at, reason in refused(line, addresses, HOST).items()}
+    places = [number(hop.address) for each in routes for hop in each.next_hops if hop.address]
+    return {str(line.routes[at].prefix): reason for at, reason in refused(line, places, HOST).items()}
 
 
 @pytest.mark.parametrize("line", REFUSED)
