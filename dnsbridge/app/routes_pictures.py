@@ -12,6 +12,7 @@ from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.objects import EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
 from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told
 from dnsbridge.routes.sources import picture_of
@@ -24,6 +25,7 @@ _OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 class _Drawn(Struct):
     """What is known of one cluster."""
 
+    memory: Memory
     picture: Picture | None = None
     dirty: bool = True
 
@@ -36,7 +38,7 @@ class OwnPictures:
         self._parts = parts
         self._external = bool(settings.routes.external)
         self.on_change: Callable[[], None] = lambda: None
-        self._drawn = {each.cluster.name: _Drawn() for each in parts.clusters}
+        self._drawn = {each.cluster.name: _Drawn(Memory()) for each in parts.clusters}
         self.tables: Picture | None = None
         """What the tables of the settings say, once they are read."""
         for bridged in parts.clusters:
@@ -134,7 +136,8 @@ class OwnPictures:
 
     def _draw(self, bridged: Bridged, objects: list[Object]) -> Picture:
         cluster = bridged.cluster
-        return picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence)
+        memory = self._drawn[cluster.name].memory
+        return picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence, memory)
 
     def _take(self, bridged: Bridged, picture: Picture) -> None:
         drawn = self._drawn[bridged.cluster.name]

@@ -15,7 +15,6 @@ from dnsbridge.app.routes_pull import CannotPull, pulled_once
 from dnsbridge.app.routes_wanted import ROUTERS, choice_of, wanted_routes
 from dnsbridge.config import Loaded
 from dnsbridge.routes.aggregate import aggregate
-from dnsbridge.routes.guards import guarded
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Note, Reached, Route, Severity, Wanted
 from dnsbridge.routes.plan import Plan, make_plan
@@ -96,8 +95,8 @@ async def guarded_routes(loaded: Loaded, parts: Parts, host: Host, recurse: bool
             pictures = await pulled_once(settings.routes.pull, settings.state_dir)
         except CannotPull as error:
             raise CannotStart(str(error)) from None
-        return guarded(wanted(pictures, choice_of(settings, recurse=recurse), host), host)
-    return guarded(await wanted_routes(loaded, parts, host, recurse=recurse), host)
+        return wanted(pictures, choice_of(settings, recurse=recurse), host)
+    return await wanted_routes(loaded, parts, host, recurse=recurse)
 
 
 async def carry_out(looked: Looked, withdraw: bool = False) -> list[Done]:

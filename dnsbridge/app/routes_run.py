@@ -11,6 +11,7 @@ mark. `routes withdraw` takes them back.
 """
 
 import asyncio
+import gc
 import logging
 import random
 import signal
@@ -32,10 +33,10 @@ from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper
 from dnsbridge.routes.gateway_probe import GatewayProbe
 from dnsbridge.routes.gateways import Ways
-from dnsbridge.routes.guards import guarded
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.kernel_routes import Event, KernelEvents
-from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, in_order
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, changes, in_order
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.plan import MASS
 from dnsbridge.routes.reconcile import Reconciler
@@ -67,7 +68,8 @@ class _Set(Struct):
     """One wanted set: routers find the way to next hops by themselves, this host's kernel does not."""
 
     damper: Damper
-    base: dict[Prefix, Route]
+    memory: Memory
+    base: tuple[Route, ...] = ()
     """What was wanted last; at the start what was there."""
 
 
@@ -97,7 +99,7 @@ class Companion:
         self._reconcilers = reconcilers
         self._read_host = read_host
         self._host = Host()
-        self._sets = {recurse: _Set(Damper(), {}) for recurse in {_recurses(each) for each in reconcilers}}
+        self._sets = {recurse: _Set(Damper(), Memory()) for recurse in {_recurses(each) for each in reconcilers}}
         self._notes: frozenset[str] = frozenset()
         self._held: frozenset[Prefix] = frozenset()
         if settings.routes.gateways.probe:
@@ -111,7 +113,8 @@ class Companion:
                 continue
             with suppress(SinkProblem):  # it is said when the sink is driven
                 held = (await each.sink.held()).own
-                self._sets[_recurses(each)].base.update({route.prefix: route for route in held})
+                place = self._sets[_recurses(each)]
+                place.base = in_order({route.prefix: route for route in (*place.base, *held)}.values())
                 if held:
                     log.info("sink %s: has %d routes of ours from before", each.sink.name, len(held))
 
@@ -130,8 +133,10 @@ class Companion:
             if not (self.wake.is_set() or due or unread != before):
                 continue
             self.wake.clear()
-            before = unread
             again = await self._work_out()
+            if before and not unread:
+                gc.freeze()  # what there is now stays: the collector need not walk it while a change waits
+            before = unread
 
     async def follow_host(self) -> None:
         """Look at this host anew when an interface or an address changes, until cancelled."""
@@ -174,10 +179,9 @@ class Companion:
         for recurse, place in self._sets.items():
             silent = self.probe.silent if self.probe else frozenset[IPAddress]()
             choice = choice_of(self._settings, silent, recurse)
-            found = guarded(wanted(pictures, choice, self._host), self._host)
+            found = wanted(pictures, choice, self._host, place.memory)
             notes += found.notes
-            routes = kept(_the_same(found.routes, place.base), place.base, unread)
-            place.base = {route.prefix: route for route in routes}
+            place.base = routes = kept(changes(place.base, found.routes).now, place.base, unread)
             settled = place.damper.settle(routes, time.monotonic())
             held += settled.held
             if settled.again is not None:
@@ -205,7 +209,7 @@ class Companion:
         """All gateways that are reached from here, whether they answer or not."""
         choice = choice_of(self._settings)
         for picture in pictures:
-            ways = Ways(picture, choice, self._host)
+            ways = Ways(picture, choice, self._host, Memory())
             for version in (4, 6):
                 hops = ways.to_gateways(version)
                 if not isinstance(hops, str):
@@ -230,36 +234,27 @@ class Companion:
             log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
 
 
-def _the_same(routes: Iterable[Route], base: dict[Prefix, Route]) -> tuple[Route, ...]:
-    """Routes that have not changed as the very objects of before: sinks then need not look at each of thousands."""
-    return tuple([old if (old := base.get(route.prefix, route)) == route else route for route in routes])
-
-
-def kept(routes: tuple[Route, ...], base: dict[Prefix, Route], unread: frozenset[str]) -> tuple[Route, ...]:
+def kept(routes: tuple[Route, ...], base: Sequence[Route], unread: frozenset[str]) -> tuple[Route, ...]:
     """What is wanted, and what there was of clusters that cannot say now whether it still is.
 
     A route found at the start says no cluster, so it may be of any.
     """
     if not unread:
         return routes
-    there = {route.prefix for route in routes}
+    changed = changes(base, routes)
+    come = {route.prefix for route in changed.come}
     old = [
-        route
-        for prefix, route in base.items()
-        if prefix not in there and (route.cluster in unread or not route.cluster)
+        route for route in changed.gone if route.prefix not in come and (route.cluster in unread or not route.cluster)
     ]
     return in_order([*routes, *old]) if old else routes
 
 
 def refuse_mass_change(had: Sequence[Route], wanted: Sequence[Route]) -> str:
     """Why a change must not be made without a person: it would take more than half of a set that is no trifle."""
-    there = set(map(id, wanted))
-    suspects = [route for route in had if id(route) not in there]
-    if len(had) < MASS or 2 * len(suspects) <= len(had):
-        return ""
-    prefixes = {route.prefix for route in wanted}
-    gone = sum(route.prefix not in prefixes for route in suspects)
-    if 2 * gone <= len(had):
+    changed = changes(had, wanted)
+    come = {route.prefix for route in changed.come}
+    gone = sum(route.prefix not in come for route in changed.gone)
+    if len(had) < MASS or 2 * gone <= len(had):
         return ""
     return (
         f"{gone} of its {len(had)} routes would go at once, so nothing is changed; see what dnsbridge routes plan says,"
@@ -272,6 +267,8 @@ async def run_routes(
 ) -> None:
     """Run until SIGINT or SIGTERM. Raises CannotStart, NoHost."""
     settings = loaded.settings
+    # Working out a change makes thousands of objects that go with it, and hardly any circle of them.
+    gc.set_threshold(50_000, 5, 50)
     log.info("dnsbridge %s, sinks: %s", __version__, ", ".join(each.name for each in sinks))
     elected = settings.routes.lease.name is not None
     reconcilers = [

@@ -15,7 +15,6 @@ from dnsbridge.app.routes_reach import wanted_here
 from dnsbridge.app.routes_wanted import choice_of
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
-from dnsbridge.routes.guards import guarded
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Prefix, Wanted
 from dnsbridge.routes.picture import Picture
@@ -162,7 +161,7 @@ class RoutesDocument:
     def _routes(self, told: tuple[Told, ...]) -> Wanted:
         """What a place needs that reaches all nodes, by what the settings here say of the way."""
         nowhere = Host()
-        return guarded(wanted([each.picture for each in told], choice_of(self._settings), nowhere), nowhere)
+        return wanted([each.picture for each in told], choice_of(self._settings), nowhere)
 
 
 def _first_token(said: Serve) -> str | None:

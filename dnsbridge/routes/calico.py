@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, IPAMBlock, IPPool, Node
 from dnsbridge.routes.grouped import Grouped, Pods, some
+from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import Note, Prefix, Severity
 from dnsbridge.routes.picture import Block, address_of, host_prefix, prefix_of
 
@@ -18,7 +19,7 @@ VXLAN_MTU = 1450
 """What is left of Ethernet's 1,500 octets."""
 
 
-def pods(objects: Grouped, cluster: str) -> Pods | None:
+def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
     """What Calico says; None where there is no Calico. Without blocks its addresses come from Node.spec.podCIDRs."""
     pools, affinities, blocks = objects.of(IPPool), objects.of(BlockAffinity), objects.of(IPAMBlock)
     if not (pools or affinities or blocks):
@@ -26,8 +27,9 @@ def pods(objects: Grouped, cluster: str) -> Pods | None:
     network, mtu = _encapsulation(pools, objects.of(Node))
     if not (affinities or blocks):
         return Pods(network, mtu)
-    found, notes = _blocks(affinities, blocks, cluster)
-    return Pods(network, mtu, found, tuple(notes))
+    owned, lent = memory.each(_owned, affinities), memory.each(_lent, blocks)
+    found, notes = memory.once(_blocks, affinities, owned, blocks, lent, cluster)
+    return Pods(network, mtu, found, notes)
 
 
 def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str, int]:
@@ -42,30 +44,40 @@ def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str,
     return f"Calico, {' and '.join(words)}", min(IPIP_MTU if name == "IPIP" else VXLAN_MTU for name, _ in used)
 
 
+def _owned(affinity: BlockAffinity) -> Block:
+    return Block(prefix_of(affinity.cidr), (affinity.node,), f"BlockAffinity {affinity.name}")
+
+
+def _lent(block: IPAMBlock) -> tuple[Block, ...]:
+    """The addresses in it that pods of other nodes borrowed."""
+    origin = f"IPAMBlock {block.name}"
+    return tuple(Block(host_prefix(address_of(packed)), (node,), origin) for packed, node in block.borrowed)
+
+
 def _blocks(
-    affinities: Sequence[BlockAffinity], blocks: Sequence[IPAMBlock], cluster: str
-) -> tuple[tuple[Block, ...], list[Note]]:
+    affinities: Sequence[BlockAffinity],
+    owned: Sequence[Block],
+    blocks: Sequence[IPAMBlock],
+    lent: Sequence[tuple[Block, ...]],
+    cluster: str,
+) -> tuple[tuple[Block, ...], tuple[Note, ...]]:
     notes: list[Note] = []
     owners: dict[str, Block] = {}
     disputed: dict[str, list[str]] = {}
-    for affinity in affinities:
-        held = owners.get(affinity.cidr)
-        if held is None:
-            origin = f"BlockAffinity {affinity.name}"
-            owners[affinity.cidr] = Block(prefix_of(affinity.cidr), (affinity.node,), origin)
-        elif held.nodes != (affinity.node,):
+    for affinity, own in zip(affinities, owned, strict=True):
+        held = owners.setdefault(affinity.cidr, own)
+        if held is not own and held.nodes != own.nodes:
             disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
-    lent: list[Block] = []
     strays: list[str] = []
     for block in blocks:
-        origin = f"IPAMBlock {block.name}"
-        if block.node:
-            held = owners.get(block.cidr)
-            if held is None or (block.cidr in disputed and block.node in disputed.pop(block.cidr)):
-                owners[block.cidr] = Block(prefix_of(block.cidr), (block.node,), origin)
-            elif held.nodes != (block.node,) and block.cidr not in disputed:
-                strays.append(f"{block.cidr} (of {held.nodes[0]}, or of {block.node})")
-        lent += [Block(host_prefix(address_of(packed)), (node,), origin) for packed, node in block.borrowed]
+        node = block.node
+        if not node:
+            continue
+        known = owners.get(block.cidr)
+        if known is None or (block.cidr in disputed and node in disputed.pop(block.cidr)):
+            owners[block.cidr] = Block(prefix_of(block.cidr), (node,), f"IPAMBlock {block.name}")
+        elif known.nodes[0] != node and block.cidr not in disputed:
+            strays.append(f"{block.cidr} (of {known.nodes[0]}, or of {node})")
     for cidr, nodes in disputed.items():
         del owners[cidr]
         text = f"BlockAffinities give it to {some(sorted(nodes))}; it is left out until they agree"
@@ -73,7 +85,7 @@ def _blocks(
     if strays:
         text = f"BlockAffinities and IPAMBlocks disagree about {some(sorted(strays))}; the BlockAffinities are taken"
         notes.append(Note(Severity.WARNING, cluster, text))
-    return (*owners.values(), *lent), notes
+    return (*owners.values(), *[one for each in lent for one in each]), tuple(notes)
 
 
 def announced(objects: Grouped) -> tuple[str, ...]:

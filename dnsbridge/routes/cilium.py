@@ -2,15 +2,18 @@
 
 from dnsbridge.cluster.objects import CiliumNode
 from dnsbridge.routes.grouped import Grouped, Pods
+from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.picture import Block, prefix_of
 
 
-def pods(objects: Grouped) -> Pods | None:
+def pods(objects: Grouped, memory: Memory) -> Pods | None:
     """What Cilium says; None where there is no Cilium. Without blocks it takes those of Node.spec.podCIDRs."""
     nodes = objects.of(CiliumNode)
     if not nodes:
         return None
-    blocks = tuple(
-        Block(prefix_of(cidr), (node.name,), f"CiliumNode {node.name}") for node in nodes for cidr in node.pod_cidrs
-    )
+    blocks = tuple(block for of_node in memory.each(_blocks, nodes) for block in of_node)
     return Pods("Cilium", blocks=blocks or None)
+
+
+def _blocks(node: CiliumNode) -> tuple[Block, ...]:
+    return tuple(Block(prefix_of(cidr), (node.name,), f"CiliumNode {node.name}") for cidr in node.pod_cidrs)

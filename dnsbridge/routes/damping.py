@@ -10,11 +10,12 @@ to wait, next hop by next hop, so that of two gateways the one that flaps does n
 Pure: the time is an argument, in monotonic seconds that never go back.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from dnsbridge.routes.model import IPAddress, NextHop, Prefix, Route, in_order
+from dnsbridge.routes.model import IPAddress, NextHop, Prefix, Route, changes, order
 
 WINDOW = 60.0
 """Seconds in which changes of a route are counted."""
@@ -59,21 +60,22 @@ class Damper:
         self._changes = changes
         self._hold = hold
         self._remembered = remembered
-        self._wanted: dict[Prefix, Route] = {}
+        self._wanted: tuple[Route, ...] = ()
         self._seen: dict[Prefix, _Seen] = {}
         """In the order of their last change."""
 
-    def settle(self, wanted: Iterable[Route], now: float) -> Settled:
-        """What of a wanted set may be pushed at a time; called with each new set, and again at `again`."""
-        before, self._wanted = self._wanted, {route.prefix: route for route in wanted}
-        begins = not before
-        for prefix, route in self._wanted.items():
-            old = before.get(prefix)
+    def settle(self, wanted: Sequence[Route], now: float) -> Settled:
+        """What of a wanted set, in order, may be pushed at a time; called with each new set, and again at `again`."""
+        begins = not self._wanted
+        changed = changes(self._wanted, wanted)
+        before = {route.prefix: route for route in changed.gone}
+        for route in changed.come:
+            old = before.pop(route.prefix, None)
             if old is None or old.next_hops != route.next_hops:
-                self._change(prefix, old, route, now, not begins)
+                self._change(route.prefix, old, route, now, not begins)
         for prefix, old in before.items():
-            if prefix not in self._wanted:
-                self._change(prefix, old, None, now, True)
+            self._change(prefix, old, None, now, True)
+        self._wanted = changed.now
         self._forget(now)
         return self._settled(now)
 
@@ -115,15 +117,13 @@ class Damper:
                     waiting.setdefault(prefix, set()).add(way)
                     again = until if again is None else min(again, until)
         if not waiting:
-            return Settled(in_order(self._wanted.values()))
-        routes = []
-        for prefix, route in self._wanted.items():
-            held = waiting.get(prefix)
-            if not held:
-                routes.append(route)
-            elif hops := tuple([hop for hop in route.next_hops if _way(hop) not in held]):
-                routes.append(structs.replace(route, next_hops=hops))
-        return Settled(in_order(routes), tuple(waiting), again)
+            return Settled(self._wanted)
+        routes = list(self._wanted)
+        for prefix, held in waiting.items():
+            at = bisect_left(routes, order(prefix), key=lambda route: order(route.prefix))
+            hops = tuple([hop for hop in routes[at].next_hops if _way(hop) not in held])
+            routes[at : at + 1] = [structs.replace(routes[at], next_hops=hops)] if hops else []
+        return Settled(tuple(routes), tuple(waiting), again)
 
 
 def _way(hop: NextHop) -> _Way:

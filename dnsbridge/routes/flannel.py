@@ -8,7 +8,8 @@ wireguard, udp, ipip ...   tunnels of other kinds
 from dnsbridge.cluster.objects import FlannelConfiguration, Node
 from dnsbridge.routes.calico import covers
 from dnsbridge.routes.grouped import Grouped, Pods, some
-from dnsbridge.routes.model import Note, Severity
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import Note, Prefix, Severity
 from dnsbridge.routes.picture import prefix_of
 
 _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 1472}
@@ -16,7 +17,7 @@ _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 147
 _WORDS = {"vxlan": "VXLAN", "wireguard": "WireGuard", "ipip": "IPIP", "udp": "UDP"}
 
 
-def pods(objects: Grouped, cluster: str) -> Pods | None:
+def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
     """What flannel says; None where there is no flannel."""
     configured = objects.of(FlannelConfiguration)
     nodes = [node for node in objects.of(Node) if node.flannel_backend]
@@ -34,14 +35,15 @@ def pods(objects: Grouped, cluster: str) -> Pods | None:
         text = f"{where} says that flannel's backend is {backend}, and {some(others)} another; restart flannel there"
         notes.append(Note(Severity.WARNING, cluster, text))
     if said and said.networks:
-        within = [prefix_of(cidr) for cidr in said.networks]
-        strays = sorted(
-            node.name
-            for node in nodes
-            if not all(any(covers(network, prefix_of(cidr)) for network in within) for cidr in node.pod_cidrs)
-        )
+        within = tuple(prefix_of(cidr) for cidr in said.networks)
+        outside = memory.each(_outside, nodes, within)
+        strays = sorted(node.name for node, stray in zip(nodes, outside, strict=True) if stray)
         if strays:
             text = f"the pod CIDRs of {some(strays)} are outside flannel's network {some(said.networks)}"
             notes.append(Note(Severity.WARNING, cluster, text))
     mtu = said.mtu if said and said.mtu else _MTU.get(backend, 0)
     return Pods(network, mtu, notes=tuple(notes))
+
+
+def _outside(node: Node, within: tuple[Prefix, ...]) -> bool:
+    return not all(any(covers(network, prefix_of(cidr)) for network in within) for cidr in node.pod_cidrs)

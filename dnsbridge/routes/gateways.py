@@ -7,82 +7,99 @@
 A place of which nothing is known (a Host without interfaces), or a router that can recurse, reaches every address.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address
 
+from msgspec import Struct
+
+from dnsbridge.cluster.selector import Selector
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import IPAddress, NextHop, hop_order
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import IPAddress, NextHop
 from dnsbridge.routes.picture import Node, Picture
 
 MAX_NEXT_HOPS = 16
 """Next hops of one route, the first by address: as many as most hardware takes, and when one goes only one comes."""
 
 
+_Hop = tuple[int, NextHop]
+"""A next hop, and its address as a number: there may be thousands to put in order."""
+
+
+class Reached(Struct, frozen=True):
+    """A node, and how it is reached."""
+
+    node: Node
+    hops: "tuple[_Hop | None, _Hop | None]"
+    """Which next hop it is for prefixes of IPv4, and of IPv6."""
+    here: IPAddress | None
+    """This host's own address, if the node is this host."""
+    gateway: bool
+    """Whether its labels make it one."""
+
+    def hop(self, version: int) -> "_Hop | None":
+        """Which next hop it is for a family."""
+        return self.hops[version == 6]
+
+
 class Ways:
     """The ways to one cluster."""
 
-    def __init__(self, picture: Picture, choice: Choice, host: Host) -> None:
+    def __init__(self, picture: Picture, choice: Choice, host: Host, memory: Memory) -> None:
         self.everywhere = choice.recurse or not host.interfaces
         """Every address is taken as reachable."""
         self._choice = choice
-        self._host = host
         own = [own for interface in host.interfaces for own in interface.addresses]
         # Neither a host's own address nor a subnet's broadcast address leads anywhere.
-        self._own = frozenset([each.ip for each in own])
-        self._broadcast = frozenset([each.network.broadcast_address for each in own if each.network.prefixlen < 31])
+        broadcast = frozenset([each.network.broadcast_address for each in own if each.network.prefixlen < 31])
+        self._place = _Place(host, frozenset([each.ip for each in own]), broadcast, self.everywhere)
+        self._memory = memory
         self._picture = picture
-        self._by_name = {node.name: node for node in picture.nodes}
-        self._node_hops: dict[tuple[str, int], NextHop | None] = {}
-
-    def node(self, name: str) -> Node | None:
-        """The node of a name."""
-        return self._by_name.get(name)
-
-    def to_node(self, node: Node, version: int) -> NextHop | None:
-        """The next hop that a node is, for prefixes of a family."""
-        key = node.name, version
-        if key not in self._node_hops:
-            self._node_hops[key] = self._first(node.addresses, version)
-        return self._node_hops[key]
+        self.nodes = memory.each(_reached, picture.nodes, self._place, choice.selector)
+        self.by_name = {each.node.name: each for each in self.nodes}
+        self._labelled = [each for each in self.nodes if each.gateway]
+        self._to_nodes: dict[int, tuple[NextHop, ...]] = {}
+        self._to_gateways: dict[int, tuple[NextHop, ...] | str] = {}
 
     def addresses(self, name: str, version: int) -> list[IPAddress]:
         """The addresses of a node that others could send packets to, wherever they are."""
-        node = self._by_name.get(name)
-        return [each for each in node.addresses if each.version == version and can_be_next_hop(each)] if node else []
+        reached = self.by_name.get(name)
+        addresses = reached.node.addresses if reached else ()
+        return [each for each in addresses if each.version == version and can_be_next_hop(each)]
 
     def shared(self) -> list[tuple[IPAddress, list[str]]]:
         """Next hops that several nodes say to be, and those nodes."""
-        names: dict[IPAddress, list[str]] = {}
-        for (name, _), hop in self._node_hops.items():
-            if hop and hop.address:
-                names.setdefault(hop.address, []).append(name)
-        return [(address, sorted(of)) for address, of in names.items() if len(of) > 1]
+        return self._memory.once(_shared, self.nodes)
 
     def to_nodes(self, version: int) -> tuple[NextHop, ...]:
         """All Ready nodes that are reached, so many as a route may have."""
-        return _of(self.to_node(node, version) for node in self._picture.nodes if node.ready)
+        if version not in self._to_nodes:
+            self._to_nodes[version] = first_of(each.hop(version) for each in self.nodes if each.node.ready)
+        return self._to_nodes[version]
 
     def to_gateways(self, version: int) -> tuple[NextHop, ...] | str:
         """The gateways that can be used now, or why there is none."""
+        if version not in self._to_gateways:
+            self._to_gateways[version] = self._find_gateways(version)
+        return self._to_gateways[version]
+
+    def _find_gateways(self, version: int) -> tuple[NextHop, ...] | str:
         if self._choice.gateways:
             return self._to_configured(version)
-        labelled = self._labelled()
-        if labelled:
-            return self._to_labelled(labelled, version)
-        own_tables = [node for name in self._picture.gateways if (node := self.node(name))]
+        if self._labelled:
+            return self._to_labelled(version)
+        own_tables = [each for name in self._picture.gateways if (each := self.by_name.get(name))]
         if own_tables:
-            hops = _of(self.to_node(node, version) for node in own_tables)
-            return (
-                hops
-                or f"the node of the table ({some([node.name for node in own_tables])}) is not on this host's links"
-            )
+            names = [each.node.name for each in own_tables]
+            hops = first_of(each.hop(version) for each in own_tables)
+            return hops or f"the node of the table ({some(names)}) is not on this host's links"
         return f"no node has the label that makes a gateway ({self._choice.selector.text})"
 
     def explicit_gateways(self) -> bool:
         """Whether somebody said which nodes are gateways."""
-        return bool(self._choice.gateways or self._labelled())
+        return bool(self._choice.gateways or self._labelled)
 
     def _to_configured(self, version: int) -> tuple[NextHop, ...] | str:
         unready = {address for node in self._picture.nodes if not node.ready for address in node.addresses}
@@ -92,48 +109,75 @@ class Ways:
             return f"no gateway has an IPv{version} address"
         if not up:
             return f"none of the gateways is Ready and answers: {some(fitting)}"
-        hops = _of(self._to_gateway(address) for address in up)
+        hops = first_of(self._to_gateway(address) for address in up)
         if hops:
             return hops
-        if any(address in self._own for address in up):
+        if any(address in self._place.own for address in up):
             return f"the gateway {some(up)} is this host itself"
         unscoped = [address for address in up if isinstance(address, IPv6Address) and address.is_link_local]
         if unscoped and not any(each.scope_id for each in unscoped):
             return f"the gateway {unscoped[0]} may be on any link; say on which, as in {unscoped[0]}%eth0"
         return f"the gateways ({some(up)}) are not on this host's links"
 
-    def _to_gateway(self, address: IPAddress) -> NextHop | None:
+    def _to_gateway(self, address: IPAddress) -> _Hop | None:
         """A gateway that was named; a link-local one with its interface (RFC 4007 section 11)."""
         if not (isinstance(address, IPv6Address) and address.scope_id):
-            return self._first((address,), address.version)
-        devices = [interface.name for interface in self._host.interfaces]
+            return _first((address,), address.version, self._place)
+        devices = [interface.name for interface in self._place.host.interfaces]
         there = not devices or address.scope_id in devices
-        return NextHop(IPv6Address(int(address)), address.scope_id) if there else None
+        return (int(address), NextHop(IPv6Address(int(address)), address.scope_id)) if there else None
 
-    def _to_labelled(self, labelled: list[Node], version: int) -> tuple[NextHop, ...] | str:
-        up = [node for node in labelled if node.ready and not self._choice.silent.intersection(node.addresses)]
-        if not up:
-            return f"none of the gateways is Ready and answers: {some([node.name for node in labelled])}"
-        fitting = [node for node in up if any(address.version == version for address in node.addresses)]
-        if not fitting:
-            return f"no gateway has an IPv{version} address: {some([node.name for node in up])}"
-        hops = _of(self.to_node(node, version) for node in fitting)
-        return hops or f"the gateways ({some([node.name for node in fitting])}) are not on this host's links"
-
-    def _labelled(self) -> list[Node]:
-        selector = self._choice.selector
-        return [node for node in self._picture.nodes if selector.fits(node.labels)]
-
-    def _first(self, addresses: Iterable[IPAddress], version: int) -> NextHop | None:
-        fitting = [
-            address
-            for address in addresses
-            if address.version == version and address not in self._own and can_be_next_hop(address)
+    def _to_labelled(self, version: int) -> tuple[NextHop, ...] | str:
+        labelled = self._labelled
+        up = [
+            each for each in labelled if each.node.ready and not self._choice.silent.intersection(each.node.addresses)
         ]
-        for address in fitting:
-            if address not in self._broadcast and self._host.on_link(address):
-                return NextHop(address)
-        return NextHop(fitting[0]) if fitting and self.everywhere else None
+        if not up:
+            return f"none of the gateways is Ready and answers: {some([each.node.name for each in labelled])}"
+        fitting = [each for each in up if any(address.version == version for address in each.node.addresses)]
+        if not fitting:
+            return f"no gateway has an IPv{version} address: {some([each.node.name for each in up])}"
+        hops = first_of(each.hop(version) for each in fitting)
+        return hops or f"the gateways ({some([each.node.name for each in fitting])}) are not on this host's links"
+
+
+class _Place(Struct, frozen=True):
+    """Where routes are wanted."""
+
+    host: Host
+    own: frozenset[IPAddress]
+    broadcast: frozenset[IPAddress]
+    everywhere: bool
+
+
+def _reached(node: Node, place: _Place, selector: Selector) -> Reached:
+    # Every host has 127.0.0.1, whoever says that a node is there.
+    here = next((address for address in node.addresses if address in place.own and can_be_next_hop(address)), None)
+    hops = _first(node.addresses, 4, place), _first(node.addresses, 6, place)
+    return Reached(node, hops, here, selector.fits(node.labels))
+
+
+def _first(addresses: Iterable[IPAddress], version: int, place: _Place) -> _Hop | None:
+    fitting = [
+        address
+        for address in addresses
+        if address.version == version and address not in place.own and can_be_next_hop(address)
+    ]
+    for address in fitting:
+        if address not in place.broadcast and place.host.on_link(address):
+            return int(address), NextHop(address)
+    return (int(fitting[0]), NextHop(fitting[0])) if fitting and place.everywhere else None
+
+
+def _shared(nodes: Sequence[Reached]) -> list[tuple[IPAddress, list[str]]]:
+    names: dict[int, list[str]] = {}
+    hops: dict[int, IPAddress] = {}
+    for each in nodes:
+        for hop in each.hops:
+            if hop and hop[1].address:
+                names.setdefault(hop[0], []).append(each.node.name)
+                hops[hop[0]] = hop[1].address
+    return [(hops[number], sorted(of)) for number, of in names.items() if len(of) > 1]
 
 
 def can_be_next_hop(address: IPAddress) -> bool:
@@ -146,5 +190,7 @@ def can_be_next_hop(address: IPAddress) -> bool:
     return number > 1 and first < 0xFF00 and first & 0xFFC0 != 0xFE80 and not mapped
 
 
-def _of(hops: Iterable[NextHop | None]) -> tuple[NextHop, ...]:
-    return tuple(sorted({hop for hop in hops if hop}, key=hop_order)[:MAX_NEXT_HOPS])
+def first_of(hops: Iterable[_Hop | None]) -> tuple[NextHop, ...]:
+    """The first of them by address, of one family, so many as a route may have."""
+    by_number = dict([hop for hop in hops if hop])
+    return tuple([by_number[number] for number in sorted(by_number)[:MAX_NEXT_HOPS]])

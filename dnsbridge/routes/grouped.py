@@ -4,6 +4,7 @@ Grouped    objects by class
 Pods       what one network provider says: who has which pods, at which addresses its nodes are
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -23,14 +24,10 @@ class Grouped:
     """Objects by class, in the order in which they came."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
-        found: dict[type[Object], list[Object]] = {}
+        found = defaultdict[type[Object], list[Object]](list)
         for obj in objects:
-            cls = type(obj)
-            held = found.get(cls)
-            if held is None:
-                held = found[cls] = []
-            held.append(obj)
-        self._found = found
+            found[type(obj)].append(obj)
+        self._found = dict(found)
 
     def of(self, cls: type[_T]) -> list[_T]:
         """All of a class."""

@@ -4,120 +4,95 @@ the default route, and what no host outside has (loopback, link-local, multicast
 a prefix that covers      a directly connected subnet (all its hosts would move behind the next hop)
                           the API server, a DNS upstream, a BGP peer (Host.protected), which we need ourselves
                           a next hop of the set (the kernel then refuses the routes through it, or they loop)
-prefixes of two clusters that overlap: neither is routed, as nobody can say whose the addresses are
+
+That two clusters overlap is told where precedence between them is known (see wanted).
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Iterable, Iterator
+from functools import partial
+from ipaddress import ip_network
+from itertools import accumulate
 
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, Wanted, order
+from dnsbridge.routes.ordered import STARTS, Line, address_at, number, span
+
+_RESERVED = tuple(
+    span(ip_network(text))
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
+) + tuple(span(ip_network(text)) for text in ("::/16", "fe80::/10", "ff00::/8"))
+"""What is never forwarded (RFC 6890): such a route takes DHCP or neighbours away. 240.0.0.0/4 is not in it: some clouds
+give it to pods."""
 
 
-def guarded(wanted: Wanted, host: Host) -> Wanted:
-    """The wanted set without the routes that must not be, and a note for each of those."""
-    refusal = _refusals(wanted.routes, host)
-    kept, notes = list[Route](), list[Note]()
-    for route in wanted.routes:
-        reason = refusal(route)
-        if reason:
-            notes.append(Note(Severity.ERROR, str(route.prefix), f"not routed: {reason}"))
-        else:
-            kept.append(route)
-    return Wanted(tuple(kept), (*wanted.notes, *notes)) if notes else wanted
-
-
-def _refusals(routes: Sequence[Route], host: Host) -> Callable[[Route], str]:
-    """A function that says why a route must not be; empty: it may."""
+def refused(line: Line, hops: Iterable[int], host: Host) -> dict[int, str]:
+    """Why routes must not be, by their place; `hops` are the places of the addresses of all next hops of the set."""
     # An address with a prefix of full length is in the kernel's table `local`, which no route of ours comes before.
-    connected = _Points((subnet, "") for subnet in host.connected() if subnet.prefixlen < subnet.max_prefixlen)
-    protected = _Points((_alone(each.address), each.what) for each in host.protected)
-    through: dict[IPAddress, Route] = {}
-    for route in routes:
-        for hop in route.next_hops:
-            if hop.address is not None:
-                through.setdefault(hop.address, route)
-    hops = _Points((_alone(address), str(route.prefix)) for address, route in through.items())
-    overlapping = dict(_overlaps(routes))
-
-    def refusal(route: Route) -> str:
-        prefix = route.prefix
-        if prefix.prefixlen == 0:
-            return "it is the default route; configure that by hand where it is meant"
-        if _is_reserved(prefix):
-            return "its addresses are no hosts' elsewhere (loopback, link-local, multicast, broadcast); leave it out"
-        for subnet, _ in connected.within(prefix):
-            return f"it covers the directly connected subnet {subnet}; leave it out, or give the cluster other prefixes"
-        for point, what in protected.within(prefix):
-            return f"it covers {point.network_address}, {what}; leave it out, or route a smaller prefix"
-        for point, of in hops.within(prefix):
-            whose = "its own next hop" if of == str(prefix) else f"the next hop of {of},"
-            return f"it covers {whose} {point.network_address}; leave it out, or choose another next hop"
-        other = overlapping.get(id(route))
-        if other is not None:
-            return (
-                f"cluster {route.cluster} and cluster {other.cluster} ({other.prefix}) overlap;"
-                " only one of them can be routed here: leave the other out"
-            )
-        return ""
-
-    return refusal
+    connected = _Points((*span(each), str(each)) for each in host.connected() if each.prefixlen < each.max_prefixlen)
+    protected = _Points((number(each.address), number(each.address), each.what) for each in host.protected)
+    through = sorted(set(hops))
+    # The first address of a family is in its default route.
+    near = sorted({*STARTS.values(), *connected.firsts, *protected.firsts, *through})
+    suspects = sorted({*_around(line, near), *_reserved(line)})
+    return {at: reason for at in suspects if (reason := _reason(line, at, connected, protected, through))}
 
 
-def _is_reserved(prefix: Prefix) -> bool:
-    """Whether a prefix begins in what is never forwarded (RFC 6890): such a route takes DHCP or neighbours away.
-
-    240.0.0.0/4 is not in it: some clouds give it to pods.
-    """
-    number = int(prefix.network_address)
-    if prefix.version == 4:
-        return number >> 24 in (0, 127) or number >> 28 == 0xE or number >> 16 == 0xA9FE or number == 0xFFFFFFFF
-    return number >> 112 == 0 or number >> 120 == 0xFF or number >> 118 == 0xFE80 >> 6
+def _reserved(line: Line) -> Iterator[int]:
+    """The routes that begin in what is reserved, by their own place."""
+    for first, last in _RESERVED:
+        yield from range(bisect_left(line.firsts, first), bisect_right(line.firsts, last))
 
 
-def _alone(address: IPAddress) -> Prefix:
-    return IPv4Network(address) if address.version == 4 else IPv6Network(address)
+def _around(line: Line, places: list[int]) -> list[int]:
+    """The routes that one of these places is in, by their own place; hardly ever is there one."""
+    farthest = list(accumulate(line.lasts, max)) if line.nested else line.lasts
+    before = map(partial(bisect_right, line.firsts), places)
+    if not any(at and farthest[at - 1] >= place for at, place in zip(before, places, strict=True)):
+        return []
+    starts = map(partial(bisect_left, places), line.firsts)
+    ends = map(partial(bisect_right, places), line.lasts)
+    return [at for at, (start, end) in enumerate(zip(starts, ends, strict=True)) if start < end]
+
+
+def _reason(line: Line, at: int, connected: "_Points", protected: "_Points", through: list[int]) -> str:
+    """Why a route must not be; empty: it may."""
+    prefix, first, last = line.routes[at].prefix, line.firsts[at], line.lasts[at]
+    if prefix.prefixlen == 0:
+        return "it is the default route; configure that by hand where it is meant"
+    if any(start <= first <= end for start, end in _RESERVED):
+        return "its addresses are no hosts' elsewhere (loopback, link-local, multicast, broadcast); leave it out"
+    for _, subnet in connected.within(first, last):
+        return f"it covers the directly connected subnet {subnet}; leave it out, or give the cluster other prefixes"
+    for place, what in protected.within(first, last):
+        return f"it covers {address_at(place)}, {what}; leave it out, or route a smaller prefix"
+    for place in through[bisect_left(through, first) : bisect_right(through, last)]:
+        of = next(
+            (
+                route.prefix
+                for route in line.routes
+                if any(hop.address and number(hop.address) == place for hop in route.next_hops)
+            ),
+            None,
+        )
+        if of is None:
+            continue  # a route that is left out
+        whose = "its own next hop" if of == prefix else f"the next hop of {of},"
+        return f"it covers {whose} {address_at(place)}; leave it out, or choose another next hop"
+    return ""
 
 
 class _Points:
-    """Subnets by their first address, to be found within a prefix by bisection: both sides may have thousands."""
+    """Subnets by their places, to be found within a prefix by bisection: both sides may have thousands."""
 
-    def __init__(self, subnets: Iterable[tuple[Prefix, str]]) -> None:
-        found: dict[tuple[int, int, int], tuple[Prefix, str]] = {}
-        for subnet, text in subnets:
-            found.setdefault(order(subnet), (subnet, text))
-        self._keys = sorted(found)
-        self._found = found
+    def __init__(self, spans: Iterable[tuple[int, int, str]]) -> None:
+        found: dict[tuple[int, int], str] = {}
+        for first, last, text in spans:
+            found.setdefault((first, -last), text)
+        self._found = sorted(found.items())
+        self.firsts = [first for (first, _), _ in self._found]
 
-    def within(self, prefix: Prefix) -> Iterator[tuple[Prefix, str]]:
-        """Those that the prefix covers whole."""
-        version = prefix.version
-        start = bisect_left(self._keys, (version, int(prefix.network_address), 0))
-        end = bisect_right(self._keys, (version, int(prefix.broadcast_address), 128))
-        for key in self._keys[start:end]:
-            if key[2] >= prefix.prefixlen:
-                yield self._found[key]
-
-
-def _overlaps(routes: Iterable[Route]) -> Iterator[tuple[int, Route]]:
-    """The identity of each route that overlaps one of another cluster, and that one.
-
-    In the order of prefixes those around one stand before it, so they are a stack, at most 128 high.
-    """
-    around: list[Route] = []
-    for route in routes:
-        while around and not _covers(around[-1].prefix, route.prefix):
-            around.pop()
-        for outer in reversed(around):
-            if outer.cluster != route.cluster:
-                yield id(route), outer
-                yield id(outer), route
-        around.append(route)
-
-
-def _covers(outer: Prefix, inner: Prefix) -> bool:
-    if outer.version != inner.version or outer.prefixlen > inner.prefixlen:
-        return False
-    shift = outer.max_prefixlen - outer.prefixlen
-    return int(outer.network_address) >> shift == int(inner.network_address) >> shift
+    def within(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """Those that are in it whole."""
+        for (start, end), text in self._found[bisect_left(self.firsts, first) : bisect_right(self.firsts, last)]:
+            if -end <= last:
+                yield start, text

@@ -5,11 +5,13 @@
     Note         something a person should know about a wanted set, none of which keeps the rest from being used
     Wanted       the whole set for one place, and the notes
     Reached      what a sink has after it was given a wanted set, and what it could not do
+    Changes      what differs between two sets
 
-Sets are tuples in the order of `order`, so two that say the same are equal.
+Sets are tuples in the order of `order`, so two that say the same are equal. Where a set follows another, a route that
+is as it was is the very object that it was, so that to compare thousands costs nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -123,3 +125,43 @@ def hop_order(hop: NextHop) -> tuple[int, int, str]:
 def in_order(routes: Iterable[Route]) -> tuple[Route, ...]:
     """Routes in the order of their prefixes."""
     return tuple(sorted(routes, key=lambda route: order(route.prefix)))
+
+
+class Changes(Struct, frozen=True):
+    """From one set to another; a route that changes is in both lists."""
+
+    gone: list[Route]
+    come: list[Route]
+    now: tuple[Route, ...]
+    """The other set, where what is equal is the object of the one."""
+
+
+STRIDE = 256
+"""Routes that are compared at once."""
+
+
+def changes(before: Sequence[Route], after: Sequence[Route]) -> Changes:
+    """What differs between two sets in order; of sets that are in none more may be said to differ than does."""
+    before, after = tuple(before), tuple(after)
+    gone, come, now = list[Route](), list[Route](), list[Route]()
+    at, to = 0, 0
+    while at < len(before) and to < len(after):
+        same = before[at : at + STRIDE]
+        if same == after[to : to + STRIDE]:
+            now += same
+            at, to = at + STRIDE, to + STRIDE
+            continue
+        while at < len(before) and to < len(after) and before[at] == after[to]:
+            now.append(before[at])
+            at, to = at + 1, to + 1
+        if at == len(before) or to == len(after):
+            break
+        old, new = order(before[at].prefix), order(after[to].prefix)
+        if old <= new:
+            gone.append(before[at])
+            at += 1
+        if new <= old:
+            come.append(after[to])
+            now.append(after[to])
+            to += 1
+    return Changes([*gone, *before[at:]], [*come, *after[to:]], (*now, *after[to:]))

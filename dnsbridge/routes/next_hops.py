@@ -15,11 +15,13 @@ from msgspec import Struct
 
 from dnsbridge.routes.calico import covers
 from dnsbridge.routes.choice import Choice
-from dnsbridge.routes.gateways import Ways, can_be_next_hop
+from dnsbridge.routes.gateways import Reached, Ways, can_be_next_hop, first_of
 from dnsbridge.routes.grouped import some
-from dnsbridge.routes.host import Host, Interface
-from dnsbridge.routes.model import Kind, NextHop, Note, Prefix, Route, Severity, hop_order, order
-from dnsbridge.routes.picture import Block, Picture, host_prefix
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, order
+from dnsbridge.routes.ordered import Group, span
+from dnsbridge.routes.picture import Block, Owners, Picture, by_owners, host_prefix
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
 """Interfaces that a host has which takes part in a pod network."""
@@ -42,35 +44,57 @@ class _OffLink(Struct, frozen=True):
 
 
 _Way = Hops | _Unready | _Unknown | _OffLink
+_Links = tuple[tuple[Prefix, str], ...]
+"""This host's subnets, and their interfaces."""
+_Whole = tuple[tuple[Prefix, Hops], ...]
+"""Prefixes that are routed as a whole: blocks within that go the same way need no routes of their own."""
 
 
-def routes_to(picture: Picture, choice: Choice, host: Host) -> tuple[list[Route], list[Note]]:
+class _Found(Struct, frozen=True):
+    """The blocks of one owner."""
+
+    way: _Way
+    blocks: tuple[Block, ...]
+    """Without those that are on this host's links."""
+    on_link: tuple[str, ...]
+    """The links that hold others of them (MACVLAN)."""
+    routes: Group = ()
+    devices: tuple[str, ...] = ()
+    """By which interfaces these go."""
+
+
+def routes_to(picture: Picture, choice: Choice, host: Host, memory: Memory) -> tuple[list[Group], list[Note]]:
     """The routes to a cluster, in no order, and what is to be said about them.
 
-    Two of them may be to one prefix, where two sources claim it: the former counts.
+    Groups that have not changed are the very same ones. Two routes may be to one prefix, where two sources claim it.
     """
-    return _Finder(picture, choice, host).find()
+    return _Finder(picture, choice, host, memory).find()
 
 
 class _Finder:
-    def __init__(self, picture: Picture, choice: Choice, host: Host) -> None:
+    def __init__(self, picture: Picture, choice: Choice, host: Host, memory: Memory) -> None:
         self._picture = picture
         self._choice = choice
         self._host = host
-        self._ways = Ways(picture, choice, host)
-        self._routes: list[Route] = []
+        self._memory = memory
+        self._ways = Ways(picture, choice, host, memory)
+        self._owned = memory.once(by_owners, picture.blocks)
+        self._groups: list[Group] = []
         self._notes: list[Note] = list(picture.notes)
-        self._gateways: dict[int, Hops | str] = {}
+        # Routes of one prefix each, made in the end; and how those to pods go, for who looks at its MTU.
+        self._single: dict[tuple[Kind, str, int, int], tuple[Prefix, Hops]] = {}
+        self._devices: set[str] = set()
+        self._through: list[Hops] = []
         # Subjects of one note each, gathered on the way.
-        self._ways_to: dict[tuple[tuple[str, ...], int], _Way] = {}
         self._unready: dict[str, int] = {}
         self._off_link: dict[str, list[Prefix]] = {}
         self._by_gateway: dict[str, int] = {}
         self._by_node = 0
         self._lost: dict[tuple[str, int], list[Prefix]] = {}
         self._passed_over: dict[str, None] = {}
+        self._absences: dict[int, str] = {}
 
-    def find(self) -> tuple[list[Route], list[Note]]:
+    def find(self) -> tuple[list[Group], list[Note]]:
         if not self._choice.recurse and (why := self._membership()):
             return [], [*self._notes, Note(Severity.INFO, self._picture.cluster, why)]
         self._find_pods()
@@ -80,91 +104,126 @@ class _Finder:
             if not any(covers(service.prefix, declared.prefix) for service in self._picture.services):
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
+        self._groups += self._memory.rows(_one, self._single, self._picture.cluster).values()
         self._explain()
-        if not (self._routes or self._notes):
+        if not (self._groups or self._notes):
             text = "nothing is known that needs a route, neither pods of a node nor a service; see what is read of it"
             self._note(Severity.WARNING, text)
-        return self._routes, self._notes
+        return self._groups, self._notes
 
     def _note(self, severity: Severity, text: str) -> None:
         self._notes.append(Note(severity, self._picture.cluster, text))
 
     def _add(self, prefix: Prefix, hops: Hops, kind: Kind, origin: str) -> None:
-        self._routes.append(Route(prefix, hops, kind, origin, self._picture.cluster))
+        self._single[kind, origin, *span(prefix)] = prefix, hops
 
     def _membership(self) -> str:
         """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
-        own = {
-            address.ip: interface
+        for each in self._ways.nodes:
+            if each.here:
+                return f"this host is its node {each.node.name} ({each.here}): nothing to route"
+        inside = tuple(
+            (interface.name, address.ip)
             for interface in self._host.interfaces
+            if interface.name.startswith(MEMBER_DEVICES)
             for address in interface.addresses
-            if can_be_next_hop(address.ip)  # every host has 127.0.0.1, whoever says that a node is there
-        }
-        for node in self._picture.nodes:
-            for address in node.addresses:
-                if address in own:
-                    return f"this host is its node {node.name} ({address}): nothing to route"
-        for interface in self._host.interfaces:
-            if not interface.name.startswith(MEMBER_DEVICES):
-                continue
-            for inside in interface.addresses:
-                address = inside.ip
-                alone = host_prefix(address)
-                prefixes = (*self._picture.pools, *(block.prefix for block in self._picture.blocks))
-                if any(covers(prefix, alone) for prefix in prefixes):
-                    return f"this host is a member of its pod network ({interface.name}, {address}): nothing to route"
+        )
+        if inside:
+            pools = tuple(Block(prefix, (), "") for prefix in self._picture.pools)
+            rows = {**self._owned, ((), 0): pools}
+            member = next((found for found in self._memory.rows(_member, rows, inside).values() if found), None)
+            if member:
+                name, address = member
+                return f"this host is a member of its pod network ({name}, {address}): nothing to route"
         return ""
 
     def _find_pods(self) -> None:
-        blocks, on_link = self._off_the_links()
-        if on_link:
-            self._note(Severity.INFO, f"its pods are on link ({some(on_link)}): nothing to route to them")
-        loose = [block for block in blocks if not block.nodes]
-        whole: list[tuple[Prefix, Hops]] = []
-        for block in loose:
-            hops = self._to_gateways(block.prefix.version)
-            if self._choice.via != "nodes" and not isinstance(hops, str):
-                whole.append((block.prefix, hops))
-                self._add(block.prefix, hops, Kind.POD, block.origin)
-            elif not any(each.nodes and covers(block.prefix, each.prefix) for each in blocks):
-                why = hops if isinstance(hops, str) else "no source says which nodes have it, and via is nodes"
+        # What a tunnel carries between nodes is on no link of others, however large their subnets are.
+        links = () if self._choice.recurse or self._picture.mtu else _links(self._host)
+        on_link: dict[str, None] = {}
+        whole, lost = self._find_loose(links, on_link)
+        by_nodes, reached = self._choice.via != "gateways", self._ways.by_name
+        rows = {
+            owners: (blocks, tuple(map(reached.get, owners[0])) if by_nodes else ())
+            for owners, blocks in self._owned.items()
+            if owners[0]
+        }
+        context = self._picture.cluster, links, whole
+        found = self._memory.rows(_at_nodes, rows, self._host, *context)
+        through: dict[Owners, tuple[tuple[Block, ...], Hops]] = {}
+        for owners, each in found.items():
+            on_link.update(dict.fromkeys(each.on_link))
+            if each.routes:
+                self._by_node += len(each.blocks)
+                self._groups.append(each.routes)
+                self._devices.update(each.devices)
+            elif hops := self._instead(owners, each):
+                through[owners] = each.blocks, hops
+        self._groups += self._memory.rows(_through, through, self._picture.cluster, whole).values()
+        for block, why in lost:
+            if not any(covers(block.prefix, inner.prefix) for each in found.values() for inner in each.blocks):
                 self._lose(block.prefix, why)
-        for block in blocks:
-            if block.nodes and (hops := self._to_block(block)):
-                if any(hops == held and covers(prefix, block.prefix) for prefix, held in whole):
-                    continue
-                self._add(block.prefix, hops, Kind.POD, block.origin)
+        if on_link:
+            text = f"its pods are on link ({some(list(on_link))}): nothing to route to them"
+            self._note(Severity.INFO, text)
         if not self._picture.blocks and self._picture.pods:
             self._explain_pods()
 
-    def _off_the_links(self) -> tuple[list[Block], list[str]]:
-        """The blocks that are no part of this host's own links, and which links hold others (MACVLAN)."""
-        # What a tunnel carries between nodes is on no link of others, however large their subnets are.
-        links = [] if self._choice.recurse or self._picture.mtu else self._links()
-        # By numbers: there may be many blocks, and hardly ever is one on a link.
-        ranges = [
-            (network.version, int(network.network_address), int(network.broadcast_address)) for _, network in links
-        ]
-        kept = []
-        found: dict[str, None] = {}
-        for block in self._picture.blocks:
-            prefix = block.prefix
-            version, first = prefix.version, int(prefix.network_address)
-            near = [at for at, (of, low, high) in enumerate(ranges) if low <= first <= high and of == version]
-            at = next((at for at in near if covers(links[at][1], prefix)), None)
-            if at is None:
-                kept.append(block)
-            else:
-                found[f"{links[at][1]} on {links[at][0].name}"] = None
-        return kept, list(found)
+    def _find_loose(self, links: "_Links", on_link: dict[str, None]) -> tuple["_Whole", list[tuple[Block, str]]]:
+        """Prefixes of which no more is known: they are routed as a whole, or why they are not."""
+        whole: list[tuple[Prefix, Hops]] = []
+        lost: list[tuple[Block, str]] = []
+        for version in (4, 6):
+            blocks, on = _off_the_links(self._owned.get(((), version), ()), links)
+            on_link.update(dict.fromkeys(on))
+            hops = self._ways.to_gateways(version)
+            for block in blocks:
+                if isinstance(hops, str):
+                    lost.append((block, hops))
+                elif self._choice.via == "nodes":
+                    lost.append((block, "no source says which nodes have it, and via is nodes"))
+                else:
+                    whole.append((block.prefix, hops))
+                    self._through.append(hops)
+                    self._add(block.prefix, hops, Kind.POD, block.origin)
+        return tuple(whole), lost
 
-    def _links(self) -> list[tuple[Interface, Prefix]]:
-        return [
-            (interface, own.network)
-            for interface in self._host.interfaces
-            for own in interface.addresses
-            if own.network.prefixlen < own.max_prefixlen
-        ]
+    def _instead(self, owners: Owners, found: _Found) -> Hops:
+        """The gateways that lead to the blocks of one owner instead of itself; if none do, it is noted why."""
+        names, version = owners
+        count = len(found.blocks)
+        if not count:
+            return ()
+        if self._choice.via == "gateways":
+            hops = self._ways.to_gateways(version)
+            if not isinstance(hops, str):
+                self._through.append(hops)
+                return hops
+            for block in found.blocks:
+                self._lose(block.prefix, hops)
+            return ()
+        match found.way:
+            case tuple():
+                self._by_node += count  # all within what is routed as a whole
+            case _Unready():
+                for name in names:
+                    self._unready[name] = self._unready.get(name, 0) + count
+            case _OffLink() if self._absent(version):
+                for block in found.blocks:
+                    self._lose(block.prefix, "")
+            case _OffLink(node):
+                if self._choice.via == "auto" and not isinstance(hops := self._ways.to_gateways(version), str):
+                    self._by_gateway[node] = self._by_gateway.get(node, 0) + count
+                    self._through.append(hops)
+                    return hops
+                if self._ways.addresses(node, version):
+                    self._off_link.setdefault(node, []).extend([block.prefix for block in found.blocks])
+                else:
+                    for block in found.blocks:
+                        self._lose(block.prefix, f"its node has no IPv{version} address that can be a next hop")
+            case _Unknown():
+                pass  # the picture's own notes say so
+        return ()
 
     def _explain_pods(self) -> None:
         """Where nobody says which prefixes pods have: they may be on this host's own link."""
@@ -184,65 +243,18 @@ class _Finder:
             )
             self._note(Severity.ERROR, text)
 
-    def _to_gateways(self, version: int) -> Hops | str:
-        if version not in self._gateways:
-            self._gateways[version] = self._ways.to_gateways(version)
-        return self._gateways[version]
-
-    def _to_block(self, block: Block) -> Hops:
-        """Through whom a block's pods are reached; empty: nobody, and that is noted."""
-        version = block.prefix.version
-        if self._choice.via == "gateways":
-            hops = self._to_gateways(version)
-            if isinstance(hops, str):
-                self._lose(block.prefix, hops)
-                return ()
-            return hops
-        key = block.nodes, version
-        way = self._ways_to.get(key)
-        if way is None:
-            way = self._ways_to[key] = self._way(*key)
-        match way:
-            case tuple():
-                self._by_node += 1
-                return way
-            case _Unready():
-                for name in block.nodes:
-                    self._unready[name] = self._unready.get(name, 0) + 1
-            case _OffLink() if self._absent(version):
-                self._lose(block.prefix, "")
-            case _OffLink() if self._choice.via == "auto" and not isinstance(hops := self._to_gateways(version), str):
-                self._by_gateway[way.node] = self._by_gateway.get(way.node, 0) + 1
-                return hops
-            case _OffLink() if not self._ways.addresses(way.node, version):
-                self._lose(block.prefix, f"its node has no IPv{version} address that can be a next hop")
-            case _OffLink():
-                self._off_link.setdefault(way.node, []).append(block.prefix)
-            case _Unknown():
-                pass  # the picture's own notes say so
-        return ()
-
-    def _way(self, names: tuple[str, ...], version: int) -> "_Way":
-        """How the nodes of a block are reached, which is the same for all their blocks."""
-        known = [node for name in names if (node := self._ways.node(name))]
-        ready = [node for node in known if node.ready]
-        if not ready:
-            return _Unready() if known else _Unknown()
-        found = {hop for node in ready if (hop := self._ways.to_node(node, version))}
-        return tuple(sorted(found, key=hop_order)) or _OffLink(ready[0].name)
-
     def _serve(self, prefix: Prefix, kind: Kind, origin: str) -> None:
         """A prefix or an address that every node serves."""
         version = prefix.version
         auto = self._choice.via == "auto"
         hops: Hops | str = ()
         if self._choice.via == "gateways" or (auto and self._ways.explicit_gateways()):
-            hops = self._to_gateways(version)
+            hops = self._ways.to_gateways(version)
         if self._choice.via != "gateways" and (not hops or isinstance(hops, str)):
             why = hops
             hops = self._ways.to_nodes(version) or self._no_nodes()
             if isinstance(hops, str) and auto:
-                gateways = self._to_gateways(version)
+                gateways = self._ways.to_gateways(version)
                 hops = f"{hops}, and {gateways}" if isinstance(gateways, str) else gateways
             elif isinstance(why, str):
                 self._passed_over[why] = None
@@ -264,6 +276,8 @@ class _Finder:
 
     def _find_external(self) -> None:
         """Addresses of services beside ClusterIPs, where they are asked for."""
+        if not self._choice.external:
+            return
         nodes = {address for node in self._picture.nodes for address in node.addresses}
         own: list[str] = []
         on_link: list[str] = []
@@ -295,7 +309,7 @@ class _Finder:
         if self._off_link:
             lost = sorted((prefix for prefixes in self._off_link.values() for prefix in prefixes), key=order)
             nodes = some(sorted(self._off_link))
-            gateways = self._to_gateways(lost[0].version)
+            gateways = self._ways.to_gateways(lost[0].version)
             if self._choice.via == "nodes" or not isinstance(gateways, str):
                 why, do = "", "set routes.via to auto or gateways"
             else:
@@ -325,6 +339,11 @@ class _Finder:
 
     def _absent(self, version: int) -> str:
         """Why a whole family has no way, which is no fault: no node has an address of it, or this host has none."""
+        if version not in self._absences:
+            self._absences[version] = self._find_absent(version)
+        return self._absences[version]
+
+    def _find_absent(self, version: int) -> str:
         if any(address.version == version for address in self._choice.gateways):
             return ""
         addresses = [*self._choice.gateways, *(address for node in self._picture.nodes for address in node.addresses)]
@@ -347,9 +366,11 @@ class _Finder:
 
     def _explain_mtu(self) -> None:
         mtu = self._picture.mtu
-        hops = {hop for route in self._routes if route.kind is Kind.POD for hop in route.next_hops}
-        devices = {each.name: each for hop in hops if hop.address and (each := self._host.on_link(hop.address))}
-        for device in sorted(devices.values(), key=lambda each: each.name):
+        hops = {hop for through in {id(hops): hops for hops in self._through}.values() for hop in through}
+        names = self._devices | {each.name for hop in hops if hop.address and (each := self._host.on_link(hop.address))}
+        for device in sorted(
+            (each for each in self._host.interfaces if each.name in names), key=lambda each: each.name
+        ):
             if device.mtu > mtu:
                 text = (
                     f"packets of over {mtu} octets do not fit its pod network ({self._picture.network}), and "
@@ -360,3 +381,82 @@ class _Finder:
 
 def _prefixes(count: int) -> str:
     return "1 prefix" if count == 1 else f"{count} prefixes"
+
+
+def _one(key: tuple[Kind, str, int, int], row: tuple[Prefix, Hops], cluster: str) -> Group:
+    """A route of its own."""
+    kind, origin, _, _ = key
+    prefix, hops = row
+    return (Route(prefix, hops, kind, origin, cluster),)
+
+
+def _at_nodes(
+    owners: Owners,
+    row: tuple[tuple[Block, ...], tuple[Reached | None, ...]],
+    host: Host,
+    cluster: str,
+    links: _Links,
+    whole: _Whole,
+) -> _Found:
+    """How the nodes of some blocks are reached, which is the same for all their blocks, and the routes to them."""
+    blocks, on_link = _off_the_links(row[0], links)
+    known = [each for each in row[1] if each]
+    ready = [each for each in known if each.node.ready]
+    if not ready:
+        return _Found(_Unready() if known else _Unknown(), blocks, on_link)
+    version = owners[1]
+    hops = first_of(each.hop(version) for each in ready)
+    if not hops:
+        return _Found(_OffLink(ready[0].node.name), blocks, on_link)
+    routes = _routes(blocks, hops, cluster, whole)
+    near = [each for hop in hops if hop.address and (each := host.on_link(hop.address))] if routes else []
+    return _Found(hops, blocks, on_link, routes, tuple([each.name for each in near]))
+
+
+def _through(_: Owners, row: tuple[tuple[Block, ...], Hops], cluster: str, whole: _Whole) -> Group:
+    """The routes to blocks by gateways."""
+    blocks, hops = row
+    return _routes(blocks, hops, cluster, whole)
+
+
+def _routes(blocks: tuple[Block, ...], hops: Hops, cluster: str, whole: _Whole) -> Group:
+    return tuple(
+        [
+            Route(block.prefix, hops, Kind.POD, block.origin, cluster)
+            for block in blocks
+            if not any(hops == held and covers(prefix, block.prefix) for prefix, held in whole)
+        ]
+    )
+
+
+def _links(host: Host) -> _Links:
+    return tuple(
+        (own.network, interface.name)
+        for interface in host.interfaces
+        for own in interface.addresses
+        if own.network.prefixlen < own.max_prefixlen
+    )
+
+
+def _off_the_links(blocks: tuple[Block, ...], links: _Links) -> tuple[tuple[Block, ...], tuple[str, ...]]:
+    """The blocks that are no part of this host's own links, and which links hold others."""
+    kept: list[Block] = []
+    found: dict[str, None] = {}
+    for block in blocks:
+        link = next((f"{network} on {name}" for network, name in links if covers(network, block.prefix)), None)
+        if link:
+            found[link] = None
+        else:
+            kept.append(block)
+    return (tuple(kept), tuple(found)) if found else (blocks, ())
+
+
+def _member(
+    _: Owners, blocks: tuple[Block, ...], inside: tuple[tuple[str, IPAddress], ...]
+) -> tuple[str, IPAddress] | None:
+    """The interface that has an address of these blocks."""
+    for name, address in inside:
+        alone = host_prefix(address)
+        if any(covers(block.prefix, alone) for block in blocks):
+            return name, address
+    return None

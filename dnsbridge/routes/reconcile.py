@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from dnsbridge.routes.model import Prefix, Reached, Route
+from dnsbridge.routes.model import Prefix, Reached, Route, changes
 from dnsbridge.routes.sink import Sink, SinkProblem
 
 log = logging.getLogger(__name__)
@@ -159,8 +159,9 @@ class Reconciler:
 
     def _say_changes(self, had: Sequence[Route], has: Sequence[Route]) -> None:
         """One line for each change, up to a bound."""
-        before = {route.prefix: route for route in had}
-        after = {route.prefix: route for route in has}
+        changed = changes(had, has)
+        before = {route.prefix: route for route in changed.gone}
+        after = {route.prefix: route for route in changed.come}
         lines = [
             f"{'added' if prefix not in before else 'changed'} {shown(route)}"
             for prefix, route in after.items()
@@ -171,7 +172,7 @@ class Reconciler:
         for line in lines[:MAX_LINES]:
             log.info("sink %s: %s", self.sink.name, line)
         if len(lines) > MAX_LINES:
-            log.info("sink %s: and %d more changes, %d routes now", self.sink.name, len(lines) - MAX_LINES, len(after))
+            log.info("sink %s: and %d more changes, %d routes now", self.sink.name, len(lines) - MAX_LINES, len(has))
 
     def _say_failures(self, reached: Reached) -> None:
         """Those that are new; one that stays is not said each time that it is tried."""

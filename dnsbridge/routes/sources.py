@@ -9,7 +9,7 @@
 Where two of these disagree, the one named first is taken, and a note says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dnsbridge.cluster.objects import (
     CiliumNode,
@@ -26,8 +26,20 @@ from dnsbridge.cluster.objects import Node as NodeObject
 from dnsbridge.routes import calico, cilium, flannel
 from dnsbridge.routes.calico import covers
 from dnsbridge.routes.grouped import Grouped, Pods, some
+from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, order
-from dnsbridge.routes.picture import Block, Declared, External, Node, Picture, address_of, host_prefix, prefix_of
+from dnsbridge.routes.picture import (
+    Block,
+    Declared,
+    External,
+    Node,
+    Owners,
+    Picture,
+    address_of,
+    by_owners,
+    host_prefix,
+    prefix_of,
+)
 from dnsbridge.zone.reverse import Prefixes
 
 AUTO = Prefixes()
@@ -39,17 +51,27 @@ MAX_PODS = 1000
 SETTING_SERVICES, SETTING_PODS = "routes.service_cidrs", "routes.pod_cidrs"
 
 
-def picture_of(cluster: str, objects: Iterable[Object], said: Prefixes = AUTO, precedence: int = 0) -> Picture:
-    """The picture of a cluster with these objects; `said` is what the settings say of its prefixes."""
+def picture_of(
+    cluster: str,
+    objects: Iterable[Object],
+    said: Prefixes = AUTO,
+    precedence: int = 0,
+    memory: Memory | None = None,
+) -> Picture:
+    """The picture of a cluster with these objects; `said` is what the settings say of its prefixes.
+
+    With the `memory` of the last time only what has changed is worked out.
+    """
+    memory = memory or Memory()
     grouped = Grouped(objects)
-    nodes = _nodes(grouped)
-    provider = _provider(grouped, cluster)
+    nodes = _nodes(grouped, memory)
+    provider = _provider(grouped, cluster, memory)
     notes = list(provider.notes)
-    blocks = _within(_blocks(grouped, provider, cluster, notes), said, cluster, notes)
-    services = _services(grouped, said, cluster, notes)
+    blocks = _within(_blocks(grouped, provider, cluster, notes, memory), said, cluster, notes, memory)
+    services = _services(grouped, said, cluster, notes, memory)
     notes += calico.of_announcing(grouped, cluster, [each.prefix for each in services if each.prefix.num_addresses > 1])
-    known = {node.name for node in nodes}
-    strangers = sorted({name for block in blocks for name in block.nodes} - known)
+    owners = memory.once(_owners, blocks)
+    strangers = sorted(owners.difference([node.name for node in nodes]))
     if strangers:
         text = f"pods are said to be at {some(strangers)}, but there is no such Node; those prefixes are left out"
         notes.append(Note(Severity.WARNING, cluster, text))
@@ -62,89 +84,124 @@ def picture_of(cluster: str, objects: Iterable[Object], said: Prefixes = AUTO, p
         blocks=blocks,
         pools=_pools(grouped, said),
         services=services,
-        dns=_dns(grouped),
-        external=tuple(_external(grouped)),
+        dns=memory.once(_dns, grouped.of(Service)),
+        external=memory.once(_external, grouped.of(Service)),
         pods=() if blocks else _pods(grouped),
         notes=tuple(notes),
     )
 
 
-def _nodes(objects: Grouped) -> tuple[Node, ...]:
+def _owners(blocks: tuple[Block, ...]) -> set[str]:
+    return {name for block in blocks for name in block.nodes}
+
+
+def _nodes(objects: Grouped, memory: Memory) -> tuple[Node, ...]:
     of_cilium = {node.name: node.addresses for node in objects.of(CiliumNode)}
-    found = []
-    for node in objects.of(NodeObject):
-        packed = (
-            *node.calico_addresses,
-            *node.flannel_addresses,
-            *of_cilium.pop(node.name, ()),
-            *node.addresses,
-            *node.external_addresses,
-        )
-        addresses = tuple([address_of(each) for each in dict.fromkeys(packed)])
-        found.append(Node(node.name, addresses, node.ready, dict(node.labels)))
-    return tuple(found)
+    rows = {node.name: (node, of_cilium.get(node.name, ())) for node in objects.of(NodeObject)}
+    return tuple(memory.rows(_node, rows).values())
 
 
-def _provider(objects: Grouped, cluster: str) -> Pods:
+def _node(name: str, row: tuple[NodeObject, tuple[bytes, ...]]) -> Node:
+    node, of_cilium = row
+    packed = (
+        *node.calico_addresses,
+        *node.flannel_addresses,
+        *of_cilium,
+        *node.addresses,
+        *node.external_addresses,
+    )
+    addresses = tuple([address_of(each) for each in dict.fromkeys(packed)])
+    return Node(name, addresses, node.ready, dict(node.labels))
+
+
+def _provider(objects: Grouped, cluster: str, memory: Memory) -> Pods:
     """Who gives the pods their addresses. Pools of Calico beside flannel are those of its policies alone (Canal)."""
-    of_calico = calico.pods(objects, cluster)
+    of_calico = calico.pods(objects, cluster, memory)
     if of_calico and of_calico.blocks is not None:
         return of_calico
-    return cilium.pods(objects) or flannel.pods(objects, cluster) or of_calico or Pods("")
+    return cilium.pods(objects, memory) or flannel.pods(objects, cluster, memory) or of_calico or Pods("")
 
 
-def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
+def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note], memory: Memory) -> tuple[Block, ...]:
     """The provider's, else those of the nodes."""
-    of_nodes: dict[str, Block] = {}
-    disputed: dict[str, list[str]] = {}
-    for node in objects.of(NodeObject):
-        for cidr in node.pod_cidrs:
-            if cidr in of_nodes:
-                disputed.setdefault(cidr, [of_nodes[cidr].nodes[0]]).append(node.name)
-            else:
-                of_nodes[cidr] = Block(prefix_of(cidr), (node.name,), f"Node {node.name}")
+    given = [block for of_node in memory.each(_given, objects.of(NodeObject)) for block in of_node]
     if provider.blocks is None:
-        for cidr, names in disputed.items():
-            del of_nodes[cidr]
-            text = f"is the pod CIDR of {some(sorted(names))} alike; it is left out until one of them has another"
-            notes.append(Note(Severity.ERROR, cidr, text))
-        return tuple(of_nodes.values())
-    _compare(of_nodes.values(), provider.network.partition(",")[0], provider.blocks, cluster, notes)
+        blocks, disputes = memory.once(_undisputed, given)
+        notes += disputes
+        return blocks
+    _compare(given, provider.network.partition(",")[0], provider.blocks, cluster, notes, memory)
     return provider.blocks
 
 
+def _given(node: NodeObject) -> tuple[Block, ...]:
+    return tuple(Block(prefix_of(cidr), (node.name,), f"Node {node.name}") for cidr in node.pod_cidrs)
+
+
+def _undisputed(given: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Note, ...]]:
+    """The pod CIDRs that one node has alone, and a note for each of the others."""
+    found: dict[Prefix, Block] = {}
+    disputed: dict[Prefix, list[str]] = {}
+    for block in given:
+        held = found.setdefault(block.prefix, block)
+        if held is not block:
+            disputed.setdefault(block.prefix, [held.nodes[0]]).append(block.nodes[0])
+    notes = []
+    for prefix, names in disputed.items():
+        del found[prefix]
+        text = f"is the pod CIDR of {some(sorted(names))} alike; it is left out until one of them has another"
+        notes.append(Note(Severity.ERROR, str(prefix), text))
+    return tuple(found.values()), tuple(notes)
+
+
 def _compare(
-    of_nodes: Iterable[Block], provider: str, blocks: tuple[Block, ...], cluster: str, notes: list[Note]
+    given: Sequence[Block], provider: str, blocks: tuple[Block, ...], cluster: str, notes: list[Note], memory: Memory
 ) -> None:
     """Say where a node's pods are not in its own podCIDRs: what Kubernetes gave is not what the provider uses."""
-    given: dict[str, list[Prefix]] = {}
-    for block in of_nodes:
-        given.setdefault(block.nodes[0], []).append(block.prefix)
-    apart = {
-        block.nodes[0]: block.prefix
-        for block in blocks
-        if (mine := given.get(block.nodes[0])) and not any(covers(prefix, block.prefix) for prefix in mine)
+    if not given:
+        return
+    mine: dict[str, tuple[Block, ...]] = {}
+    for block in given:
+        mine[block.nodes[0]] = (*mine.get(block.nodes[0], ()), block)
+    rows = {
+        owners: (mine[owners[0][0]], theirs)
+        for owners, theirs in memory.once(by_owners, blocks).items()
+        if owners[0][0] in mine
     }
+    apart = {owners[0][0]: prefix for owners, prefix in memory.rows(_apart, rows).items() if prefix}
     if apart:
         name = min(apart)
         text = (
-            f"Node.spec.podCIDRs and {provider} disagree about {len(apart)} of {len(given)} nodes "
-            f"({name}: {given[name][0]}, {apart[name]}); {provider} is right"
+            f"Node.spec.podCIDRs and {provider} disagree about {len(apart)} of {len(mine)} nodes "
+            f"({name}: {mine[name][0].prefix}, {apart[name]}); {provider} is right"
         )
         notes.append(Note(Severity.WARNING, cluster, text))
 
 
-def _within(blocks: tuple[Block, ...], said: Prefixes, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
+def _apart(_: Owners, row: tuple[tuple[Block, ...], tuple[Block, ...]]) -> Prefix | None:
+    """A prefix of a node's blocks that is in none of its pod CIDRs."""
+    mine, blocks = row
+    apart = [block.prefix for block in blocks if not any(covers(each.prefix, block.prefix) for each in mine)]
+    return apart[-1] if apart else None
+
+
+def _within(
+    blocks: tuple[Block, ...], said: Prefixes, cluster: str, notes: list[Note], memory: Memory
+) -> tuple[Block, ...]:
     """The blocks within what the settings say, and that itself, which gateways can lead to."""
     if said.pods is None:
         return blocks
-    kept = tuple(block for block in blocks if any(covers(prefix, block.prefix) for prefix in said.pods))
-    outside = [block.prefix for block in blocks if not any(covers(prefix, block.prefix) for prefix in said.pods)]
+    inside = memory.each(_is_within, blocks, said.pods)
+    kept = tuple(block for block, known in zip(blocks, inside, strict=True) if known)
+    outside = [block.prefix for block, known in zip(blocks, inside, strict=True) if not known]
     if outside:
         text = f"{some(outside)}: outside {SETTING_PODS}, left out"
         notes.append(Note(Severity.WARNING, cluster, text))
     have = {block.prefix for block in kept}
     return kept + tuple(Block(prefix, (), SETTING_PODS) for prefix in said.pods if prefix not in have)
+
+
+def _is_within(block: Block, prefixes: tuple[Prefix, ...]) -> bool:
+    return any(covers(prefix, block.prefix) for prefix in prefixes)
 
 
 def _pools(objects: Grouped, said: Prefixes) -> tuple[Prefix, ...]:
@@ -154,7 +211,9 @@ def _pools(objects: Grouped, said: Prefixes) -> tuple[Prefix, ...]:
     return tuple(sorted({*map(prefix_of, found), *(said.pods or ())}, key=order))
 
 
-def _services(objects: Grouped, said: Prefixes, cluster: str, notes: list[Note]) -> tuple[Declared, ...]:
+def _services(
+    objects: Grouped, said: Prefixes, cluster: str, notes: list[Note], memory: Memory
+) -> tuple[Declared, ...]:
     """The prefixes of ClusterIPs, from the first source that knows any."""
     sources: dict[str, list[Declared]] = {
         SETTING_SERVICES: [Declared(prefix, SETTING_SERVICES) for prefix in said.services or ()],
@@ -176,7 +235,9 @@ def _services(objects: Grouped, said: Prefixes, cluster: str, notes: list[Note])
         return ()
     known = {name: found for name, found in sources.items() if found}
     if not known:
-        return _cluster_ips(objects, cluster, notes)
+        services, noted = memory.once(_cluster_ips, objects.of(Service), cluster)
+        notes += noted
+        return services
     (first, taken), *others = known.items()
     prefixes = sorted({each.prefix for each in taken}, key=order)
     for other, found in others:
@@ -187,45 +248,46 @@ def _services(objects: Grouped, said: Prefixes, cluster: str, notes: list[Note])
     return tuple({each.prefix: each for each in taken}.values())
 
 
-def _cluster_ips(objects: Grouped, cluster: str, notes: list[Note]) -> tuple[Declared, ...]:
+def _cluster_ips(services: Sequence[Service], cluster: str) -> tuple[tuple[Declared, ...], tuple[Note, ...]]:
     """Every ClusterIP by itself."""
-    services = sorted(objects.of(Service), key=lambda service: (service.namespace, service.name))
     found = [
         Declared(host_prefix(address_of(packed)), f"Service {service.namespace}/{service.name}")
-        for service in services
+        for service in sorted(services, key=lambda service: (service.namespace, service.name))
         if not _is_dns(service)
         for packed in service.cluster_ips
     ]
+    notes = []
     if found:
         left = f", the first {MAX_CLUSTER_IPS} of them" if len(found) > MAX_CLUSTER_IPS else ""
         text = f"no source says which prefix ClusterIPs are in, so each gets a route{left}; set {SETTING_SERVICES}"
         severity = Severity.ERROR if left else Severity.WARNING
         notes.append(Note(severity, cluster, text))
-    return tuple(found[:MAX_CLUSTER_IPS])
+    return tuple(found[:MAX_CLUSTER_IPS]), tuple(notes)
 
 
 def _is_dns(service: Service) -> bool:
     return service.name == "kube-dns" and service.namespace == "kube-system"
 
 
-def _dns(objects: Grouped) -> tuple[Declared, ...]:
+def _dns(services: Sequence[Service]) -> tuple[Declared, ...]:
     return tuple(
         Declared(host_prefix(address_of(packed)), f"Service {service.namespace}/{service.name}")
-        for service in objects.of(Service)
+        for service in services
         if _is_dns(service)
         for packed in service.cluster_ips
     )
 
 
-def _external(objects: Grouped) -> Iterable[External]:
-    for service in objects.of(Service):
+def _external(services: Sequence[Service]) -> tuple[External, ...]:
+    return tuple(
+        External(host_prefix(address_of(packed)), source, f"Service {service.namespace}/{service.name}")
+        for service in services
         for source, addresses in (
             ("load_balancer", service.load_balancer_ips),
             ("external_ip", service.external_ips),
-        ):
-            for packed in addresses:
-                origin = f"Service {service.namespace}/{service.name}"
-                yield External(host_prefix(address_of(packed)), source, origin)
+        )
+        for packed in addresses
+    )
 
 
 def _pods(objects: Grouped) -> tuple[IPAddress, ...]:

@@ -1,73 +1,98 @@
-"""All routes that one place should have, from the pictures of all clusters.
+"""All routes that one place should have, from the pictures of all clusters; the same function for a first look and for
+the thousandth, which is given what was remembered of the last.
 
 Two clusters that claim overlapping prefixes: the one of higher precedence has its route; without one, neither, since
-whichever were taken, the other's packets would go astray without a word.
+whichever were taken, the other's packets would go astray without a word. What must never be routed is left out (see
+guards).
 """
 
 from collections.abc import Sequence
+from itertools import chain, compress, count, islice
+from operator import eq
 
-from dnsbridge.routes.calico import covers
 from dnsbridge.routes.choice import Choice
+from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import Note, Prefix, Route, Severity, Wanted, in_order, order
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import Note, Route, Severity, Wanted
 from dnsbridge.routes.next_hops import routes_to
+from dnsbridge.routes.ordered import Group, Line, number
 from dnsbridge.routes.picture import Picture
 
 MAX_OVERLAPS = 20
 """Overlaps that are told one by one."""
 
 
-def wanted(pictures: Sequence[Picture], choice: Choice, host: Host) -> Wanted:
-    """The routes that this host should have to these clusters."""
-    routes: list[Route] = []
+def wanted(pictures: Sequence[Picture], choice: Choice, host: Host, memory: Memory | None = None) -> Wanted:
+    """The routes that this host should have to these clusters.
+
+    With the `memory` of the last time only what has changed is worked out.
+    """
+    memory = memory or Memory()
+    groups: list[Group] = []
     notes: list[Note] = []
     for picture in pictures:
-        found, said = routes_to(picture, choice, host)
+        found, said = routes_to(picture, choice, host, memory.of(picture.cluster))
+        groups += found
         notes += said
-        routes += _once(in_order(found), notes)
+    line = memory.ordered.line(groups)
+    line = line.without(_twice(line, notes))
     if len(pictures) > 1:
-        routes = list(in_order(_without_overlaps(routes, {each.cluster: each.precedence for each in pictures}, notes)))
-    return Wanted(tuple(routes), tuple(notes))
+        line = line.without(_overlapping(line, {each.cluster: each.precedence for each in pictures}, notes))
+    hops = memory.each(_hops, groups)
+    reasons = refused(line, chain.from_iterable(hops), host)
+    for at, reason in sorted(reasons.items()):
+        notes.append(Note(Severity.ERROR, str(line.routes[at].prefix), f"not routed: {reason}"))
+    return Wanted(tuple(line.without(reasons).routes), tuple(notes))
 
 
-def _once(routes: tuple[Route, ...], notes: list[Note]) -> list[Route]:
-    """One route for each prefix: the first."""
-    kept: list[Route] = []
-    for route in routes:
-        if not kept or kept[-1].prefix != route.prefix:
-            kept.append(route)
-        elif kept[-1].next_hops != route.next_hops:
-            text = f"{kept[-1].origin} and {route.origin} both claim it; the route is the former's"
-            notes.append(Note(Severity.WARNING, str(route.prefix), text))
-    return kept
+def _hops(group: Group) -> tuple[int, ...]:
+    """The places of the addresses of its next hops."""
+    return tuple([number(hop.address) for route in group[:1] for hop in route.next_hops if hop.address])
 
 
-def _without_overlaps(routes: list[Route], precedence: dict[str, int], notes: list[Note]) -> list[Route]:
-    refused: dict[tuple[str, Prefix], None] = {}
+def _twice(line: Line, notes: list[Note]) -> set[int]:
+    """Of several routes of a cluster to one prefix all but the first."""
+    again = set()
+    routes, first = line.routes, 0
+    for at in compress(count(1), map(eq, line.firsts, islice(line.firsts, 1, None))):
+        if at - 1 not in again:
+            first = at - 1
+        one, other = routes[first], routes[at]
+        if one.prefix != other.prefix or one.cluster != other.cluster:
+            continue
+        again.add(at)
+        if one.next_hops != other.next_hops:
+            text = f"{one.origin} and {other.origin} both claim it; the route is the former's"
+            notes.append(Note(Severity.WARNING, str(one.prefix), text))
+    return again
+
+
+def _overlapping(line: Line, precedence: dict[str, int], notes: list[Note]) -> set[int]:
+    """The routes that clusters do not have since others claim the same."""
+    routes, firsts, lasts = line.routes, line.firsts, line.lasts
+    refused = set[int]()
+    if not line.nested:
+        return refused
     overlaps = 0
-    above: list[Route] = []
-    for route in sorted(routes, key=lambda route: (*order(route.prefix), route.cluster)):
-        while above and not covers(above[-1].prefix, route.prefix):
+    above: list[int] = []
+    for at, first in enumerate(firsts):
+        while above and lasts[above[-1]] < first:
             above.pop()
         for wider in above:
-            if wider.cluster == route.cluster:
+            if routes[wider].cluster == routes[at].cluster:
                 continue
-            loser = _loser(wider, route, precedence)
-            for each in (wider, route) if loser is None else (loser,):
-                refused[each.cluster, each.prefix] = None
+            one, other = precedence[routes[wider].cluster], precedence[routes[at].cluster]
+            losers = (wider, at) if one == other else (at,) if one > other else (wider,)
+            refused.update(losers)
             overlaps += 1
             if overlaps <= MAX_OVERLAPS:
-                notes.append(_note(wider, route, loser))
-        above.append(route)
+                notes.append(_note(routes[wider], routes[at], None if one == other else routes[losers[0]]))
+        above.append(at)
     if overlaps > MAX_OVERLAPS:
         text = f"and {overlaps - MAX_OVERLAPS} more prefixes that two clusters claim"
         notes.append(Note(Severity.ERROR, "clusters", text))
-    return [route for route in routes if (route.cluster, route.prefix) not in refused]
-
-
-def _loser(one: Route, other: Route, precedence: dict[str, int]) -> Route | None:
-    first, second = precedence[one.cluster], precedence[other.cluster]
-    return None if first == second else other if first > second else one
+    return refused
 
 
 def _note(wider: Route, route: Route, loser: Route | None) -> Note:

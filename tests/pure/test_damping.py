@@ -145,5 +145,5 @@ def test_never_more_than_is_wanted_and_all_of_it_in_the_end(steps: list[tuple[fl
         assert pushed <= hops
         assert (pushed == hops) == (settled.again is None)
         later = Damper()
-        later._wanted, later._seen = dict(damper._wanted), dict(damper._seen)
+        later._wanted, later._seen = damper._wanted, dict(damper._seen)
         assert later.settle(wanted, now + 10.0).routes == tuple(wanted)

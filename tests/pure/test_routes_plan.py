@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_interface, ip_network
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbridge.routes import model
 from dnsbridge.routes.aggregate import aggregate
-from dnsbridge.routes.guards import guarded
+from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host, Interface, Protected
-from dnsbridge.routes.model import Kind, NextHop, Prefix, Route, Severity, Wanted, in_order
+from dnsbridge.routes.model import Kind, NextHop, Prefix, Route, changes, in_order
+from dnsbridge.routes.ordered import Ordered, number
 from dnsbridge.routes.plan import Add, Change, Remove, make_plan
 from dnsbridge.routes.plan_text import plan_facts, plan_lines, summary
 from dnsbridge.routes.sink import Foreign, Held
@@ -84,6 +87,18 @@ def test_plan(
     reached = Held(tuple(Route(prefix, wanted[prefix]) for prefix in possible), foreign)
     again = make_plan(reached, routes_of(wanted))
     assert (again.changes, again.conflict) == (0, plan.conflict)
+
+
+@given(_tables, _tables, st.sampled_from([1, 2, 256]))
+def test_changes(before: Any, after: Any, stride: int) -> None:
+    """What goes and what comes make the one set the other, and what is in both neither goes nor comes."""
+    had, has = routes_of(before), routes_of(after)
+    with patch.object(model, "STRIDE", stride):
+        found = changes(had, has)
+    assert found.gone == [each for each in had if each not in has]
+    assert found.come == [each for each in has if each not in had]
+    assert found.now == has
+    assert {id(each) for each in found.now} <= {*map(id, had), *map(id, found.come)}
 
 
 @given(_tables, st.sets(_prefixes(), max_size=3))
@@ -177,41 +192,33 @@ REFUSED = {
 }
 
 
+def refusals(*routes: Route) -> dict[str, str]:
+    """Why routes of a set must not be, by prefix."""
+    line = Ordered().line([(each,) for each in routes])
+    places = [number(hop.address) for each in routes for hop in each.next_hops if hop.address]
+    return {str(line.routes[at].prefix): reason for at, reason in refused(line, places, HOST).items()}
+
+
 @pytest.mark.parametrize("line", REFUSED)
 def test_guard(line: str) -> None:
     """What must never be routed is refused by prefix, with the reason; what is beside it is not."""
     prefix, hop = line.split()
-    found = guarded(Wanted((route(prefix, hop), route("172.16.0.0/16", "10.20.0.77"))), HOST)
-    kept = [str(each.prefix) for each in found.routes]
-    if not REFUSED[line]:
-        assert (kept, found.notes) == ([prefix, "172.16.0.0/16"], ())
-        return
-    assert kept == ["172.16.0.0/16"]
-    (note,) = found.notes
-    assert (note.severity, note.subject) == (Severity.ERROR, prefix)
-    assert REFUSED[line] in note.text
+    found = refusals(route(prefix, hop), route("172.16.0.0/16", "10.20.0.77"))
+    assert list(found) == ([prefix] if REFUSED[line] else [])
+    assert REFUSED[line] in "".join(found.values())
 
 
 def test_guard_other_next_hop() -> None:
     """A prefix that covers another route's next hop is refused: the kernel could not resolve it any more."""
-    found = guarded(Wanted((route("10.20.0.8/30", "10.20.0.77"), route("10.244.1.0/24", "10.20.0.9"))), HOST)
-    assert [str(each.prefix) for each in found.routes] == ["10.244.1.0/24"]
-    assert "the next hop of 10.244.1.0/24, 10.20.0.9" in found.notes[0].text
+    found = refusals(route("10.20.0.8/30", "10.20.0.77"), route("10.244.1.0/24", "10.20.0.9"))
+    assert list(found) == ["10.20.0.8/30"]
+    assert "the next hop of 10.244.1.0/24, 10.20.0.9" in found["10.20.0.8/30"]
 
 
-def test_guard_clusters() -> None:
-    """Of two clusters that overlap neither is routed there; one inside its own cluster's prefix is."""
-    routes = in_order(
-        [
-            route("10.244.0.0/16", "10.20.0.9", cluster="dev"),
-            route("10.244.1.0/24", "10.20.0.10", cluster="dev"),
-            route("10.244.1.64/26", "10.20.0.11", cluster="test"),
-            route("10.245.0.0/16", "10.20.0.11", cluster="test"),
-        ]
-    )
-    found = guarded(Wanted(routes), HOST)
-    assert [str(each.prefix) for each in found.routes] == ["10.245.0.0/16"]
-    assert [note.subject for note in found.notes] == ["10.244.0.0/16", "10.244.1.0/24", "10.244.1.64/26"]
+def test_guard_within_a_wider_one() -> None:
+    """A route between the one that is refused and what it covers hides nothing."""
+    found = refusals(route("10.20.0.0/16", "10.60.0.9"), route("10.20.0.0/30", "10.60.0.9"))
+    assert list(found) == ["10.20.0.0/16"]
 
 
 @pytest.mark.parametrize(

@@ -439,6 +439,16 @@ def test_a_prefix_within_another_clusters() -> None:
     assert found[2].startswith("error: 10.96.7.0/24: cluster a claims 10.96.0.0/16")
 
 
+def test_prefixes_within_each_other() -> None:
+    """All of those that an overlap touches are left out; what is beside them stays, and one's own in one's own."""
+    one = node(1, pod_cidrs=("10.244.0.0/16", "10.244.1.0/24", "10.243.0.0/16"))
+    other = node(2, pod_cidrs=("10.244.1.64/26", "10.245.0.0/16"))
+    found = wanted([picture_of("dev", [one]), picture_of("test", [other])], Choice(), NEAR)
+    assert [str(route.prefix) for route in found.routes] == ["10.243.0.0/16", "10.245.0.0/16"]
+    errors = [note for note in found.notes if note.severity == "error"]
+    assert [note.subject for note in errors] == ["10.244.1.64/26"] * 2
+
+
 def test_default_choice_is_the_documented_selector() -> None:
     """The label of gateways is the one that the settings have by default."""
     assert Choice().selector == parse("node-role.kubernetes.io/gateway=")

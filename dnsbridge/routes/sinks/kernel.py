@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from dnsbridge.routes.model import Failure, Prefix, Reached, Route, in_order
+from dnsbridge.routes.model import Failure, Prefix, Reached, Route, changes, in_order
 from dnsbridge.routes.plan import Add, Change, Plan, Remove, Step, make_plan, same_way
 from dnsbridge.routes.sink import Foreign, Held, SinkProblem
 from dnsbridge.routes.sinks import kernel_words as words
@@ -66,14 +66,13 @@ class _Table(Struct):
         return Held(own, tuple(self.foreign.values()), tuple(outdated))
 
     def plan(self, routes: Sequence[Route]) -> Plan:
-        """What to do; what was applied before, and is the very same object, is not looked at again."""
+        """What to do; what was applied before is not looked at again."""
         if not self.known or self.old:
             return make_plan(self.held(), routes)
-        before, now = set(map(id, self.applied)), set(map(id, routes))
-        fresh = [route for route in routes if id(route) not in before]
-        fresh += [route for route in self.conflicts if id(route) in now]
-        touched = {route.prefix for route in fresh}
-        touched.update(route.prefix for route in self.applied if id(route) not in now)
+        changed = changes(self.applied, routes)
+        touched = {route.prefix for route in (*changed.gone, *changed.come)}
+        fresh = [*changed.come, *(route for route in self.conflicts if route.prefix not in touched)]
+        touched.update(route.prefix for route in fresh)
         own = tuple([self.own[prefix] for prefix in touched if prefix in self.own])
         return make_plan(Held(own, tuple([self.foreign[each] for each in touched if each in self.foreign])), fresh)
 
