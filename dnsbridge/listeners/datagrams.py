@@ -122,12 +122,12 @@ class Batch:
         self.answers = memoryview(vectors).cast("L")[1::2]  # size_t
         """Octets of each answer, ID included: for whoever writes one into its slot."""
 
-    def receive(self, descriptor: int) -> int:
-        """Fill slots from the first on; how many, 0 when no datagram waits. Raises OSError."""
+    def receive(self, descriptor: int, most: int = SIZE) -> int:
+        """Fill slots from the first on, `most` at the most; how many, 0 when no datagram waits. Raises OSError."""
         # The kernel has written lengths where it reads how much room there is.
         self._messages[:] = self._fresh_messages
         self._vectors[:] = self._fresh_vectors
-        count: int = _recvmmsg(descriptor, self._messages_at, SIZE, socket.MSG_DONTWAIT, None)
+        count: int = _recvmmsg(descriptor, self._messages_at, most, socket.MSG_DONTWAIT, None)
         self.sizes = self._received[: max(count, 0)].tolist()
         if count < 0:
             number = ctypes.get_errno()

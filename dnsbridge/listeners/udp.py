@@ -26,6 +26,9 @@ from dnsbridge.listeners.response_rate import Response, truncated
 from dnsbridge.listeners.udp_socket import RECEIVE_BUFFER, SHORT_BUFFER, is_wildcard, queue, send_alone
 from dnsbridge.wire.constants import HEADER_SIZE, Rcode
 
+FEW = SIZE // 4
+"""Datagrams read in a turn after one in which so many had no prepared answer: others take long to find, and what comes
+from upstreams meanwhile waits until they all are."""
 TURN = 8
 """Batches read in a turn while the socket is behind."""
 MAX_OTHERS = 3 * SIZE
@@ -55,6 +58,8 @@ class UdpListener:
         family = datagrams.IPV6 if sock.family == socket.AF_INET6 else datagrams.IPV4
         wildcard = is_wildcard(sock.getsockname()[0])
         self._batch = Batch(family, wildcard)
+        self._most = SIZE
+        """Datagrams to be read in the next turn."""
         self._answers = Batch(family, wildcard)
         """Where the outbox is sent from."""
         size = family.peer_size
@@ -90,7 +95,8 @@ class UdpListener:
         This is the hot path: names are looked up once, and counters added at the end.
         """
         batch = self._batch
-        received = self._receive()
+        most = self._most
+        received = self._receive(most)
         prepared = self._responder.prepared.answers.get
         varying = self._responder.prepared.octets_of
         other_form = self._responder.prepared.in_other_form
@@ -129,15 +135,16 @@ class UdpListener:
         if received > first:
             self._send(first, received)
         self._count(received, others, errors)
-        if received == SIZE:
+        self._most = FEW if others >= FEW else SIZE
+        if received == most:
             self._look()
         else:
             self._overload.full_since = None
 
-    def _receive(self) -> int:
+    def _receive(self, most: int = SIZE) -> int:
         """Fill the batch; how many have come."""
         try:
-            return self._batch.receive(self._descriptor)
+            return self._batch.receive(self._descriptor, most)
         except OSError:
             self._responder.counters.udp_receive_errors += 1
             return 0
