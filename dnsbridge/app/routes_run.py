@@ -16,7 +16,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -305,6 +305,16 @@ async def run_routes(
     await parts.close()
 
 
+def what_stays(sinks: Collection[str]) -> str:
+    """What becomes of the routes in these sinks when nobody keeps them true any more."""
+    said = []
+    if any(name != "bgp" for name in sinks):
+        said.append("the routes stay; dnsbridge routes withdraw takes them back")
+    if "bgp" in sinks:
+        said.append("BGP peers keep what they were told for routes.bgp.graceful_restart")
+    return "; ".join(said)
+
+
 async def _until_ended(
     works: Iterable[Callable[[], Awaitable[None]]], reconcilers: Sequence[Reconciler], on_ready: Callable[[], None]
 ) -> None:
@@ -323,7 +333,7 @@ async def _until_ended(
         failed = next((task for task in tasks if task.done()), None)
         if failed:
             await failed  # none ends by itself but by an error
-        log.info("ending: the routes stay; dnsbridge routes withdraw takes them back")
+        log.info("ending: %s", what_stays({each.sink.name for each in reconcilers}))
     finally:
         for task in (stopped, *tasks):
             task.cancel()
