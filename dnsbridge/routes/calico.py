@@ -62,12 +62,14 @@ def _blocks(
     cluster: str,
 ) -> tuple[tuple[Block, ...], tuple[Note, ...]]:
     notes: list[Note] = []
-    owners: dict[str, Block] = {}
+    owners = dict(zip([affinity.cidr for affinity in affinities], owned, strict=True))
     disputed: dict[str, list[str]] = {}
-    for affinity, own in zip(affinities, owned, strict=True):
-        held = owners.setdefault(affinity.cidr, own)
-        if held is not own and held.nodes != own.nodes:
-            disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
+    if len(owners) < len(owned):
+        owners.clear()
+        for affinity, own in zip(affinities, owned, strict=True):
+            held = owners.setdefault(affinity.cidr, own)
+            if held is not own and held.nodes != own.nodes:
+                disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
     strays: list[str] = []
     for block in blocks:
         node = block.node

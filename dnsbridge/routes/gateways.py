@@ -76,7 +76,7 @@ class Ways:
     def to_nodes(self, version: int) -> tuple[NextHop, ...]:
         """All Ready nodes that are reached, so many as a route may have."""
         if version not in self._to_nodes:
-            self._to_nodes[version] = first_of(each.hop(version) for each in self.nodes if each.node.ready)
+            self._to_nodes[version] = first_of([each.hops[version == 6] for each in self.nodes if each.node.ready])
         return self._to_nodes[version]
 
     def to_gateways(self, version: int) -> tuple[NextHop, ...] | str:
@@ -128,10 +128,8 @@ class Ways:
         return (int(address), NextHop(IPv6Address(int(address)), address.scope_id)) if there else None
 
     def _to_labelled(self, version: int) -> tuple[NextHop, ...] | str:
-        labelled = self._labelled
-        up = [
-            each for each in labelled if each.node.ready and not self._choice.silent.intersection(each.node.addresses)
-        ]
+        labelled, silent = self._labelled, self._choice.silent
+        up = [each for each in labelled if each.node.ready and not silent.intersection(each.node.addresses)]
         if not up:
             return f"none of the gateways is Ready and answers: {some([each.node.name for each in labelled])}"
         fitting = [each for each in up if any(address.version == version for address in each.node.addresses)]

@@ -11,6 +11,8 @@ network needs no routes, nor does one whose own link the pods are on. A tunnel i
 node's address on the link, never one inside IPIP or VXLAN.
 """
 
+from operator import itemgetter
+
 from msgspec import Struct
 
 from dnsbridge.routes.calico import covers
@@ -20,8 +22,8 @@ from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, order
-from dnsbridge.routes.ordered import Group, span
-from dnsbridge.routes.picture import Block, Owners, Picture, by_owners, host_prefix
+from dnsbridge.routes.ordered import Group
+from dnsbridge.routes.picture import Block, Owners, Picture, host_prefix, owners_of
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
 """Interfaces that a host has which takes part in a pod network."""
@@ -46,6 +48,10 @@ class _OffLink(Struct, frozen=True):
 _Way = Hops | _Unready | _Unknown | _OffLink
 _Links = tuple[tuple[Prefix, str], ...]
 """This host's subnets, and their interfaces."""
+_Nodes = Reached | None | tuple[Reached | None, ...]
+"""The node of a block, or the several that it has in a router's table."""
+_Single = tuple[Prefix, Kind, str]
+"""A route of its own, and its origin."""
 _Whole = tuple[tuple[Prefix, Hops], ...]
 """Prefixes that are routed as a whole: blocks within that go the same way need no routes of their own."""
 
@@ -78,11 +84,11 @@ class _Finder:
         self._host = host
         self._memory = memory
         self._ways = Ways(picture, choice, host, memory)
-        self._owned = memory.once(by_owners, picture.blocks)
+        self._owned = memory.grouped(owners_of, picture.blocks)
         self._groups: list[Group] = []
         self._notes: list[Note] = list(picture.notes)
         # Routes of one prefix each, made in the end; and how those to pods go, for who looks at its MTU.
-        self._single: dict[tuple[Kind, str, int, int], tuple[Prefix, Hops]] = {}
+        self._single: list[tuple[_Single, Hops]] = []
         self._devices: set[str] = set()
         self._through: list[Hops] = []
         # Subjects of one note each, gathered on the way.
@@ -95,6 +101,10 @@ class _Finder:
         self._absences: dict[int, str] = {}
 
     def find(self) -> tuple[list[Group], list[Note]]:
+        strangers = {name for names, _ in self._owned for name in names} - self._ways.by_name.keys()
+        if strangers:
+            text = f"pods are said to be at {some(sorted(strangers))}, but there is no such Node; those prefixes are "
+            self._note(Severity.WARNING, f"{text}left out")
         if not self._choice.recurse and (why := self._membership()):
             return [], [*self._notes, Note(Severity.INFO, self._picture.cluster, why)]
         self._find_pods()
@@ -104,7 +114,8 @@ class _Finder:
             if not any(covers(service.prefix, declared.prefix) for service in self._picture.services):
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
-        self._groups += self._memory.rows(_one, self._single, self._picture.cluster).values()
+        single, hops = [each for each, _ in self._single], [hops for _, hops in self._single]
+        self._groups += self._memory.pairs(_one, single, hops, self._picture.cluster)
         self._explain()
         if not (self._groups or self._notes):
             text = "nothing is known that needs a route, neither pods of a node nor a service; see what is read of it"
@@ -115,7 +126,7 @@ class _Finder:
         self._notes.append(Note(severity, self._picture.cluster, text))
 
     def _add(self, prefix: Prefix, hops: Hops, kind: Kind, origin: str) -> None:
-        self._single[kind, origin, *span(prefix)] = prefix, hops
+        self._single.append(((prefix, kind, origin), hops))
 
     def _membership(self) -> str:
         """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
@@ -130,52 +141,57 @@ class _Finder:
         )
         if inside:
             pools = tuple(Block(prefix, (), "") for prefix in self._picture.pools)
-            rows = {**self._owned, ((), 0): pools}
-            member = next((found for found in self._memory.rows(_member, rows, inside).values() if found), None)
-            if member:
-                name, address = member
+            members = filter(None, self._memory.each(_member, [*self._owned.values(), pools], inside))
+            if found := min(members, default=None):
+                name, address = inside[found - 1]
                 return f"this host is a member of its pod network ({name}, {address}): nothing to route"
         return ""
 
     def _find_pods(self) -> None:
         # What a tunnel carries between nodes is on no link of others, however large their subnets are.
         links = () if self._choice.recurse or self._picture.mtu else _links(self._host)
-        on_link: dict[str, None] = {}
+        on_link: set[str] = set()
         whole, lost = self._find_loose(links, on_link)
-        by_nodes, reached = self._choice.via != "gateways", self._ways.by_name
-        rows = {
-            owners: (blocks, tuple(map(reached.get, owners[0])) if by_nodes else ())
-            for owners, blocks in self._owned.items()
-            if owners[0]
-        }
-        context = self._picture.cluster, links, whole
-        found = self._memory.rows(_at_nodes, rows, self._host, *context)
-        through: dict[Owners, tuple[tuple[Block, ...], Hops]] = {}
-        for owners, each in found.items():
-            on_link.update(dict.fromkeys(each.on_link))
-            if each.routes:
-                self._by_node += len(each.blocks)
-                self._groups.append(each.routes)
-                self._devices.update(each.devices)
-            elif hops := self._instead(owners, each):
-                through[owners] = each.blocks, hops
-        self._groups += self._memory.rows(_through, through, self._picture.cluster, whole).values()
+        owned = [each for each in self._owned.items() if each[0][0]]
+        found = self._at_nodes(owned, links, whole)
+        near = [each for each in found if each.routes]
+        self._groups += [each.routes for each in near]
+        self._by_node += sum([len(each.blocks) for each in near])
+        self._devices.update(*{each.devices for each in near})
+        on_link.update(*{each.on_link for each in found})
+        others = [(owners, each) for (owners, _), each in zip(owned, found, strict=True) if not each.routes]
+        instead = [(each.blocks, hops) for owners, each in others if (hops := self._instead(owners, each))]
+        blocks, through = [blocks for blocks, _ in instead], [hops for _, hops in instead]
+        self._through += through
+        self._groups += self._memory.pairs(_routes, blocks, through, self._picture.cluster, whole)
         for block, why in lost:
-            if not any(covers(block.prefix, inner.prefix) for each in found.values() for inner in each.blocks):
+            if not any(covers(block.prefix, inner.prefix) for each in found for inner in each.blocks):
                 self._lose(block.prefix, why)
         if on_link:
-            text = f"its pods are on link ({some(list(on_link))}): nothing to route to them"
+            text = f"its pods are on link ({some(sorted(on_link))}): nothing to route to them"
             self._note(Severity.INFO, text)
         if not self._picture.blocks and self._picture.pods:
             self._explain_pods()
 
-    def _find_loose(self, links: "_Links", on_link: dict[str, None]) -> tuple["_Whole", list[tuple[Block, str]]]:
+    def _at_nodes(self, owned: list[tuple[Owners, tuple[Block, ...]]], links: _Links, whole: _Whole) -> "list[_Found]":
+        """What leads to the blocks of each owner by itself, in their order."""
+        if self._choice.via == "gateways":
+            reached: list[_Nodes] = [()] * len(owned)
+        else:
+            by_name = self._ways.by_name
+            reached = [
+                by_name.get(names[0]) if len(names) == 1 else tuple(map(by_name.get, names)) for (names, _), _ in owned
+            ]
+        blocks = [blocks for _, blocks in owned]
+        return self._memory.pairs(_found, blocks, reached, self._host, self._picture.cluster, links, whole)
+
+    def _find_loose(self, links: _Links, on_link: set[str]) -> tuple[_Whole, list[tuple[Block, str]]]:
         """Prefixes of which no more is known: they are routed as a whole, or why they are not."""
         whole: list[tuple[Prefix, Hops]] = []
         lost: list[tuple[Block, str]] = []
         for version in (4, 6):
             blocks, on = _off_the_links(self._owned.get(((), version), ()), links)
-            on_link.update(dict.fromkeys(on))
+            on_link.update(on)
             hops = self._ways.to_gateways(version)
             for block in blocks:
                 if isinstance(hops, str):
@@ -197,7 +213,6 @@ class _Finder:
         if self._choice.via == "gateways":
             hops = self._ways.to_gateways(version)
             if not isinstance(hops, str):
-                self._through.append(hops)
                 return hops
             for block in found.blocks:
                 self._lose(block.prefix, hops)
@@ -214,7 +229,6 @@ class _Finder:
             case _OffLink(node):
                 if self._choice.via == "auto" and not isinstance(hops := self._ways.to_gateways(version), str):
                     self._by_gateway[node] = self._by_gateway.get(node, 0) + count
-                    self._through.append(hops)
                     return hops
                 if self._ways.addresses(node, version):
                     self._off_link.setdefault(node, []).extend([block.prefix for block in found.blocks])
@@ -317,7 +331,7 @@ class _Finder:
             text = f"no route to {some(lost)}: {nodes} not on this host's links{why}; {do}"
             self._note(Severity.ERROR, text)
         absent: dict[str, list[Prefix]] = {}
-        for (why, version), prefixes in self._lost.items():
+        for (why, version), prefixes in sorted(self._lost.items(), key=itemgetter(0)):
             prefixes.sort(key=order)
             if nobody := self._absent(version):
                 absent.setdefault(nobody, []).extend(prefixes)
@@ -367,10 +381,10 @@ class _Finder:
     def _explain_mtu(self) -> None:
         mtu = self._picture.mtu
         hops = {hop for through in {id(hops): hops for hops in self._through}.values() for hop in through}
-        names = self._devices | {each.name for hop in hops if hop.address and (each := self._host.on_link(hop.address))}
-        for device in sorted(
-            (each for each in self._host.interfaces if each.name in names), key=lambda each: each.name
-        ):
+        links = [self._host.on_link(hop.address) for hop in hops if hop.address]
+        names = self._devices | {each.name for each in links if each}
+        devices = [each for each in self._host.interfaces if each.name in names]
+        for device in sorted(devices, key=lambda each: each.name):
             if device.mtu > mtu:
                 text = (
                     f"packets of over {mtu} octets do not fit its pod network ({self._picture.network}), and "
@@ -383,40 +397,26 @@ def _prefixes(count: int) -> str:
     return "1 prefix" if count == 1 else f"{count} prefixes"
 
 
-def _one(key: tuple[Kind, str, int, int], row: tuple[Prefix, Hops], cluster: str) -> Group:
+def _one(single: _Single, hops: Hops, cluster: str) -> Group:
     """A route of its own."""
-    kind, origin, _, _ = key
-    prefix, hops = row
+    prefix, kind, origin = single
     return (Route(prefix, hops, kind, origin, cluster),)
 
 
-def _at_nodes(
-    owners: Owners,
-    row: tuple[tuple[Block, ...], tuple[Reached | None, ...]],
-    host: Host,
-    cluster: str,
-    links: _Links,
-    whole: _Whole,
-) -> _Found:
+def _found(blocks: tuple[Block, ...], nodes: _Nodes, host: Host, cluster: str, links: _Links, whole: _Whole) -> _Found:
     """How the nodes of some blocks are reached, which is the same for all their blocks, and the routes to them."""
-    blocks, on_link = _off_the_links(row[0], links)
-    known = [each for each in row[1] if each]
+    version = blocks[0].prefix.version
+    blocks, on_link = _off_the_links(blocks, links)
+    known = [each for each in (nodes if isinstance(nodes, tuple) else (nodes,)) if each]
     ready = [each for each in known if each.node.ready]
     if not ready:
         return _Found(_Unready() if known else _Unknown(), blocks, on_link)
-    version = owners[1]
     hops = first_of(each.hop(version) for each in ready)
     if not hops:
         return _Found(_OffLink(ready[0].node.name), blocks, on_link)
     routes = _routes(blocks, hops, cluster, whole)
     near = [each for hop in hops if hop.address and (each := host.on_link(hop.address))] if routes else []
     return _Found(hops, blocks, on_link, routes, tuple([each.name for each in near]))
-
-
-def _through(_: Owners, row: tuple[tuple[Block, ...], Hops], cluster: str, whole: _Whole) -> Group:
-    """The routes to blocks by gateways."""
-    blocks, hops = row
-    return _routes(blocks, hops, cluster, whole)
 
 
 def _routes(blocks: tuple[Block, ...], hops: Hops, cluster: str, whole: _Whole) -> Group:
@@ -451,12 +451,10 @@ def _off_the_links(blocks: tuple[Block, ...], links: _Links) -> tuple[tuple[Bloc
     return (tuple(kept), tuple(found)) if found else (blocks, ())
 
 
-def _member(
-    _: Owners, blocks: tuple[Block, ...], inside: tuple[tuple[str, IPAddress], ...]
-) -> tuple[str, IPAddress] | None:
-    """The interface that has an address of these blocks."""
-    for name, address in inside:
+def _member(blocks: tuple[Block, ...], inside: tuple[tuple[str, IPAddress], ...]) -> int:
+    """Which of these addresses is the first in some blocks, from 1; 0: none."""
+    for at, (_, address) in enumerate(inside, 1):
         alone = host_prefix(address)
         if any(covers(block.prefix, alone) for block in blocks):
-            return name, address
-    return None
+            return at
+    return 0

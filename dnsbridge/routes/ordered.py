@@ -8,7 +8,7 @@ behind them, by the object that says so.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from operator import ge, itemgetter
@@ -53,11 +53,8 @@ class Line(Struct, frozen=True):
     routes: list[Route]
     firsts: list[int]
     lasts: list[int]
-
-    @property
-    def nested(self) -> bool:
-        """Whether one is within another: if any is, then one in the one before itself."""
-        return any(map(ge, self.lasts, islice(self.firsts, 1, None)))
+    nested: bool = True
+    """Whether one may be within another, or two are to one prefix."""
 
     def without(self, places: Collection[int]) -> "Line":
         """The same without those at some places."""
@@ -73,7 +70,9 @@ class Ordered:
     def __init__(self) -> None:
         self._groups: Sequence[Group] = ()
         self._keys: list[_Key] = []
-        self._line = Line([], [], [])
+        self._routes: list[Route] = []
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
 
     def line(self, groups: Sequence[Group]) -> Line:
         """The routes of all groups, until the next call; a group that is the very tuple of last time costs nothing."""
@@ -84,22 +83,26 @@ class Ordered:
         if len(gone) + len(come) > PATCHED:
             pairs = sorted([(_key(route), route) for group in groups for route in group], key=itemgetter(0))
             self._keys = [key for key, _ in pairs]
-            self._line = Line(
-                [route for _, route in pairs], [first for (first, *_), _ in pairs], [-end for (_, end, *_), _ in pairs]
-            )
-            return self._line
-        routes, firsts, lasts = self._line.routes, self._line.firsts, self._line.lasts
+            self._routes = [route for _, route in pairs]
+            self._firsts = [key[0] for key in self._keys]
+            self._lasts = [-key[1] for key in self._keys]
+        else:
+            self._patch(gone, come)
+        # If any is within another, then one is within the one before itself.
+        nested = any(map(ge, self._lasts, islice(self._firsts, 1, None)))
+        return Line(self._routes, self._firsts, self._lasts, nested)
+
+    def _patch(self, gone: Iterable[Route], come: Iterable[Route]) -> None:
         for route in gone:
             at = bisect_left(self._keys, _key(route))
-            del self._keys[at], routes[at], firsts[at], lasts[at]
+            del self._keys[at], self._routes[at], self._firsts[at], self._lasts[at]
         for route in come:
             key = _key(route)
             at = bisect_left(self._keys, key)
             self._keys.insert(at, key)
-            routes.insert(at, route)
-            firsts.insert(at, key[0])
-            lasts.insert(at, -key[1])
-        return self._line
+            self._routes.insert(at, route)
+            self._firsts.insert(at, key[0])
+            self._lasts.insert(at, -key[1])
 
 
 def _key(route: Route) -> _Key:

@@ -9,9 +9,8 @@ A picture comes from a cluster's objects (see sources) or from a node's kernel t
 nothing of the place where routes are wanted: that is for next_hops.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
@@ -42,14 +41,9 @@ Owners = tuple[tuple[str, ...], int]
 """The nodes of a block, and the version of its prefix."""
 
 
-def by_owners(blocks: Iterable[Block]) -> dict[Owners, tuple[Block, ...]]:
-    """Blocks by whose they are: what changes with a node is what it has."""
-    # By type, which costs half of what a version does; there are many blocks.
-    found = {family: defaultdict[tuple[str, ...], list[Block]](list) for family in (IPv4Network, IPv6Network)}
-    for block in blocks:
-        found[type(block.prefix)][block.nodes].append(block)
-    versions = zip((4, 6), found.values(), strict=True)
-    return {(names, version): tuple(theirs) for version, of in versions for names, theirs in of.items()}
+def owners_of(block: Block) -> Owners:
+    """Whose a block is: what changes with a node is what it has."""
+    return block.nodes, block.prefix.version
 
 
 class Declared(Struct, frozen=True):

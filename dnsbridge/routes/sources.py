@@ -10,6 +10,7 @@ Where two of these disagree, the one named first is taken, and a note says so.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from dnsbridge.cluster.objects import (
     CiliumNode,
@@ -33,11 +34,10 @@ from dnsbridge.routes.picture import (
     Declared,
     External,
     Node,
-    Owners,
     Picture,
     address_of,
-    by_owners,
     host_prefix,
+    owners_of,
     prefix_of,
 )
 from dnsbridge.zone.reverse import Prefixes
@@ -70,11 +70,6 @@ def picture_of(
     blocks = _within(_blocks(grouped, provider, cluster, notes, memory), said, cluster, notes, memory)
     services = _services(grouped, said, cluster, notes, memory)
     notes += calico.of_announcing(grouped, cluster, [each.prefix for each in services if each.prefix.num_addresses > 1])
-    owners = memory.once(_owners, blocks)
-    strangers = sorted(owners.difference([node.name for node in nodes]))
-    if strangers:
-        text = f"pods are said to be at {some(strangers)}, but there is no such Node; those prefixes are left out"
-        notes.append(Note(Severity.WARNING, cluster, text))
     return Picture(
         cluster=cluster,
         precedence=precedence,
@@ -91,18 +86,14 @@ def picture_of(
     )
 
 
-def _owners(blocks: tuple[Block, ...]) -> set[str]:
-    return {name for block in blocks for name in block.nodes}
-
-
 def _nodes(objects: Grouped, memory: Memory) -> tuple[Node, ...]:
     of_cilium = {node.name: node.addresses for node in objects.of(CiliumNode)}
-    rows = {node.name: (node, of_cilium.get(node.name, ())) for node in objects.of(NodeObject)}
-    return tuple(memory.rows(_node, rows).values())
+    nodes = objects.of(NodeObject)
+    addresses = [of_cilium.get(node.name, ()) for node in nodes] if of_cilium else [()] * len(nodes)
+    return tuple(memory.pairs(_node, nodes, addresses))
 
 
-def _node(name: str, row: tuple[NodeObject, tuple[bytes, ...]]) -> Node:
-    node, of_cilium = row
+def _node(node: NodeObject, of_cilium: tuple[bytes, ...]) -> Node:
     packed = (
         *node.calico_addresses,
         *node.flannel_addresses,
@@ -111,7 +102,7 @@ def _node(name: str, row: tuple[NodeObject, tuple[bytes, ...]]) -> Node:
         *node.external_addresses,
     )
     addresses = tuple([address_of(each) for each in dict.fromkeys(packed)])
-    return Node(name, addresses, node.ready, dict(node.labels))
+    return Node(node.name, addresses, node.ready, dict(node.labels))
 
 
 def _provider(objects: Grouped, cluster: str, memory: Memory) -> Pods:
@@ -162,12 +153,10 @@ def _compare(
     mine: dict[str, tuple[Block, ...]] = {}
     for block in given:
         mine[block.nodes[0]] = (*mine.get(block.nodes[0], ()), block)
-    rows = {
-        owners: (mine[owners[0][0]], theirs)
-        for owners, theirs in memory.once(by_owners, blocks).items()
-        if owners[0][0] in mine
-    }
-    apart = {owners[0][0]: prefix for owners, prefix in memory.rows(_apart, rows).items() if prefix}
+    theirs = memory.grouped(owners_of, blocks)
+    names = [names[0] for names, _ in theirs]
+    found = memory.pairs(_apart, list(theirs.values()), [mine.get(name, ()) for name in names])
+    apart = {name: prefix for name, prefix in sorted(zip(names, found, strict=True), key=itemgetter(0)) if prefix}
     if apart:
         name = min(apart)
         text = (
@@ -177,11 +166,10 @@ def _compare(
         notes.append(Note(Severity.WARNING, cluster, text))
 
 
-def _apart(_: Owners, row: tuple[tuple[Block, ...], tuple[Block, ...]]) -> Prefix | None:
-    """A prefix of a node's blocks that is in none of its pod CIDRs."""
-    mine, blocks = row
+def _apart(blocks: tuple[Block, ...], mine: tuple[Block, ...]) -> Prefix | None:
+    """The first prefix of a node's blocks that is in none of its pod CIDRs, where it has any."""
     apart = [block.prefix for block in blocks if not any(covers(each.prefix, block.prefix) for each in mine)]
-    return apart[-1] if apart else None
+    return min(apart, key=order) if apart and mine else None
 
 
 def _within(

@@ -36,8 +36,9 @@ def wanted(pictures: Sequence[Picture], choice: Choice, host: Host, memory: Memo
         groups += found
         notes += said
     line = memory.ordered.line(groups)
-    line = line.without(_twice(line, notes))
-    if len(pictures) > 1:
+    if line.nested:
+        line = line.without(_twice(line, notes))
+    if line.nested and len(pictures) > 1:
         line = line.without(_overlapping(line, {each.cluster: each.precedence for each in pictures}, notes))
     hops = memory.each(_hops, groups)
     reasons = refused(line, chain.from_iterable(hops), host)
@@ -72,8 +73,6 @@ def _overlapping(line: Line, precedence: dict[str, int], notes: list[Note]) -> s
     """The routes that clusters do not have since others claim the same."""
     routes, firsts, lasts = line.routes, line.firsts, line.lasts
     refused = set[int]()
-    if not line.nested:
-        return refused
     overlaps = 0
     above: list[int] = []
     for at, first in enumerate(firsts):
