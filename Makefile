@@ -17,7 +17,7 @@ demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C 
 
 test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part)
 	@tools/debian_packages.sh test
-	@$(BIN)/pytest -n 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/ruff check --quiet
