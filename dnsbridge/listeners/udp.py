@@ -106,21 +106,18 @@ class UdpListener:
         first = others = errors = 0
         for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
             question = data[after_id : start + size]
-            body = prepared(question)
-            if peers[address_at:address_end] not in allowed:
+            octets: bytes | None = None
+            if peers[address_at:address_end] in allowed:
+                body = prepared(question)
+                if body is None:
+                    octets = other_form(question)
+                else:
+                    octets = body if isinstance(body, bytes) else varying(question, body)
+            if octets is None:
                 octets, others = self._take(slot), others + 1
-            elif body is None:
-                octets = other_form(question)
-                if octets is None:
-                    octets, others = self._take(slot), others + 1
-                elif octets[1] & 15:
-                    rcodes[octets[1] & 15] += 1
-                    errors += 1
-            else:
-                octets = body if isinstance(body, bytes) else varying(question, body)
-                if octets[1] & 15:
-                    rcodes[octets[1] & 15] += 1
-                    errors += 1
+            elif octets[1] & 15:
+                rcodes[octets[1] & 15] += 1
+                errors += 1
             if octets is None or len(octets) > ROOM:
                 # Nothing is sent from this slot now.
                 if octets is not None:
@@ -211,14 +208,18 @@ class UdpListener:
             question = batch.data[after_id : start + size]
             address = batch.peers[address_at:address_end]
             octets = prepared.find(question) if address in allowed else None
-            if octets is not None and len(octets) <= ROOM:
+            if octets is not None:
                 counters.rcodes[octets[1] & 15] += 1
-                batch.data[after_id : after_id + len(octets)] = octets
-                batch.answers[slot] = len(octets) + 2
-                continue
+                if len(octets) <= ROOM:
+                    batch.data[after_id : after_id + len(octets)] = octets
+                    batch.answers[slot] = len(octets) + 2
+                    continue
+                self._answer(batch.keep(slot), octets)
             if slot > first:
                 self._send(first, slot)
             first = slot + 1
+            if octets is not None:
+                continue
             others += 1
             before = asked.get(address, 0)
             asked[address] = before + 1

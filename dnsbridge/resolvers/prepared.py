@@ -95,28 +95,24 @@ class Prepared:
 
     def in_other_form(self, question: bytes) -> bytes | None:
         """The octets of the answer to a question that is not in canonical form, if its canonical form has one."""
-        key = canonical(question)
-        body = None if key is question else self.answers.get(key)
-        if body is None:
-            return None
-        return as_asked(body if isinstance(body, bytes) else self.octets_of(key, body), question)
+        form = canonical(question)
+        octets = None if form is question else self._octets(form)
+        return None if octets is None else as_asked(octets, question)
 
     def find(self, question: bytes) -> bytes | None:
         """The octets of the answer to a question in any form; None if there is none. The hot path does it itself."""
-        body = self.answers.get(question)
-        if body is None:
-            return self.in_other_form(question)
-        return body if isinstance(body, bytes) else self.octets_of(question, body)
+        octets = self._octets(question)
+        return self.in_other_form(question) if octets is None else octets
 
     def find_stream(self, question: bytes) -> bytes | None:
         """The same over TCP."""
         form = canonical(question)
-        key = STREAM + form
+        octets = self._octets(STREAM + form)
+        return octets if octets is None or form is question else as_asked(octets, question)
+
+    def _octets(self, key: bytes) -> bytes | None:
         body = self.answers.get(key)
-        if body is None:
-            return None
-        octets = body if isinstance(body, bytes) else self.octets_of(key, body)
-        return octets if form is question else as_asked(octets, question)
+        return body if body is None or isinstance(body, bytes) else self.octets_of(key, body)
 
     def octets_of(self, question: bytes, body: Varying) -> bytes:
         """The octets of an answer that varies: those of a forwarded one stay the same for the rest of a second."""

@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from ipaddress import ip_network
 
 import dns.flags
@@ -17,9 +17,10 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from dnsbridge.listeners.access import Access
+from dnsbridge.listeners.access import Access, packed
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.datagrams import SIZE as BATCH
+from dnsbridge.listeners.datagrams import SLOT
 from dnsbridge.listeners.fairness import Waiting
 from dnsbridge.listeners.overload import Overload, Queue
 from dnsbridge.listeners.responder import Responder
@@ -216,6 +217,37 @@ def test_a_burst_after_it_is_answered_to_the_end(address: str) -> None:
             names = Counter(name.rstrip("0123456789") for name in await made.answers(GREEDY))
             assert names["burst"] == MAX_OTHERS
             assert made.counters.udp_shed == shed
+
+    run(test())
+
+
+@pytest.mark.parametrize("address", IPV4)
+def test_a_prepared_answer_that_is_long(address: str) -> None:
+    """It is sent like all others, also while the socket is behind, and is nothing that is shed."""
+
+    async def test() -> None:
+        async with setting(address) as made:
+            question = dns.message.make_query("long.example", "A").to_wire()[2:]
+            made.responder.prepared.answers[question] = question + bytes(SLOT)
+            for number in range(MAX_OTHERS + BATCH):
+                made.ask(GREEDY, f"flood{number}.example")
+            made.listener._admission.access.client(packed(QUIET))  # it has asked before
+            made.ask(QUIET, "ready")
+            made._clients[QUIET].send(b"id" + question)
+            made.sent[QUIET] += 1
+            made.listener.start()
+            await made.all_read()
+            assert made.counters.udp_behind == 1
+            came: list[bytes] = []
+
+            def both() -> bool:
+                with suppress(BlockingIOError):
+                    came.append(made._clients[QUIET].recv(2 * SLOT))
+                return len(came) == 2
+
+            await until(both)
+            assert max(came, key=len) == b"id" + question + bytes(SLOT)
+            assert made.counters.prepared_hits == 2
 
     run(test())
 
