@@ -63,6 +63,11 @@ class RoutesDocument:
         self._tables_at = 0.0
         self._not_before = 0.0
 
+    @property
+    def pushes(self) -> bool:
+        """Whether somebody is told of each new set: then it is to be followed."""
+        return self._pushed is not None
+
     async def current(self) -> tuple[str, bytes]:
         """Its entity tag, and the document with the status of now."""
         _, etag, document = await self._make()

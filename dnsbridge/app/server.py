@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,14 +11,13 @@ from typing import Any
 from dnsbridge import __version__
 from dnsbridge.app.admission import admission
 from dnsbridge.app.cache import Cache
-from dnsbridge.app.describe import describe
 from dnsbridge.app.http_side import Views, routes_document, start_http, unread
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, build
-from dnsbridge.app.routes_reach import ReachKeeper, pushed_elsewhere
+from dnsbridge.app.routes_reach import ReachKeeper
 from dnsbridge.app.routes_reach import wanted_here as reach_wanted
 from dnsbridge.app.sockets import Listening, listen
-from dnsbridge.app.upkeep import expire, keepers, kept_going, watch_freshness
+from dnsbridge.app.upkeep import begin, end, expire, kept_going, watch_freshness
 from dnsbridge.app.upstream_states import State, states
 from dnsbridge.config import Loaded, Settings
 from dnsbridge.listeners.admission import Admission
@@ -60,13 +58,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     opened = open_sockets(loaded)
     addresses = tuple(each.address for each in opened)
     parts = build(settings, addresses)
-    await parts.open()
-    kept = keepers(loaded, parts)
-    for keeper in kept:
-        keeper.restore()
-    parts.refresh(time.monotonic())
-    for line in describe(loaded, parts):
-        log.info("%s", line)
+    kept = await begin(loaded, parts)
     counters = Counters()
     responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
     admitted = admission(settings, parts)
@@ -88,7 +80,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     if parts.zones.files:
         works.append(parts.zones.follow)
     routes = routes_document(settings, parts, reach.push if reach else None)
-    if routes and reach and pushed_elsewhere(settings):
+    if routes and routes.pushes:
         works.append(routes.follow)
     tasks = [asyncio.create_task(kept_going(work)) for work in works]
     log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
@@ -110,14 +102,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     await asyncio.sleep(0)  # each has had its first step: no new questions are taken
     log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
     await ending
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for keeper in kept:
-        await keeper.save()
-    if http:
-        await http.stop()
-    await parts.close()
+    await end(tasks, kept, http, parts)
 
 
 def listeners(

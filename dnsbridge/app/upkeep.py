@@ -1,19 +1,22 @@
-"""What goes on in the background of a server: how fresh the clusters are, which prepared answers have expired."""
+"""The life of a server but for its sockets: how it begins and ends, how fresh its clusters are, what has expired."""
 
 import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
-from dnsbridge.app.describe import describe_cluster, describe_prefixes, describe_stale
+from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
 from dnsbridge.app.forward_zones import second
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Loaded
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.api_source import ApiSource
+
+if TYPE_CHECKING:
+    from dnsbridge.observe.http import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,32 @@ async def kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception as error:
             log.error("internal error: %s: %s; going on", type(error).__name__, error)
         await asyncio.sleep(RESTART_INTERVAL)
+
+
+async def begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
+    """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
+    await parts.open()
+    kept = keepers(loaded, parts)
+    for keeper in kept:
+        keeper.restore()
+    parts.refresh(time.monotonic())
+    for line in describe(loaded, parts):
+        log.info("%s", line)
+    return kept
+
+
+async def end(
+    tasks: Sequence[asyncio.Task[None]], kept: Sequence[Keeper], http: "HttpServer | None", parts: Parts
+) -> None:
+    """End what goes on in the background, and write down what was read."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for keeper in kept:
+        await keeper.save()
+    if http:
+        await http.stop()
+    await parts.close()
 
 
 def keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:

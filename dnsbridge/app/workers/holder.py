@@ -8,7 +8,6 @@ been read they are renewed, so that all share its objects in memory, instead of 
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,16 +16,15 @@ from msgspec import Raw
 
 from dnsbridge import __version__
 from dnsbridge.app.admission import admission
-from dnsbridge.app.describe import describe
 from dnsbridge.app.families import summed
 from dnsbridge.app.forward_zones import Hosts
 from dnsbridge.app.http_side import Views, routes_document, start_http, unread
 from dnsbridge.app.metrics import UNROUTED, PartsCollector
 from dnsbridge.app.parts import Bridged, CannotStart, Parts, build
-from dnsbridge.app.routes_reach import pushed_elsewhere, wanted_here
+from dnsbridge.app.routes_reach import wanted_here
 from dnsbridge.app.server import GRACE, log_exception, open_sockets, spare_the_collector
 from dnsbridge.app.sockets import Listening, share
-from dnsbridge.app.upkeep import keepers, kept_going, watch_freshness
+from dnsbridge.app.upkeep import begin, end, kept_going, watch_freshness
 from dnsbridge.app.workers.crew import Crew
 from dnsbridge.app.workers.messages import Aged, Changed, Pushed, Servers, frame
 from dnsbridge.app.workers.views import CrewCache, CrewCollector, crew_upstreams
@@ -119,13 +117,7 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
     addresses = tuple(each.address for each in opened)
     by_worker = _shared(opened, settings.workers)
     parts = telling.parts = build(settings, addresses, telling.changed)
-    await parts.open()
-    kept = keepers(loaded, parts)
-    for keeper in kept:
-        keeper.restore()
-    parts.refresh(time.monotonic())
-    for line in describe(loaded, parts):
-        log.info("%s", line)
+    kept = await begin(loaded, parts)
     for each in parts.clusters:
         each.cluster.index.compact()
     spare_the_collector()
@@ -140,7 +132,7 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
         routes = routes_document(
             settings, parts, telling.push if wanted_here(settings) else None, partial(_unrouted, crew)
         )
-        if routes and wanted_here(settings) and pushed_elsewhere(settings):
+        if routes and routes.pushes:
             works.append(routes.follow)
         tasks = [asyncio.create_task(kept_going(work)) for work in works]
         await crew.until_settled(None)
@@ -153,14 +145,7 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
         log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
     finally:
         await crew.end()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for keeper in kept:
-        await keeper.save()
-    if http:
-        await http.stop()
-    await parts.close()
+    await end(tasks, kept, http, parts)
 
 
 def _shared(opened: list[Listening], workers: int) -> list[list[Listening]]:
