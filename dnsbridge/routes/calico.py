@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, IPAMBlock, IPPool, Node
 from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import Note, Prefix, Severity
+from dnsbridge.routes.model import Note, Prefix, Severity, covers
 from dnsbridge.routes.picture import Block, address_of, host_prefix, prefix_of
 
 IPIP_MTU = 1480
@@ -125,8 +125,3 @@ def of_announcing(objects: Grouped, cluster: str, services: Sequence[Prefix]) ->
 def _peer(peer: BGPPeer) -> str:
     who = peer.node or (f"those with {peer.node_selector[:100]}" if peer.node_selector else "all")
     return f"{address_of(peer.address)} ({f'AS {peer.asn}, ' if peer.asn else ''}from {who})"
-
-
-def covers(prefix: Prefix, inner: Prefix) -> bool:
-    """Whether a prefix holds another, or is the same."""
-    return prefix.version == inner.version and prefix.prefixlen <= inner.prefixlen and inner.network_address in prefix

@@ -6,10 +6,9 @@ wireguard, udp, ipip ...   tunnels of other kinds
 """
 
 from dnsbridge.cluster.objects import FlannelConfiguration, Node
-from dnsbridge.routes.calico import covers
 from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import Note, Prefix, Severity
+from dnsbridge.routes.model import Note, Prefix, Severity, covers
 from dnsbridge.routes.picture import prefix_of
 
 _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 1472}

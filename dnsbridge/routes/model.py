@@ -165,3 +165,8 @@ def changes(before: Sequence[Route], after: Sequence[Route]) -> Changes:
             now.append(after[to])
             to += 1
     return Changes([*gone, *before[at:]], [*come, *after[to:]], (*now, *after[to:]))
+
+
+def covers(prefix: Prefix, inner: Prefix) -> bool:
+    """Whether a prefix holds another, or is the same."""
+    return prefix.version == inner.version and prefix.prefixlen <= inner.prefixlen and inner.network_address in prefix

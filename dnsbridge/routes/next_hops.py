@@ -15,13 +15,12 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from dnsbridge.routes.calico import covers
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import Reached, Ways, can_be_next_hop, first_of
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, order
+from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, covers, order
 from dnsbridge.routes.ordered import Group
 from dnsbridge.routes.picture import Block, Owners, Picture, host_prefix, owners_of
 

@@ -25,10 +25,9 @@ from dnsbridge.cluster.objects import (
 )
 from dnsbridge.cluster.objects import Node as NodeObject
 from dnsbridge.routes import calico, cilium, flannel
-from dnsbridge.routes.calico import covers
 from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, order
+from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, covers, order
 from dnsbridge.routes.picture import (
     Block,
     Declared,

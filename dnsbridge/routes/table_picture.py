@@ -18,10 +18,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from dnsbridge.routes.calico import IPIP_MTU, VXLAN_MTU, covers
+from dnsbridge.routes.calico import IPIP_MTU, VXLAN_MTU
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.kernel_table import TableRoute
-from dnsbridge.routes.model import IPAddress, NextHop, Note, Prefix, Severity, hop_order, order
+from dnsbridge.routes.model import IPAddress, NextHop, Note, Prefix, Severity, covers, hop_order, order
 from dnsbridge.routes.picture import Block, Declared, Node, Picture
 from dnsbridge.routes.sources import AUTO, SETTING_PODS, SETTING_SERVICES
 from dnsbridge.zone.reverse import Prefixes
