@@ -8,20 +8,13 @@ import pytest
 
 from tests.apiserver.server import ApiServer, in_thread
 from tests.companion.test_run import SERVICE_CIDR, settings
-from tests.support.companion import Companion, host, node
+from tests.support.companion import Companion, node
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
 pytestmark = pytest.mark.needs("netns")
 DURATION = 4.0
 """Seconds of the lease, the least that there may be."""
-
-
-@pytest.fixture
-def place() -> Iterator[Namespace]:
-    """A host on the nodes' network."""
-    with host() as namespace:
-        yield namespace
 
 
 @pytest.fixture

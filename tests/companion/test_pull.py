@@ -13,20 +13,13 @@ import pytest
 from tests.apiserver.server import ApiServer, in_thread
 from tests.companion.test_run import SERVICE_CIDR, THREE, pods
 from tests.support.certificates import Authority
-from tests.support.companion import Companion, host, ip, node
+from tests.support.companion import Companion, ip, node
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
 
 pytestmark = pytest.mark.needs("netns")
 FOLLOWED = 1.0
 """Seconds within which a host that only pulls must have a change."""
-
-
-@pytest.fixture
-def place() -> Iterator[Namespace]:
-    """A host on the nodes' network."""
-    with host() as namespace:
-        yield namespace
 
 
 @pytest.fixture

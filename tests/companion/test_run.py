@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.apiserver.server import ApiServer, in_thread
-from tests.support.companion import Companion, host, ip, node, table
+from tests.support.companion import Companion, ip, node, table
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
@@ -27,13 +27,6 @@ SERVICE_CIDR = {
 }
 LIMIT = 0.050
 """Seconds from a watch event to the kernel."""
-
-
-@pytest.fixture
-def place() -> Iterator[Namespace]:
-    """A host on the nodes' network."""
-    with host() as namespace:
-        yield namespace
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.companion import host, ip
+from tests.support.companion import ip
 from tests.support.kubeconfigs import endpoint_slice, service
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
@@ -46,13 +45,6 @@ NODE = {
     },
 }
 """The node of the first of them."""
-
-
-@pytest.fixture
-def place() -> Iterator[Namespace]:
-    """A host on the nodes' network."""
-    with host() as namespace:
-        yield namespace
 
 
 def start(place: Namespace, folder: Path, workers: int = 1, **routes: Any) -> Program:

@@ -35,8 +35,14 @@ from tests.routes.support import host
 
 GATEWAY = (("node-role.kubernetes.io/gateway", ""),)
 NAMES = st.sampled_from(["n1", "n2", "n3", "n4"])
-CIDRS = [f"10.0.{at}.0/26" for at in range(4)] + ["10.0.0.0/22", "10.1.0.0/24", "0.0.0.0/0", "fd00:1::/64"]
-ADDRESSES = ["10.0.0.9", "10.0.0.10", "10.0.1.9", "10.9.0.7", "fd00::7"]
+CIDRS = [f"10.0.{at}.0/26" for at in range(4)] + [
+    "10.0.0.0/22",
+    "10.1.0.0/24",
+    "0.0.0.0/0",
+    "127.0.0.0/24",
+    "fd00:1::/64",
+]
+ADDRESSES = ["127.0.0.1", "10.0.0.9", "10.0.0.10", "10.0.1.9", "10.9.0.7", "fd00::7"]
 
 
 def packed(text: str) -> bytes:
@@ -87,7 +93,7 @@ PLACES = [
 CHOICES = st.builds(
     Choice,
     via=st.sampled_from(["auto", "nodes", "gateways"]),
-    gateways=st.sampled_from([(), (), (ip_address("10.0.0.50"),)]),
+    gateways=st.sampled_from([(), (), (ip_address("10.0.0.50"),), (ip_address("fe80::1%eth0"),)]),
     external=st.just(frozenset({"external_ip"})),
     recurse=st.sampled_from([False, False, True]),
 )
