@@ -1,9 +1,14 @@
 """Routes in fewer prefixes that cover exactly the same addresses the same way.
 
-Two routes become one where they are the halves of one prefix, and equal in next hops, kind and cluster. Nothing else is
-merged, so no address is covered that was not; and not into a prefix that is wanted itself or that somebody else has,
-since theirs, which was the shorter one, would come before what was ours. Longer prefixes of others keep their
-precedence (longest match), however long ours are.
+Two steps, until neither finds anything:
+
+    a route goes     where the next shorter prefix around it leads the same way anyway
+    halves merge     two routes that are the halves of one prefix and lead the same way become one route
+
+"The same way" means equal next hops, kind and cluster. Nothing else is merged, so no address is covered that was not.
+Prefixes that somebody else has in that place are walls: no route merges into one, since theirs was the shorter one and
+would come before ours, and no route goes because of a prefix on the far side of one. Longer prefixes of others keep
+their precedence (longest match), however long ours are. A prefix that is wanted itself, and another way, stays.
 
 Not done by default: without it a plan shows block by block what Kubernetes says, and one node that changes costs one
 route. It is for places where routes are few, or typed by hand (`routes.aggregate`).
@@ -13,33 +18,63 @@ from collections.abc import Collection, Iterable
 
 from msgspec import structs
 
-from dnsbridge.routes.model import Prefix, Route, in_order
+from dnsbridge.routes.model import Prefix, Route, covers, in_order, order
 
 _SHOWN_ORIGINS = 3
 
 
 def aggregate(routes: Iterable[Route], foreign: Collection[Prefix] = ()) -> tuple[Route, ...]:
     """The same ways in as few prefixes as exact halves allow; `foreign` are prefixes that others have in that place."""
-    taken = {route.prefix: route for route in routes}
-    origins = {prefix: [route.origin] for prefix, route in taken.items()}
     theirs = frozenset(foreign)
-    # Longest first: what is merged at one length is a half at the next.
-    for length in range(128, 0, -1):
-        for prefix in [each for each in taken if each.prefixlen == length]:
-            whole = prefix.supernet()
-            low, high = whole.subnets()
-            if prefix != low or high not in taken or whole in taken or whole in theirs:
-                continue
-            one, other = taken[low], taken[high]
-            if low in theirs or high in theirs or _way(one) != _way(other):
-                continue
-            del taken[low], taken[high]
-            taken[whole] = structs.replace(one, prefix=whole)
-            origins[whole] = origins.pop(low) + origins.pop(high)
+    taken = _without_implied({route.prefix: route for route in routes}, theirs)
+    origins = {prefix: [route.origin] for prefix, route in taken.items()}
+    untried = sorted(taken, key=lambda prefix: prefix.prefixlen)  # longest last, which is tried first
+    while untried:
+        whole = _whole(untried.pop())
+        if whole is None or whole in taken or whole in theirs:
+            continue
+        low, high = whole.subnets()
+        if low not in taken or high not in taken or low in theirs or high in theirs:
+            continue
+        if _way(taken[low]) != _way(taken[high]):
+            continue
+        taken[whole] = structs.replace(taken[low], prefix=whole)
+        origins[whole] = origins.pop(low) + origins.pop(high)
+        untried.append(whole)
+        for half in (low, high):
+            del taken[half]
+            # It stood where its own halves, which lead another way, may now merge.
+            untried += [quarter for quarter in _halves(half) if quarter in taken]
     return in_order(
         route if len(origins[prefix]) == 1 else structs.replace(route, origin=_origin(origins[prefix]))
         for prefix, route in taken.items()
     )
+
+
+def _without_implied(routes: dict[Prefix, Route], theirs: frozenset[Prefix]) -> dict[Prefix, Route]:
+    """The routes without those that the next shorter prefix makes unnecessary. Merging halves never makes new ones."""
+    kept: dict[Prefix, Route] = {}
+    around: list[Prefix] = []
+    for prefix in sorted({*routes, *theirs}, key=order):
+        while around and not covers(around[-1], prefix):
+            around.pop()
+        wall = prefix in theirs
+        outer = kept.get(around[-1]) if around and around[-1] not in theirs else None
+        if not wall and outer and _way(outer) == _way(routes[prefix]):
+            continue
+        around.append(prefix)
+        if prefix in routes:
+            kept[prefix] = routes[prefix]
+    return kept
+
+
+def _whole(prefix: Prefix) -> Prefix | None:
+    """The prefix that it is a half of; None where that is the default route, which is never ours."""
+    return prefix.supernet() if prefix.prefixlen > 1 else None
+
+
+def _halves(prefix: Prefix) -> list[Prefix]:
+    return list(prefix.subnets()) if prefix.prefixlen < prefix.max_prefixlen else []
 
 
 def _way(route: Route) -> object:

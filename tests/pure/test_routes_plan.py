@@ -103,7 +103,7 @@ def test_changes(before: Any, after: Any, stride: int) -> None:
 
 @given(_tables, st.sets(_prefixes(), max_size=3))
 def test_aggregate(table: dict[IPv4Network, tuple[NextHop, ...]], theirs: set[IPv4Network]) -> None:
-    """The same addresses go the same way, with others' routes between ours as well, and no exact halves are left."""
+    """The same addresses go the same way, also with others' routes between ours; neither halves nor implied routes stay."""
     theirs -= table.keys()
     fewer = aggregate(routes_of(table), theirs)
     other = [(prefix, "theirs") for prefix in theirs]
@@ -114,6 +114,10 @@ def test_aggregate(table: dict[IPv4Network, tuple[NextHop, ...]], theirs: set[IP
         whole = prefix.supernet()
         low, high = whole.subnets()
         assert left.get(low) != way or left.get(high) != way or whole in theirs or whole in left
+        outer = [each for each in {*left, *theirs} - {prefix} if prefix.subnet_of(each)]
+        around = max(outer, key=lambda each: each.prefixlen, default=None)
+        assert around is None or around in theirs or left[around] != way
+    assert aggregate(fewer, theirs) == fewer
 
 
 AGGREGATES = {
@@ -133,6 +137,28 @@ AGGREGATES = {
         ["10.0.0.0/25 a", "10.0.0.128/25 a", "10.0.0.32/27 theirs"],
         ["10.0.0.0/24 a"],
     ),
+    "halves that stood in a half": (
+        ["10.0.0.0/28 a", "10.0.0.16/28 a", "10.0.0.16/29 a", "10.0.0.24/29 a"],
+        ["10.0.0.0/27 a"],
+    ),
+    "halves of another way in what is merged": (
+        ["10.0.0.0/28 a", "10.0.0.16/28 a", "10.0.0.16/29 b", "10.0.0.24/29 b"],
+        ["10.0.0.0/27 a", "10.0.0.16/28 b"],
+    ),
+    "implied by a shorter one": (["10.0.0.0/24 a", "10.0.0.64/26 a"], ["10.0.0.0/24 a"]),
+    "implied by a shorter one, but for one in between": (
+        ["10.0.0.0/24 a", "10.0.0.0/25 b", "10.0.0.0/26 a"],
+        ["10.0.0.0/24 a", "10.0.0.0/25 b", "10.0.0.0/26 a"],
+    ),
+    "implied by a shorter one, but for a hole of somebody else's": (
+        ["10.0.0.0/24 a", "10.0.0.0/26 a", "10.0.0.0/25 theirs"],
+        ["10.0.0.0/24 a", "10.0.0.0/26 a"],
+    ),
+    "what nobody has stays uncovered": (
+        ["10.0.0.0/26 a", "10.0.0.128/26 a", "10.0.0.192/26 a"],
+        ["10.0.0.0/26 a", "10.0.0.128/25 a"],
+    ),
+    "never the default route": (["0.0.0.0/1 a", "128.0.0.0/1 a"], ["0.0.0.0/1 a", "128.0.0.0/1 a"]),
     "IPv6": (["fd00::/65 a", "fd00:0:0:0:8000::/65 a"], ["fd00::/64 a"]),
 }
 
