@@ -29,6 +29,7 @@ from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
     BlockAffinity,
+    CalicoNode,
     CiliumNode,
     ClusterConfiguration,
     Endpoint,
@@ -50,6 +51,7 @@ from dnsbridge.cluster.raw import (
     RawBGPConfiguration,
     RawBGPPeer,
     RawBlockAffinity,
+    RawCalicoNode,
     RawCiliumNode,
     RawConfigMap,
     RawEndpoint,
@@ -90,6 +92,7 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawIPAMBlock: IPAMBlock,
     RawBGPConfiguration: BGPConfiguration,
     RawBGPPeer: BGPPeer,
+    RawCalicoNode: CalicoNode,
     RawCiliumNode: CiliumNode,
     RawConfigMap: ClusterConfiguration,
 }
@@ -209,6 +212,8 @@ def slim(raw: Raw) -> Decoded:
                 return network.bgp_configuration(raw)
             case RawBGPPeer():
                 return network.bgp_peer(raw)
+            case RawCalicoNode():
+                return network.calico_node(raw)
             case RawCiliumNode():
                 return network.cilium_node(raw)
             case RawConfigMap():

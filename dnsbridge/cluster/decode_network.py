@@ -14,6 +14,7 @@ from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
     BlockAffinity,
+    CalicoNode,
     CiliumNode,
     ClusterConfiguration,
     FlannelConfiguration,
@@ -30,6 +31,9 @@ from dnsbridge.cluster.raw import (
     RawBGPPeer,
     RawBGPPeerSpec,
     RawBlockAffinity,
+    RawCalicoNode,
+    RawCalicoNodeBGP,
+    RawCalicoNodeSpec,
     RawCiliumNode,
     RawCiliumNodeSpec,
     RawConfigMap,
@@ -257,6 +261,20 @@ def _as_number(said: int | str) -> int:
             raise UnfitError("spec.asNumber: expected an AS number such as 64513 or 1.10")
         said = (int(halves[0]) << 16) + int(halves[1])
     return _within(said, MAX_ASN, "spec.asNumber")
+
+
+def calico_node(raw: RawCalicoNode) -> CalicoNode:
+    """A node as Calico has it. An address that does not read counts as absent, as in the annotations of a Node."""
+    name, version = _identity(raw.metadata)
+    spec = raw.spec or RawCalicoNodeSpec()
+    bgp = spec.bgp or RawCalicoNodeBGP()
+    others = [each.address for each in spec.addresses or ()]
+    return CalicoNode(
+        name=name,
+        resource_version=version,
+        addresses=tuple(dict.fromkeys(_noted(bgp.ipv4_address, bgp.ipv6_address, *others))),
+        labels=tuple(sorted((raw.metadata.labels or {}).items())),
+    )
 
 
 def cilium_node(raw: RawCiliumNode) -> CiliumNode:

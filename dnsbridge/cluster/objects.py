@@ -12,6 +12,7 @@ Only the fields that something here uses. Nothing above this floor knows Kuberne
     FlannelConfiguration   flannel's, in the v1 ConfigMap kube-flannel-cfg
     IPPool, BlockAffinity, IPAMBlock, BGPConfiguration, BGPPeer
                     crd.projectcalico.org/v1, projectcalico.org/v3   Calico: who has which addresses, what is announced
+    CalicoNode      projectcalico.org/v3  the `Node` of calicoctl: addresses, where Calico keeps its data in etcd
     CiliumNode      cilium.io/v2          addresses and pod CIDRs, as Cilium has them
 
 None can be part of a cycle, so the garbage collector need not walk them (`gc=False`): a cluster has many.
@@ -214,6 +215,15 @@ class BGPPeer(Object, frozen=True, kw_only=True):
     node: str = ""
     node_selector: str = ""
     """In Calico's own grammar; this and `node` empty: every node."""
+
+
+class CalicoNode(Object, frozen=True, kw_only=True):
+    """A node as Calico has it (projectcalico.org/v3): of the same name as the `v1.Node`, and another object."""
+
+    kind = "CalicoNode"
+    addresses: tuple[bytes, ...] = ()
+    """`spec.bgp`, where its BGP speaker is, then `spec.addresses`."""
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class CiliumNode(Object, frozen=True, kw_only=True):

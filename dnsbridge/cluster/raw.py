@@ -309,6 +309,27 @@ class RawBGPPeer(Struct):
     spec: RawBGPPeerSpec | None = None
 
 
+class RawCalicoNodeBGP(Struct):
+    """Calico's `NodeBGPSpec`."""
+
+    ipv4_address: str | None = field(default=None, name="ipv4Address")
+    ipv6_address: str | None = field(default=None, name="ipv6Address")
+
+
+class RawCalicoNodeSpec(Struct):
+    """Calico's `NodeSpec`."""
+
+    bgp: RawCalicoNodeBGP | None = None
+    addresses: list[RawNodeAddress] | None = None
+
+
+class RawCalicoNode(Struct):
+    """Calico's own `Node`, which `calicoctl` prints and etcd holds."""
+
+    metadata: RawNodeMetadata
+    spec: RawCalicoNodeSpec | None = None
+
+
 class RawCiliumAddress(Struct):
     """Cilium's `NodeAddress`."""
 
@@ -378,6 +399,7 @@ Raw = (
     | RawIPAMBlock
     | RawBGPConfiguration
     | RawBGPPeer
+    | RawCalicoNode
     | RawCiliumNode
     | RawConfigMap
 )
@@ -397,6 +419,7 @@ RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("v1", "Node"): RawNode,
     ("networking.k8s.io/v1", "ServiceCIDR"): RawServiceCIDR,
     ("networking.k8s.io/v1beta1", "ServiceCIDR"): RawServiceCIDR,
+    ("projectcalico.org/v3", "Node"): RawCalicoNode,
     ("cilium.io/v2", "CiliumNode"): RawCiliumNode,
     ("v1", "ConfigMap"): RawConfigMap,
     **{

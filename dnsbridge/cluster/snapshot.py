@@ -38,6 +38,7 @@ CLASSES: dict[str, type[Object]] = {
         slim.IPAMBlock,
         slim.BGPConfiguration,
         slim.BGPPeer,
+        slim.CalicoNode,
         slim.CiliumNode,
     )
 }

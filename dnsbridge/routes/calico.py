@@ -1,7 +1,8 @@
 """What Calico's objects say: which node has which block of pods, how it carries packets, what it announces.
 
 BlockAffinity   a block is a node's
-IPAMBlock       the same, and the addresses in it that pods of other nodes borrowed: a /32 (/128) of its own each
+IPAMBlock       the same, and the addresses in it that pods of other nodes borrowed: a /32 (/128) of its own each;
+                one of which neither is known is only to be reached by gateways
 IPPool          ipipMode, vxlanMode: Never, Always, CrossSubnet (a tunnel only between nodes of two subnets)
 BGPConfiguration, BGPPeer   what is announced beside the blocks, and to whom
 """
@@ -12,7 +13,7 @@ from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, 
 from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import Note, Prefix, Severity, covers
-from dnsbridge.routes.picture import Block, address_of, host_prefix, prefix_of
+from dnsbridge.routes.picture import Block, Declared, address_of, host_prefix, prefix_of
 
 IPIP_MTU = 1480
 VXLAN_MTU = 1450
@@ -25,11 +26,12 @@ def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
     if not (pools or affinities or blocks):
         return None
     network, mtu = _encapsulation(pools, objects.of(Node))
+    declared = tuple([Declared(prefix_of(pool.cidr), f"IPPool {pool.name}") for pool in pools if not pool.disabled])
     if not (affinities or blocks):
-        return Pods(network, mtu)
+        return Pods(network, mtu, pools=declared)
     owned, lent = memory.each(_owned, affinities), memory.each(_lent, blocks)
     found, notes = memory.once(_blocks, affinities, owned, blocks, lent, cluster)
-    return Pods(network, mtu, found, notes)
+    return Pods(network, mtu, found, notes, declared)
 
 
 def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str, int]:
@@ -73,12 +75,14 @@ def _blocks(
     strays: list[str] = []
     for block in blocks:
         node = block.node
-        if not node:
-            continue
         known = owners.get(block.cidr)
+        if not node:
+            if known is None and not block.borrowed:
+                owners[block.cidr] = Block(prefix_of(block.cidr), (), f"IPAMBlock {block.name}")
+            continue
         if known is None or (block.cidr in disputed and node in disputed.pop(block.cidr)):
             owners[block.cidr] = Block(prefix_of(block.cidr), (node,), f"IPAMBlock {block.name}")
-        elif known.nodes[0] != node and block.cidr not in disputed:
+        elif known.nodes != (node,) and block.cidr not in disputed:
             strays.append(f"{block.cidr} (of {known.nodes[0]}, or of {node})")
     for cidr, nodes in disputed.items():
         del owners[cidr]

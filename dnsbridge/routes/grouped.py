@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.model import Note
-from dnsbridge.routes.picture import Block
+from dnsbridge.routes.picture import Block, Declared
 
 SHOWN = 3
 """Names that a note lists before it counts."""
@@ -45,6 +45,8 @@ class Pods(Struct, frozen=True):
     blocks: tuple[Block, ...] | None = None
     """None: those of Node.spec.podCIDRs."""
     notes: tuple[Note, ...] = ()
+    pools: tuple[Declared, ...] = ()
+    """What its blocks are taken from, as far as that is to be routed where it says no blocks."""
 
 
 def some(names: Sequence[object]) -> str:

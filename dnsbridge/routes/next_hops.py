@@ -101,7 +101,7 @@ class _Finder:
 
     def find(self) -> tuple[list[Group], list[Note]]:
         strangers = {name for names, _ in self._owned for name in names} - self._ways.by_name.keys()
-        if strangers:
+        if strangers and self._choice.via != "gateways":
             text = f"pods are said to be at {some(sorted(strangers))}, but there is no such Node; those prefixes are "
             self._note(Severity.WARNING, f"{text}left out")
         if not self._choice.recurse and (why := self._membership()):
@@ -166,6 +166,7 @@ class _Finder:
         for block, why in lost:
             if not any(covers(block.prefix, inner.prefix) for each in found for inner in each.blocks):
                 self._lose(block.prefix, why)
+        self._find_spare(links)
         if on_link:
             text = f"its pods are on link ({some(sorted(on_link))}): nothing to route to them"
             self._note(Severity.INFO, text)
@@ -193,15 +194,30 @@ class _Finder:
             on_link.update(on)
             hops = self._ways.to_gateways(version)
             for block in blocks:
-                if isinstance(hops, str):
-                    lost.append((block, hops))
-                elif self._choice.via == "nodes":
-                    lost.append((block, "no source says which nodes have it, and via is nodes"))
+                if self._choice.via == "nodes":
+                    lost.append((block, "no source says which nodes have it and where they are, and via is nodes"))
+                elif isinstance(hops, str):
+                    lost.append((block, f"no source says which nodes have it and where they are, and {hops}"))
                 else:
                     whole.append((block.prefix, hops))
                     self._through.append(hops)
                     self._add(block.prefix, hops, Kind.POD, block.origin)
         return tuple(whole), lost
+
+    def _find_spare(self, links: _Links) -> None:
+        """Pools that no pod has an address of, as far as is known."""
+        idle: list[Prefix] = []
+        for pool in self._picture.spare:
+            hops = self._ways.to_gateways(pool.prefix.version)
+            if any(covers(network, pool.prefix) for network, _ in links):
+                continue
+            if isinstance(hops, str) or self._choice.via == "nodes":
+                idle.append(pool.prefix)
+            else:
+                self._through.append(hops)
+                self._add(pool.prefix, hops, Kind.POD, pool.origin)
+        if idle:
+            self._note(Severity.INFO, f"no node has a block of the pool {some(idle)} yet: nothing to route to it")
 
     def _instead(self, owners: Owners, found: _Found) -> Hops:
         """The gateways that lead to the blocks of one owner instead of itself; if none do, it is noted why."""

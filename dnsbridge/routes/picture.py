@@ -78,6 +78,8 @@ class Picture(Struct, frozen=True):
     blocks: tuple[Block, ...] = ()
     pools: tuple[Prefix, ...] = ()
     """What blocks are taken from, as far as it is known; not routed itself."""
+    spare: tuple[Declared, ...] = ()
+    """Those of them that no block is taken from yet: gateways lead there, and nobody misses a route else."""
     services: tuple[Declared, ...] = ()
     """Prefixes of ClusterIPs; where none is known, the ClusterIPs themselves."""
     dns: tuple[Declared, ...] = ()

@@ -68,6 +68,7 @@ class _Cluster(Struct, omit_defaults=True):
     gateways: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
     blocks: Annotated[tuple[_Block, ...], Meta(max_length=_MAX_PREFIXES)] = ()
     pools: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
+    spare: Annotated[tuple[_Declared, ...], Meta(max_length=_FEW)] = ()
     services: Annotated[tuple[_Declared, ...], Meta(max_length=_MAX_PREFIXES)] = ()
     dns: Annotated[tuple[_Declared, ...], Meta(max_length=_FEW)] = ()
     external: Annotated[tuple[_External, ...], Meta(max_length=_MAX_PREFIXES)] = ()
@@ -150,6 +151,7 @@ def _cluster(told: Told) -> _Cluster:
         picture.gateways,
         tuple([_Block(str(block.prefix), block.nodes, block.origin) for block in picture.blocks]),
         tuple(map(str, picture.pools)),
+        tuple([_Declared(str(each.prefix), each.origin) for each in picture.spare]),
         tuple([_Declared(str(each.prefix), each.origin) for each in picture.services]),
         tuple([_Declared(str(each.prefix), each.origin) for each in picture.dns]),
         tuple([_External(str(each.prefix), each.source, each.origin) for each in picture.external]),
@@ -168,6 +170,7 @@ def _told(said: _Cluster) -> Told:
         said.gateways,
         tuple([Block(_prefix(block.prefix), block.nodes, block.origin) for block in said.blocks]),
         tuple(map(_prefix, said.pools)),
+        tuple([Declared(_prefix(each.prefix), each.origin) for each in said.spare]),
         tuple([Declared(_prefix(each.prefix), each.origin) for each in said.services]),
         tuple([Declared(_prefix(each.prefix), each.origin) for each in said.dns]),
         tuple([External(_prefix(each.prefix), each.source, each.origin) for each in said.external]),

@@ -1,6 +1,7 @@
 """From a cluster's objects to its picture.
 
-    pods       the blocks of Calico, else the pod CIDRs of CiliumNodes, else Node.spec.podCIDRs
+    pods       the blocks of Calico, else the pod CIDRs of CiliumNodes, else Node.spec.podCIDRs; a pool of Calico that
+               holds none of these is routed as a whole, by gateways
     services   the settings, else ServiceCIDRs, else kubeadm's ConfigMap, else what Calico announces, else each
                ClusterIP
     external   status.loadBalancer and spec.externalIPs of services
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from dnsbridge.cluster.objects import (
+    CalicoNode,
     CiliumNode,
     ClusterConfiguration,
     EndpointSlice,
@@ -66,7 +68,14 @@ def picture_of(
     nodes = _nodes(grouped, memory)
     provider = _provider(grouped, cluster, memory)
     notes = list(provider.notes)
-    blocks = _within(_blocks(grouped, provider, cluster, notes, memory), said, cluster, notes, memory)
+    blocks = _blocks(grouped, provider, cluster, notes, memory)
+    if not nodes:
+        blocks = _without_nodes(blocks, cluster, notes)
+    spare = memory.once(_spare, provider.pools, blocks, said)
+    if not provider.blocks:
+        blocks += tuple([Block(each.prefix, (), each.origin) for each in spare])
+        spare = ()
+    blocks = _within(blocks, said, cluster, notes, memory)
     services = _services(grouped, said, cluster, notes, memory)
     notes += calico.of_announcing(grouped, cluster, [each.prefix for each in services if each.prefix.num_addresses > 1])
     return Picture(
@@ -77,6 +86,7 @@ def picture_of(
         nodes=nodes,
         blocks=blocks,
         pools=_pools(grouped, said),
+        spare=spare,
         services=services,
         dns=memory.once(_dns, grouped.of(Service)),
         external=memory.once(_external, grouped.of(Service)),
@@ -88,15 +98,25 @@ def picture_of(
 def _nodes(objects: Grouped, memory: Memory) -> tuple[Node, ...]:
     of_cilium = {node.name: node.addresses for node in objects.of(CiliumNode)}
     nodes = objects.of(NodeObject)
-    addresses = [of_cilium.get(node.name, ()) for node in nodes] if of_cilium else [()] * len(nodes)
-    return tuple(memory.pairs(_node, nodes, addresses))
+    of_calico = {node.name: node for node in objects.of(CalicoNode)}
+    given = {name: node.addresses for name, node in of_calico.items()} | of_cilium
+    addresses = [given.get(node.name, ()) for node in nodes] if given else [()] * len(nodes)
+    found = tuple(memory.pairs(_node, nodes, addresses))
+    names = {node.name for node in nodes} if of_calico else ()
+    return (*found, *(_of_calico(node) for node in of_calico.values() if node.name not in names))
 
 
-def _node(node: NodeObject, of_cilium: tuple[bytes, ...]) -> Node:
+def _of_calico(node: CalicoNode) -> Node:
+    """A node of which no more is known than what Calico says."""
+    return Node(node.name, tuple([address_of(each) for each in node.addresses]), labels=dict(node.labels))
+
+
+def _node(node: NodeObject, given: tuple[bytes, ...]) -> Node:
+    """A node, and the addresses that its network provider has for it in an object of its own."""
     packed = (
         *node.calico_addresses,
         *node.flannel_addresses,
-        *of_cilium,
+        *given,
         *node.addresses,
         *node.external_addresses,
     )
@@ -196,6 +216,28 @@ def _pools(objects: Grouped, said: Prefixes) -> tuple[Prefix, ...]:
     found.update(cidr for each in objects.of(FlannelConfiguration) for cidr in each.networks)
     found.update(cidr for each in objects.of(ClusterConfiguration) for cidr in each.pod_cidrs)
     return tuple(sorted({*map(prefix_of, found), *(said.pods or ())}, key=order))
+
+
+def _without_nodes(blocks: tuple[Block, ...], cluster: str, notes: list[Note]) -> tuple[Block, ...]:
+    """The blocks where no node's address is known: only gateways can lead to them."""
+    names = sorted({name for block in blocks for name in block.nodes})
+    if names:
+        text = f"no source says at which addresses {some(names)} are; add `kubectl get nodes -o yaml`, or `calicoctl`'s"
+        notes.append(Note(Severity.INFO, cluster, text))
+    return tuple([Block(block.prefix, (), block.origin) for block in blocks])
+
+
+def _spare(pools: tuple[Declared, ...], blocks: tuple[Block, ...], said: Prefixes) -> tuple[Declared, ...]:
+    """The pools that hold no block; where the settings name prefixes of pods, these are routed instead."""
+    if said.pods is not None:
+        return ()
+    return tuple(
+        [
+            pool
+            for pool in pools
+            if not any(covers(pool.prefix, block.prefix) or covers(block.prefix, pool.prefix) for block in blocks)
+        ]
+    )
 
 
 def _services(
