@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct, structs
 
 from dnsbridge.app.parts import Bridged, Parts
-from dnsbridge.app.routes_wanted import pictures_now, read_tables
+from dnsbridge.app.routes_tables import Saved, read_tables
+from dnsbridge.app.routes_wanted import check_listings, picture_of_saved, replaces_clusters
 from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.objects import EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
@@ -16,6 +17,7 @@ from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told
 from dnsbridge.routes.sources import picture_of
+from dnsbridge.routes.tables.joined import objects_with
 
 _OF_NAMES = (EndpointSlice, Namespace, Pod)
 """Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
@@ -40,7 +42,8 @@ class OwnPictures:
         self.on_change: Callable[[], None] = lambda: None
         self._drawn = {each.cluster.name: _Drawn(Memory()) for each in parts.clusters}
         self.tables: Picture | None = None
-        """What the tables of the settings say, once they are read."""
+        """The picture of the tables of the settings, once they are read, where they stand for the clusters."""
+        self._saved = Saved()
         for bridged in parts.clusters:
             bridged.told = self._listener(bridged)
 
@@ -50,14 +53,20 @@ class OwnPictures:
         return "kernel" in self._settings.routes.tables
 
     async def read_tables(self) -> None:
-        """Read the tables of the settings, which are the picture instead of the clusters. Raises NotRead."""
+        """Read the tables of the settings; nodes' tables are the picture instead of the clusters. Raises NotRead."""
         if not self._settings.routes.tables:
             return
-        tables = await asyncio.to_thread(read_tables, self._settings.routes.tables)
-        found = pictures_now(self._settings, self._parts, tables)[0]
-        if found != self.tables:
-            self.tables = found
-            self.on_change()
+        saved = await asyncio.to_thread(read_tables, self._settings.routes.tables)
+        if saved == self._saved:
+            return
+        self._saved = saved
+        if replaces_clusters(self._parts, saved):
+            self.tables = picture_of_saved(self._settings, self._parts, saved)
+        else:
+            check_listings(self._parts, saved)
+            for drawn in self._drawn.values():
+                drawn.dirty = True
+        self.on_change()
 
     def told(self) -> tuple[Told, ...]:
         """The pictures of now, of the clusters that have been read whole."""
@@ -137,7 +146,9 @@ class OwnPictures:
     def _draw(self, bridged: Bridged, objects: list[Object]) -> Picture:
         cluster = bridged.cluster
         memory = self._drawn[cluster.name].memory
-        return picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence, memory)
+        objects = objects_with(objects, self._saved.objects) if self._saved.objects else objects
+        found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence, memory)
+        return structs.replace(found, notes=(*self._saved.notes, *found.notes)) if self._saved.notes else found
 
     def _take(self, bridged: Bridged, picture: Picture) -> None:
         drawn = self._drawn[bridged.cluster.name]

@@ -27,7 +27,8 @@ from dnsbridge.app.parts import CannotStart, Parts, build
 from dnsbridge.app.routes_host import host_here
 from dnsbridge.app.routes_pictures import OwnPictures, unfresh
 from dnsbridge.app.routes_pull import CannotPull, Puller
-from dnsbridge.app.routes_wanted import ROUTERS, NotRead, choice_of
+from dnsbridge.app.routes_tables import NotRead
+from dnsbridge.app.routes_wanted import ROUTERS, choice_of
 from dnsbridge.config import Loaded, Settings
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper

@@ -9,41 +9,33 @@ nobody takes routes away because a list has not come yet.
 
 import asyncio
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 from msgspec import structs
 
-from dnsbridge.app.parts import Bridged, CannotStart, Parts
+from dnsbridge.app.parts import Bridged, Parts
+from dnsbridge.app.routes_tables import NotRead, Saved, read_tables
 from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config import Loaded, Settings
 from dnsbridge.resolvers.cluster import Freshness
-from dnsbridge.routes import kernel_table
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import IPAddress, Note, Severity, Wanted
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.sources import picture_of
-from dnsbridge.routes.table_picture import Table, picture_of_tables
-from dnsbridge.routes.this_table import read_this_table
+from dnsbridge.routes.table_picture import picture_of_tables
+from dnsbridge.routes.tables.joined import joined, nodes_by_tables, objects_with
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.reverse import Prefixes
 
 ROUTERS = frozenset({"bgp", "bird", "frr"})
 """Sinks that find the way to a next hop by themselves."""
-MAX_TABLE = 64 << 20
-"""Octets of a saved table."""
-
-
-class NotRead(CannotStart):
-    """A cluster, or a table, of which not enough is known to work out routes, in one line."""
+_NONE = Saved()
 
 
 async def wanted_routes(loaded: Loaded, parts: Parts, host: Host, *, recurse: bool | None = None) -> Wanted:
     """The routes that a host should have; see `wanted_now`. Raises NotRead."""
-    tables = await asyncio.to_thread(read_tables, loaded.settings.routes.tables)
-    return wanted_now(loaded.settings, parts, host, tables=tables, recurse=recurse)
+    saved = await asyncio.to_thread(read_tables, loaded.settings.routes.tables)
+    return wanted_now(loaded.settings, parts, host, saved=saved, recurse=recurse)
 
 
 def wanted_now(
@@ -51,16 +43,16 @@ def wanted_now(
     parts: Parts,
     host: Host,
     *,
-    tables: Sequence[Table] = (),
+    saved: Saved = _NONE,
     silent: frozenset[IPAddress] = frozenset(),
     recurse: bool | None = None,
 ) -> Wanted:
-    """The routes that a host should have, from these tables, else from the clusters. Raises NotRead.
+    """The routes that a host should have, from what is saved, else from the clusters. Raises NotRead.
 
     `silent` are gateways that answer no probe. With `recurse` the routes are for routers, wherever this runs; None:
     where the settings have only such sinks.
     """
-    pictures = pictures_now(settings, parts, tables)
+    pictures = pictures_now(settings, parts, saved)
     return wanted(pictures, choice_of(settings, silent, recurse), host)
 
 
@@ -81,14 +73,41 @@ def choice_of(settings: Settings, silent: frozenset[IPAddress] = frozenset(), re
     )
 
 
-def pictures_now(settings: Settings, parts: Parts, tables: Sequence[Table] = ()) -> list[Picture]:
-    """The pictures of the clusters, or of the one whose nodes have these tables. Raises NotRead."""
-    if tables:
-        names = [each.cluster.name for each in parts.clusters]
-        return [picture_of_tables(names[0] if len(names) == 1 else "", tables, _prefixes(settings))]
+def pictures_now(settings: Settings, parts: Parts, saved: Saved = _NONE) -> list[Picture]:
+    """The pictures of the clusters, or of the one whose nodes have the saved tables. Raises NotRead."""
+    if replaces_clusters(parts, saved):
+        return [picture_of_saved(settings, parts, saved)]
     if not parts.clusters:
         raise NotRead("no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables")
-    return [_picture(each) for each in parts.clusters]
+    check_listings(parts, saved)
+    return [_picture(each, saved) for each in parts.clusters]
+
+
+def replaces_clusters(parts: Parts, saved: Saved) -> bool:
+    """Whether what is saved is the picture: nodes' tables are, and listings of blocks where there is no cluster."""
+    return bool(saved.tables) or bool(saved.objects and not parts.clusters)
+
+
+def check_listings(parts: Parts, saved: Saved) -> None:
+    """Raise NotRead where it is open whose blocks a listing has."""
+    if saved.objects and len(parts.clusters) > 1:
+        names = ", ".join(each.cluster.name for each in parts.clusters)
+        raise NotRead(f"routes.tables: a listing has the blocks of one cluster, and there are {names}; leave one")
+
+
+def picture_of_saved(settings: Settings, parts: Parts, saved: Saved) -> Picture:
+    """The picture of nodes' tables, of listings, or of both."""
+    names = [each.cluster.name for each in parts.clusters]
+    name = names[0] if len(names) == 1 else ""
+    said = _prefixes(settings)
+    through = settings.routes.via == "gateways"
+    of_tables = picture_of_tables(name, saved.tables, said, through=through) if saved.tables else None
+    found = of_tables or Picture(name)
+    if saved.objects:
+        extra = nodes_by_tables(saved.objects, found)
+        found = picture_of(name, objects_with(extra, saved.objects), said)
+        found = joined(found, of_tables) if of_tables else found
+    return structs.replace(found, notes=(*saved.notes, *found.notes))
 
 
 def _prefixes(settings: Settings) -> Prefixes:
@@ -99,46 +118,16 @@ def _prefixes(settings: Settings) -> Prefixes:
     )
 
 
-def _picture(bridged: Bridged) -> Picture:
+def _picture(bridged: Bridged, saved: Saved) -> Picture:
     cluster = bridged.cluster
     if not (bridged.source.synced and bridged.source.complete):
         raise NotRead(f"cluster {cluster.name}: not fully read, so its routes are not known; see above why")
-    found = picture_of(cluster.name, cluster.index.objects.values(), cluster.prefixes, bridged.precedence)
+    objects = objects_with(cluster.index.objects.values(), saved.objects)
+    found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence)
+    found = structs.replace(found, notes=(*saved.notes, *found.notes))
     now = time.monotonic()
     if bridged.freshness(now) is Freshness.STALE:
         silence = now - bridged.source.last_read_at
         note = Note(Severity.WARNING, cluster.name, f"last heard of {silence:.0f} s ago; its nodes may have changed")
         found = structs.replace(found, notes=(*found.notes, note))
     return found
-
-
-def read_tables(sources: Sequence[Path | Literal["kernel"]]) -> list[Table]:
-    """The tables in these files, or this host's own. Raises NotRead."""
-    return [_this_table() if isinstance(source, str) else _saved_table(source) for source in sources]
-
-
-def _this_table() -> Table:
-    try:
-        return read_this_table()
-    except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise NotRead(f"this host's routes: {problem}; is this Linux, with rtnetlink?") from None
-
-
-def _saved_table(path: Path) -> Table:
-    try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_TABLE + 1)
-        text = octets.decode("utf-8-sig")  # editors of Windows put a mark first
-    except OSError as error:
-        raise NotRead(f"{path}: {(error.strerror or str(error)).lower()}; see routes.tables") from None
-    except UnicodeDecodeError:
-        raise NotRead(f"{path}: is no text; save the output of `ip route` there") from None
-    if len(octets) > MAX_TABLE:
-        raise NotRead(f"{path}: over {MAX_TABLE >> 20} MiB, too large for a table")
-    found = kernel_table.parse(text)
-    if isinstance(found, kernel_table.Malformed):
-        raise NotRead(f"{path}:{found.line}: {found.problem}; save the output of `ip route` there")
-    if not found:
-        raise NotRead(f"{path}: holds no route; save the output of `ip route` there")
-    return Table(path.name, found)

@@ -8,12 +8,12 @@ import yaml
 
 from dnsbridge.cluster.decode import Invalid, Unused, decode, objects_of
 from dnsbridge.cluster.objects import Object
-from dnsbridge.routes import kernel_table
 from dnsbridge.routes.host import Host, Interface
 from dnsbridge.routes.model import Wanted
 from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.sources import AUTO, picture_of
 from dnsbridge.routes.table_picture import Table, picture_of_tables
+from dnsbridge.routes.tables.reading import Text, read
 from dnsbridge.zone.reverse import Prefixes
 
 FOLDER = Path(__file__).parent
@@ -49,15 +49,19 @@ def of_table(name: str, services: str = "", pods: str = "", cluster: str = "dev"
     return of_text(text, services, pods, cluster, f"{name}.txt")
 
 
-def of_text(text: str, services: str = "", pods: str = "", cluster: str = "dev", name: str = "table") -> Picture:
-    """The picture of a table's text."""
-    routes = kernel_table.parse(text)
-    assert not isinstance(routes, kernel_table.Malformed), routes
+def of_text(
+    text: str, services: str = "", pods: str = "", cluster: str = "dev", name: str = "table", *, through: bool = False
+) -> Picture:
+    """The picture of a table's text, all of which is read."""
+    found = read(text)
+    assert isinstance(found, Text), found
+    assert (found.left_out, found.objects) == ([], [])
     said = Prefixes(
         tuple(ip_network(word) for word in services.split()) or None,
         tuple(ip_network(word) for word in pods.split()) or None,
     )
-    return picture_of_tables(cluster, [Table(name, routes)], said)
+    tables = [Table(name, tuple(each.routes), each.host) for each in found.hosts]
+    return picture_of_tables(cluster, tables, said, through=through)
 
 
 def lines(wanted: Wanted) -> Iterator[str]:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.routes import kernel_table
 from dnsbridge.routes.table_picture import Table, picture_of_tables
+from dnsbridge.routes.tables.reading import Text, read
 from tests.routes.support import of_text
 
 ETH0 = "10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.5\n"
@@ -54,8 +54,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "10.3.0.0/16 via 10.0.0.1 dev eth0 proto ospf\nblackhole 10.0.0.0/8 proto static\n"
         "172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1 linkdown\n"
         "unreachable 10.4.0.0/16 proto bird\nlocal 10.5.0.1 dev lo proto kernel scope host src 10.5.0.1",
-        ["info: table: not a pod network's, left out: 10.1.0.0/16 proto static, 10.2.0.0/16 proto dhcp, 10.3.0.0/16 "
-         "proto ospf; name them in routes.pod_cidrs if they are pods'"],
+        ["info: table: not the cluster's, left out: 10.1.0.0/16 proto static, 10.2.0.0/16 proto dhcp, 10.3.0.0/16 "
+         "proto ospf and 3 more; name them in routes.pod_cidrs if they are pods'"],
     ),
 }  # fmt: skip
 
@@ -81,7 +81,11 @@ def shown(text: str, services: str = "", pods: str = "") -> list[str]:
 def test_prefixes_that_are_named() -> None:
     """Where the settings name the pods' prefixes, these count, whoever made the route; and no others do."""
     text = ETH0 + "10.1.0.0/24 via 10.0.0.6 dev eth0 proto static\n10.2.0.0/24 via 10.0.0.7 dev eth0 proto bird"
-    assert shown(text, pods="10.1.0.0/16") == ["10.1.0.0/16", "10.1.0.0/24 10.0.0.6"]
+    assert shown(text, pods="10.1.0.0/16") == [
+        "10.1.0.0/16",
+        "10.1.0.0/24 10.0.0.6",
+        "info: table: outside routes.pod_cidrs, left out: 10.2.0.0/24",
+    ]
 
 
 def test_services_are_no_pods() -> None:
@@ -123,9 +127,9 @@ def _table(number: int) -> Table:
         2: "10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.6\n"
         "10.244.2.0/24 dev cni0 proto kernel scope link src 10.244.2.1\n10.244.3.0/24 via 10.0.0.8 dev eth0",
     }
-    routes = kernel_table.parse(texts[number])
-    assert isinstance(routes, tuple)
-    return Table(f"table{number}", routes)
+    found = read(texts[number])
+    assert isinstance(found, Text)
+    return Table(f"table{number}", tuple(found.hosts[0].routes))
 
 
 LINES = st.sampled_from(sorted({line for text, _ in CASES.values() for line in text.splitlines()}))

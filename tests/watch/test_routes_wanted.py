@@ -12,7 +12,8 @@ import yaml
 
 from dnsbridge.app import once
 from dnsbridge.app.parts import CannotStart
-from dnsbridge.app.routes_wanted import NotRead, choice_of, read_tables, wanted_routes
+from dnsbridge.app.routes_tables import NotRead, read_tables
+from dnsbridge.app.routes_wanted import choice_of, wanted_routes
 from dnsbridge.config import Flags, Gateways, Loaded, Routes, Settings, load
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
@@ -126,9 +127,18 @@ def test_tables_instead_of_clusters(tmp_path: Path) -> None:
     ("octets", "problem"),
     [
         (None, ": no such file or directory; see routes.tables"),
-        (b"", ": holds no route; save the output of `ip route` there"),
-        (b"\xff\xfe", ": is no text; save the output of `ip route` there"),
-        (b"10.0.0.0/8 dev eth0\nDestination Gateway\n", ":2: expected what `ip route` prints, got 'Gateway'"),
+        (b"", ": holds no route; save the output of `ip route` (also -6, -d, -j), `route -n`, `netstat -rn`, "),
+        (b"Kernel IP routing table\n$ ip route\n", ": holds no route; save the output of"),
+        (b"\xff\xfe\x00", ": is no text; save the output of"),
+        (b"\x7fELF\x80", ": is no text; save the output of"),
+        (b"\0" * 5000, ":1: over 4096 characters; save the output of"),
+        (
+            b"hello\n10.0.0.0/8 via\n",
+            ":1: expected a route, a key of etcd or a prompt, got 'hello'; save the output of",
+        ),
+        (b"/registry/namespaces/default\n", ": no block of Calico among these keys; save the output of"),
+        (b"kind: Node\napiVersion: {\n", ":2: "),
+        (b"kind: Deployment\napiVersion: apps/v1\n", ": none of these objects says which pods are where; save"),
     ],
 )
 def test_tables_that_are_none(tmp_path: Path, octets: bytes | None, problem: str) -> None:

@@ -25,7 +25,7 @@ NLM_F_DUMP = 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_F_CLONED = 0x200
-RTNH_F_ONLINK = 4
+RTNH_F_DEAD, RTNH_F_ONLINK, RTNH_F_LINKDOWN = 1, 4, 16
 RTN_UNICAST = 1
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 _RT_TABLE_COMPAT = 252
@@ -72,6 +72,8 @@ class KernelRoute(Struct, frozen=True):
     """Neither by source address nor by TOS."""
     devices: tuple[str, ...] = ()
     """Of each next hop, as the kernel found it."""
+    down: tuple[bool, ...] = ()
+    """Of each next hop, whether it is dead or its link is down."""
 
 
 def request(
@@ -187,16 +189,25 @@ def read_route(body: bytes, device_name: Callable[[int], str]) -> KernelRoute | 
         hops = _read_next_hops(found[_RTA_MULTIPATH], device_name)
     elif found.keys() & {_RTA_OIF, _RTA_GATEWAY, _RTA_VIA}:
         hops = [_read_hop(found, flags, 1, _number(found, _RTA_OIF), device_name)]
-    hops.sort(key=lambda hop: hop_order(hop[0]))
+    hops.sort(key=lambda each: hop_order(each.hop))
     return KernelRoute(
-        Route(prefix, tuple([hop for hop, _ in hops])),
+        Route(prefix, tuple([each.hop for each in hops])),
         protocol,
         _number(found, _RTA_TABLE) or table,
         _number(found, _RTA_PRIORITY),
         kind,
         source == 0 and tos == 0,
-        tuple([device for _, device in hops]),
+        tuple([each.device for each in hops]),
+        tuple([each.down for each in hops]),
     )
+
+
+class _FoundHop(Struct, frozen=True):
+    """A next hop as a message has it."""
+
+    hop: NextHop
+    device: str
+    down: bool
 
 
 def _number(found: dict[int, bytes], kind: int) -> int:
@@ -205,11 +216,12 @@ def _number(found: dict[int, bytes], kind: int) -> int:
 
 def _read_hop(
     found: dict[int, bytes], flags: int, weight: int, index: int, device_name: Callable[[int], str]
-) -> tuple[NextHop, str]:
+) -> _FoundHop:
     address = _read_address(found)
     device = device_name(index) if index else ""
     asked = address is None or flags & RTNH_F_ONLINK or address.is_link_local
-    return NextHop(address, device if asked else "", weight), device
+    down = bool(flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
+    return _FoundHop(NextHop(address, device if asked else "", weight), device, down)
 
 
 def _read_address(found: dict[int, bytes]) -> IPAddress | None:
@@ -219,7 +231,7 @@ def _read_address(found: dict[int, bytes]) -> IPAddress | None:
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
 
 
-def _read_next_hops(octets: bytes, device_name: Callable[[int], str]) -> list[tuple[NextHop, str]]:
+def _read_next_hops(octets: bytes, device_name: Callable[[int], str]) -> list[_FoundHop]:
     hops, at = [], 0
     while at + _NEXT_HOP.size <= len(octets):
         size, flags, weight, index = _NEXT_HOP.unpack_from(octets, at)
