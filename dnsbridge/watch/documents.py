@@ -10,7 +10,7 @@ bounded by the text's length. What YAML 1.1 makes of plain words (`on` is true) 
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import yaml
@@ -88,7 +88,7 @@ def yaml_documents(text: str) -> Iterator[Document]:
                 line = _line(node)
                 _check_tree(node)
                 data = loader.construct_document(node)
-                nodes = partial(_object_nodes, node, data)
+                nodes = cache(partial(_object_nodes, node, data))
                 yield Document(data, line, partial(_object_lines, nodes), partial(_part_line, nodes))
         finally:
             loader.dispose()

@@ -37,7 +37,7 @@ class FileObjects(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     """Objects that are left out, or come twice."""
     flaws: tuple[Problem, ...] = ()
-    """Parts that are left out of objects."""
+    """Parts that are left out of objects, by line."""
 
 
 class Broken(Struct, frozen=True):
@@ -97,7 +97,7 @@ def _read(documents: Iterator[Document]) -> FileObjects:
                 objects[decoded.key] = decoded
                 text = f"{where}{decoded.key}: comes twice in this file; the later one is taken"
                 problems.append(Problem(line, decoded.key, text))
-    return FileObjects(objects, tuple(problems), tuple(flaws))
+    return FileObjects(objects, tuple(problems), tuple(sorted(flaws, key=lambda flaw: flaw.line)))
 
 
 def keep_last_good(before: FileObjects, now: FileObjects) -> FileObjects:

@@ -221,9 +221,9 @@ class ManifestSource:
             return False
         self.counts.invalid_objects += len(outcome.problems)
         self.counts.invalid_parts += len(outcome.flaws)
-        before = file.good.flaws if file.good else ()
         _warn(path, outcome.problems, "such objects")
-        _warn(path, [flaw for flaw in outcome.flaws if flaw not in before], "parts that are left out")
+        said = {flaw.text for flaw in file.good.flaws} if file.good else set()
+        _warn(path, [flaw for flaw in outcome.flaws if flaw.text not in said], "parts that are left out")
         file.good = keep_last_good(file.good, outcome) if file.good else outcome
         return True
 

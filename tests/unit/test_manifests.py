@@ -305,20 +305,36 @@ def test_flaws(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCapture
     expected = [
         f"{path}:13: Service shop/web: spec.ports[1].port: expected a number from 1 to 65535, got 70000; "
         "only this is left out",
-        f"{path}:26: EndpointSlice shop/web-abc12: endpoints[2]: expected a mapping, got null; only this is left out",
         f"{path}:25: EndpointSlice shop/web-abc12: endpoints[1].hostname: {label}; only this is left out",
+        f"{path}:26: EndpointSlice shop/web-abc12: endpoints[2]: expected a mapping, got null; only this is left out",
     ]
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == expected
     assert names(source) == ["web", "web-abc12"]
     assert (source.counts.invalid_parts, source.counts.invalid_objects) == (3, 0)
 
     async def story() -> None:
-        path.write_text(FLAWS + "---\n" + service("more"))
+        path.write_text("# All lines move.\n" + FLAWS + "---\n" + service("more"))
         await until(lambda: "more" in names(source))
 
     follow(source, story)
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == expected
     assert source.counts.invalid_parts == 6
+
+
+def test_thousands_of_flaws(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCaptureFixture) -> None:
+    """Of very many parts that are left out the first are said, the others are a number, and all else is taken."""
+    ports = "ports: [{port: 0}, {port: 80}]"
+    items = "".join(
+        f"- {{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{clusterIP: 10.96.0.1, {ports}}}}}\n"
+        for number in range(2000)
+    )
+    (tmp_path / "a.yaml").write_text(f"apiVersion: v1\nkind: List\nitems:\n{items}")
+    source.load()
+    assert len(source.objects) == source.counts.invalid_parts == 2000
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 21
+    assert warnings[1].startswith(f"{tmp_path / 'a.yaml'}:5: Service default/s1: spec.ports[0].port: ")
+    assert warnings[-1] == f"{tmp_path / 'a.yaml'}: and 1980 more parts that are left out"
 
 
 def test_flaws_in_json(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCaptureFixture) -> None:
