@@ -166,6 +166,7 @@ class PartsCollector(Collector):
         for name, text, field in (
             ("manifest_broken_files", "Readings of a file that failed.", "broken_files"),
             ("manifest_invalid_objects", "Objects left out.", "invalid_objects"),
+            ("manifest_invalid_parts", "Parts left out of objects that are used.", "invalid_parts"),
             ("manifest_duplicate_objects", "Objects that came in two files.", "duplicate_objects"),
             ("manifest_failed_looks", "Looks at the path that gave nothing.", "failed_looks"),
             ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
@@ -206,6 +207,7 @@ class PartsCollector(Collector):
             ("watch_watches", "Watches begun.", "watches"),
             ("watch_events", "Objects and events received.", "events"),
             ("watch_invalid_objects", "Objects left out.", "invalid_objects"),
+            ("watch_invalid_parts", "Parts left out of objects that are used.", "invalid_parts"),
             ("watch_stale_events", "Events older than what is held.", "stale_events"),
             ("watch_errors", "Requests and watches that failed.", "errors"),
             ("watch_silences", "Connections given up because nothing came.", "silences"),

@@ -1,16 +1,14 @@
 """The checks of single values that the API server would have made, and the words for what is wrong with one.
 
-Each takes a value and its field's path, and raises UnfitError with one sentence: path, what is expected, what is there.
+Each takes a value and its field's path and gives the value back. UnfitError says the path, what is expected there, and
+what is there.
 """
 
 import re
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
-
-class UnfitError(ValueError):
-    """A value that the API server would have refused."""
-
+from dnsbridge.cluster.flaws import UnfitError, joined
 
 Syntax = tuple[re.Pattern[str], str]
 """What a text must match as a whole, and how a message says it."""
@@ -23,31 +21,44 @@ SUBDOMAIN: Syntax = (
     re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"),
     "DNS labels of a-z, 0-9 and `-` with dots between, at most 253 octets",
 )
+_HOST_LABEL = r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST_NAME: Syntax = (
-    re.compile(rf"(?=.{{1,253}}\.?\Z)(?:{LABEL[0].pattern})(?:\.{LABEL[0].pattern})*\.?"),
-    "a DNS name in lower case, which is no address",
+    re.compile(rf"(?=.{{1,253}}\.?\Z){_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?"),
+    "a DNS name or an IP address",
 )
 _PREFIX_LENGTH = re.compile(r"[0-9a-f:.]+/[0-9]{1,3}", re.IGNORECASE)
 _MAPPED = bytes(10) + b"\xff\xff"
+_SUSPECT = frozenset({0, 127, 169, 224, 254, 255})
+"""First octets of the addresses that no endpoint can have, and of some others."""
 
 
-def check(syntax: Syntax, text: str, path: str) -> None:
-    """A text has one of the syntaxes above."""
+def check(syntax: Syntax, text: str, path: str) -> str:
+    """The text, which has one of the syntaxes above."""
     if not syntax[0].fullmatch(text):
-        raise UnfitError(f"{path}: expected {syntax[1]}, got {quoted(text)}")
+        raise UnfitError(path, f"expected {syntax[1]}, got {quoted(text)}")
+    return text
 
 
-def check_external_name(text: str) -> None:
-    """`spec.externalName`: where a CNAME can point; a final dot is allowed."""
-    check(_HOST_NAME, text, "spec.externalName")
-    if _packed(text) is not None:
-        raise UnfitError(f"spec.externalName: expected {_HOST_NAME[1]}, got {quoted(text)}")
+def external_name(text: str) -> tuple[str, bytes]:
+    """`spec.externalName`: the name that a CNAME points to, in lower case, or else a packed address.
+
+    A final dot is allowed. Old API servers accepted capitals and addresses; an underscore is legal in DNS (RFC 2181
+    section 11).
+    """
+    path = "spec.externalName"
+    name = text.lower() if text.isascii() else text
+    spelled = name.removesuffix(".")
+    if _packed(spelled) is not None:
+        return "", packed_address(spelled, path)
+    if not _HOST_NAME[0].fullmatch(name):
+        raise UnfitError(path, f"expected {_HOST_NAME[1]}, got {quoted(text)}")
+    return name, b""
 
 
 def one_of(text: str, choices: tuple[str, ...], path: str) -> str:
     """The text, which is one of the choices."""
     if text not in choices:
-        raise UnfitError(f"{path}: expected one of {', '.join(choices)}, got {quoted(text)}")
+        raise UnfitError(path, f"expected one of {', '.join(choices)}, got {quoted(text)}")
     return text
 
 
@@ -58,17 +69,38 @@ def _packed(text: str) -> bytes | None:
         return None
 
 
-def packed_address(text: str, path: str) -> bytes:
+def packed_address(text: str, path: str = "") -> bytes:
     """An address, packed. IPv4-mapped ones are refused: they would answer as IPv6 and be IPv4 on the wire."""
     address = _packed(text)
     if address is None:
-        raise UnfitError(f"{path}: expected an IP address, got {quoted(text)}")
+        raise UnfitError(path, f"expected an IP address, got {quoted(text)}")
     if len(address) == 16 and address.startswith(_MAPPED):
-        raise UnfitError(f"{path}: expected an IP address that is not IPv4-mapped, got {quoted(text)}")
+        raise UnfitError(path, f"expected an IP address that is not IPv4-mapped, got {quoted(text)}")
     return address
 
 
-def canonical_prefix(text: str, path: str) -> str:
+def routable_address(text: str, octets: int = 0) -> bytes:
+    """The packed address of an endpoint or of `spec.externalIPs`, of so many octets; 0: of either family.
+
+    The API server refuses unspecified, loopback, link-local and link-local multicast ones (`ValidateNonSpecialIP`):
+    they lead each client to itself or to its own link.
+    """
+    address = _packed(text)
+    if address is None:
+        raise UnfitError("", f"expected an IP address, got {quoted(text)}")
+    if octets and len(address) != octets:
+        family = "IPv4" if octets == 4 else "IPv6"
+        raise UnfitError("", f"{quoted(text)} is no {family} address, which addressType promises")
+    if address[0] in _SUSPECT:
+        packed_address(text)
+        read = IPv4Address(address) if len(address) == 4 else IPv6Address(address)
+        multicast = address[:3] == b"\xe0\0\0" if read.version == 4 else address[0] == 255 and address[1] & 15 == 2
+        if read.is_unspecified or read.is_loopback or read.is_link_local or multicast:
+            raise UnfitError("", f"expected an address that others can reach, got {text}")
+    return address
+
+
+def canonical_prefix(text: str, path: str = "") -> str:
     """A prefix in its canonical form (RFC 5952). IPv4-mapped ones are refused, as addresses are."""
     try:
         if _PREFIX_LENGTH.fullmatch(text):
@@ -77,7 +109,7 @@ def canonical_prefix(text: str, path: str) -> str:
                 return str(found)
     except ValueError:
         pass
-    raise UnfitError(f"{path}: expected a prefix such as 10.96.0.0/16 without host bits, got {quoted(text)}")
+    raise UnfitError(path, f"expected a prefix such as 10.96.0.0/16 without host bits, got {quoted(text)}")
 
 
 def quoted(text: str) -> str:
@@ -90,23 +122,25 @@ def quoted(text: str) -> str:
 _TYPE_NAMES = {
     "str": "a string",
     "int": "an integer",
+    "float": "a float",
     "bool": "a boolean",
     "array": "a list",
     "object": "a mapping",
 }
 _MISSING = re.compile(r"Object missing required field `(.+?)`(?: - at `\$\.?(.*)`)?")
-_EXPECTED = re.compile(r"Expected `(.+?)`(?:, got `(.+?)`)? - at (`key` in )?`\$\.?(.*)`")
+_EXPECTED = re.compile(r"Expected `(.+?)`(?:, got `(.+?)`)?(?: - at (`key` in )?`\$\.?(.*)`)?")
 
 
-def explain(message: str) -> str:
-    """msgspec's message about a wrong type, in the words of the API: the field's path, and what is expected there."""
+def explain(message: str, path: str = "") -> UnfitError:
+    """msgspec's message about a wrong type below `path`, in the words of the API: the field, and what is expected."""
     if found := _MISSING.fullmatch(message):
-        path = ".".join(part for part in (found[2], found[1]) if part)
-        return f"{path}: expected, but missing"
+        inner = ".".join(part for part in (found[2], found[1]) if part)
+        return UnfitError(joined(path, inner), "expected, but missing")
     if found := _EXPECTED.fullmatch(message):
-        wanted, got, is_key, path = found.groups()
+        wanted, got, is_key, inner = found.groups()
+        where = joined(path, inner or "")
         if is_key:
-            return f"{path or 'object'}: expected keys that are strings"
+            return UnfitError(where or "object", "expected keys that are strings")
         words = [_TYPE_NAMES.get(word, word) for word in wanted.split(" | ")]
-        return f"{path}: expected {' or '.join(words)}, got {_TYPE_NAMES.get(got, got)}"
-    return message
+        return UnfitError(where, f"expected {' or '.join(words)}, got {_TYPE_NAMES.get(got, got)}")
+    return UnfitError(path, message)

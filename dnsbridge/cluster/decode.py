@@ -1,11 +1,17 @@
 """From Kubernetes' own objects to the slim ones of cluster.objects.
 
     objects_of(document)   a document                            -> its objects, lists flattened
-    decode(data)           plain data, as YAML or JSON gave it   -> Object | Unused | Invalid
-    slim(raw)              a struct of cluster.raw               -> Object | Unused | Invalid
+    decode(data)           plain data, as YAML or JSON gave it   -> Decoded
+    decode_as(data, type)  plain data of a known type            -> Decoded
+    slim(raw)              a struct of cluster.raw               -> Decoded
 
-An object that fails one check is left out as a whole. The checks are those of the API server's validation that names
-and routes depend on, because manifests have never met it.
+    Decoded = Object       a slim object
+            | Flawed       a slim object without the parts of it that are wrong
+            | Unused       nothing comes from it
+            | Invalid      wrong in what identifies it, or in its only content
+
+The checks are those of the API server's validation that names and routes depend on, because manifests have never met
+it. One wrong type anywhere makes msgspec refuse the whole object; only then is it converted by parts (see by_parts).
 """
 
 from typing import assert_never
@@ -13,18 +19,12 @@ from typing import assert_never
 from msgspec import Struct, ValidationError, convert
 
 from dnsbridge.cluster import decode_network as network
-from dnsbridge.cluster.checks import (
-    LABEL,
-    SUBDOMAIN,
-    UnfitError,
-    check,
-    check_external_name,
-    explain,
-    one_of,
-    packed_address,
-    quoted,
-)
+from dnsbridge.cluster import decode_service as named
+from dnsbridge.cluster.by_parts import convert_by_parts
+from dnsbridge.cluster.checks import quoted
 from dnsbridge.cluster.decode_network import Unused
+from dnsbridge.cluster.decode_service import DEFAULT_NAMESPACE
+from dnsbridge.cluster.flaws import Flaw, UnfitError
 from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
@@ -32,7 +32,6 @@ from dnsbridge.cluster.objects import (
     CalicoNode,
     CiliumNode,
     ClusterConfiguration,
-    Endpoint,
     EndpointSlice,
     IPAMBlock,
     IPPool,
@@ -41,7 +40,6 @@ from dnsbridge.cluster.objects import (
     Node,
     Object,
     Pod,
-    Port,
     Service,
     ServiceCIDR,
 )
@@ -54,16 +52,12 @@ from dnsbridge.cluster.raw import (
     RawCalicoNode,
     RawCiliumNode,
     RawConfigMap,
-    RawEndpoint,
     RawEndpointSlice,
-    RawIngress,
     RawIPAMBlock,
     RawIPPool,
-    RawMetadata,
     RawNamespace,
     RawNode,
     RawPod,
-    RawPodStatus,
     RawService,
     RawServiceCIDR,
 )
@@ -72,9 +66,11 @@ __all__ = [
     "DEFAULT_NAMESPACE",
     "MAX_LIST_DEPTH",
     "Decoded",
+    "Flawed",
     "Invalid",
     "Unused",
     "decode",
+    "decode_as",
     "is_list",
     "objects_of",
     "slim",
@@ -99,16 +95,8 @@ _KINDS: dict[type[Raw], type[Object]] = {
 _NAMESPACED = {"Service", "EndpointSlice", "Pod", "ConfigMap"}
 _CLUSTER_SCOPED = {each.kind for each in _KINDS.values()} - _NAMESPACED
 
-DEFAULT_NAMESPACE = "default"
-"""Where an object without a namespace goes, as with `kubectl apply`."""
-
 MAX_LIST_DEPTH = 4
 """How deep lists of lists are flattened; `kubectl` prints one level."""
-
-
-_SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
-_ADDRESS_TYPES = ("IPv4", "IPv6")
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
 class Invalid(Struct, frozen=True):
@@ -123,7 +111,15 @@ class Invalid(Struct, frozen=True):
         return f"{self.key}: {self.problem}"
 
 
-Decoded = Object | Unused | Invalid
+class Flawed(Struct, frozen=True):
+    """An object that serves, without the parts of it that are wrong."""
+
+    object: Object
+    flaws: tuple[Flaw, ...]
+    """At least one, in no order."""
+
+
+Decoded = Object | Flawed | Unused | Invalid
 
 
 def objects_of(document: object) -> list[object]:
@@ -177,177 +173,77 @@ def decode(data: object) -> Decoded:
     raw_type = RAW_TYPES.get((version, kind))
     if raw_type is None:
         return Unused(key)
+    return decode_as(data, raw_type)
+
+
+def decode_as(data: object, raw_type: type[Raw]) -> Decoded:
+    """The slim object of plain data that should have this type. Never raises."""
     try:
         raw = convert(data, raw_type)
-    except ValidationError as error:
-        return Invalid(key, explain(str(error)))
+    except ValidationError:
+        return _decode_by_parts(data, raw_type)
     return slim(raw)
 
 
-def slim(raw: Raw) -> Decoded:
-    """The slim object of a raw one whose types are right. Never raises."""
-    key = _key(_KINDS[type(raw)].kind, raw.metadata.namespace, raw.metadata.name)
+def _decode_by_parts(data: object, raw_type: type[Raw]) -> Decoded:
+    flaws: list[Flaw] = []
     try:
-        match raw:
-            case RawNamespace():
-                check(LABEL, raw.metadata.name, "metadata.name")
-                return Namespace(name=raw.metadata.name, resource_version=raw.metadata.resource_version or "")
-            case RawService():
-                return _service(raw, key)
-            case RawEndpointSlice():
-                return _endpoint_slice(raw, key)
-            case RawPod():
-                return _pod(raw, key)
-            case RawNode():
-                return network.node(raw)
-            case RawServiceCIDR():
-                return network.service_cidr(raw)
-            case RawIPPool():
-                return network.ip_pool(raw)
-            case RawBlockAffinity():
-                return network.block_affinity(raw, key)
-            case RawIPAMBlock():
-                return network.ipam_block(raw, key)
-            case RawBGPConfiguration():
-                return network.bgp_configuration(raw)
-            case RawBGPPeer():
-                return network.bgp_peer(raw)
-            case RawCalicoNode():
-                return network.calico_node(raw)
-            case RawCiliumNode():
-                return network.cilium_node(raw)
-            case RawConfigMap():
-                return network.config_map(raw, key)
-            case _:
-                assert_never(raw)
+        raw: Raw = convert_by_parts(data, raw_type, flaws)
+    except UnfitError as error:
+        metadata = data.get("metadata") if isinstance(data, dict) else None
+        names = metadata if isinstance(metadata, dict) else {}
+        return Invalid(_key(_KINDS[raw_type].kind, names.get("namespace"), names.get("name")), str(error))
+    return slim(raw, flaws)
+
+
+def slim(raw: Raw, known: list[Flaw] | None = None) -> Decoded:
+    """The slim object of a raw one, some flaws of which are known from its types. Never raises."""
+    key = _key(_KINDS[type(raw)].kind, raw.metadata.namespace, raw.metadata.name)
+    flaws = known or []
+    try:
+        found = _slim(raw, key, flaws)
+        if not flaws:
+            return found
+        if isinstance(found, Unused):
+            # What it says of its use may be what could not be read.
+            return Invalid(key, str(flaws[0]))
+        return Flawed(found, tuple(flaws))
     except UnfitError as error:
         return Invalid(key, str(error))
 
 
-def _service(raw: RawService, key: Key) -> Service:
-    check(LABEL, raw.metadata.name, "metadata.name")
-    _check_namespace(raw.metadata)
-    spec = raw.spec
-    kind = one_of(spec.type or "ClusterIP", _SERVICE_TYPES, "spec.type")
-    field_name, texts = ("clusterIPs", spec.cluster_ips) if spec.cluster_ips else ("clusterIP", [spec.cluster_ip or ""])
-    headless = "None" in texts
-    addresses: tuple[bytes, ...] = ()
-    external_name = ""
-    if kind == "ExternalName":
-        headless = False
-        external_name = spec.external_name or ""
-        check_external_name(external_name)
-    elif not headless:
-        addresses = tuple(packed_address(text, f"spec.{field_name}") for text in texts if text)
-        if not addresses:
-            raise UnfitError(
-                "spec.clusterIP: expected the service's address, as `kubectl get service -o yaml` prints it"
-            )
-    ports = tuple(
-        _port(port.name, port.protocol, port.port, f"spec.ports[{index}]")
-        for index, port in enumerate(spec.ports or ())
-    )
-    external_ips = tuple(packed_address(text, "spec.externalIPs") for text in spec.external_ips or ())
-    status = raw.status.load_balancer if raw.status else None
-    return Service(
-        namespace=key.namespace,
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        type=kind,
-        cluster_ips=addresses,
-        headless=headless,
-        external_name=external_name,
-        ports=ports,
-        publish_not_ready=bool(spec.publish_not_ready_addresses),
-        external_ips=external_ips,
-        load_balancer_ips=_ingress(status.ingress if status else None),
-    )
-
-
-def _ingress(raw: list[RawIngress] | None) -> tuple[bytes, ...]:
-    """The addresses at which a load balancer leads to a service's nodes; those of a proxy are not the cluster's."""
-    served = [each.ip for each in raw or () if each.ip and each.ip_mode != "Proxy"]
-    return tuple(packed_address(ip, "status.loadBalancer.ingress") for ip in served)
-
-
-def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
-    service = raw.metadata.labels.service_name if raw.metadata.labels else None
-    if not service or raw.address_type == "FQDN":
-        return Unused(key)
-    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
-    _check_namespace(raw.metadata)
-    check(LABEL, service, "metadata.labels[kubernetes.io/service-name]")
-    octets = 4 if one_of(raw.address_type, _ADDRESS_TYPES, "addressType") == "IPv4" else 16
-    endpoints = []
-    for index, endpoint in enumerate(raw.endpoints or ()):
-        try:
-            endpoints.append(_endpoint(endpoint, raw.address_type, octets))
-        except UnfitError as error:
-            raise UnfitError(f"endpoints[{index}].{error}") from None
-    ports = tuple(
-        _port(port.name, port.protocol, port.port, f"ports[{index}]")
-        for index, port in enumerate(raw.ports or ())
-        if port.port is not None
-    )
-    return EndpointSlice(
-        namespace=key.namespace,
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        service=service,
-        endpoints=tuple(endpoints),
-        ports=ports,
-    )
-
-
-def _endpoint(raw: RawEndpoint, family: str, octets: int) -> Endpoint:
-    """One endpoint, whose addresses have so many octets; what is wrong is said with the path inside it."""
-    addresses = tuple([packed_address(text, "addresses") for text in raw.addresses])
-    if not addresses:
-        raise UnfitError("addresses: expected at least one address")
-    for text, address in zip(raw.addresses, addresses, strict=True):
-        if len(address) != octets:
-            raise UnfitError(f"addresses: {text} is no {family} address, which addressType promises")
-    hostname = raw.hostname or ""
-    if hostname:
-        check(LABEL, hostname, "hostname")
-    pod = ""
-    if raw.target_ref and raw.target_ref.kind == "Pod" and raw.target_ref.name:
-        pod = raw.target_ref.name
-        check(SUBDOMAIN, pod, "targetRef.name")
-    ready = raw.conditions is None or raw.conditions.ready is not False
-    return Endpoint(addresses, hostname, ready, pod)
-
-
-def _pod(raw: RawPod, key: Key) -> Pod | Unused:
-    status = raw.status or RawPodStatus()
-    if status.phase in ("Succeeded", "Failed"):
-        return Unused(key)
-    check(SUBDOMAIN, raw.metadata.name, "metadata.name")
-    _check_namespace(raw.metadata)
-    if status.pod_ips:
-        addresses = tuple(packed_address(entry.ip, "status.podIPs") for entry in status.pod_ips if entry.ip)
-    else:
-        addresses = (packed_address(status.pod_ip, "status.podIP"),) if status.pod_ip else ()
-    return Pod(
-        namespace=key.namespace,
-        name=raw.metadata.name,
-        resource_version=raw.metadata.resource_version or "",
-        addresses=addresses,
-    )
-
-
-def _check_namespace(metadata: RawMetadata) -> None:
-    check(LABEL, metadata.namespace or DEFAULT_NAMESPACE, "metadata.namespace")
-
-
-def _port(name: str | None, protocol: str | None, number: int, path: str) -> Port:
-    if name:
-        check(LABEL, name, f"{path}.name")
-    if not 1 <= number <= 65535:
-        raise UnfitError(
-            f"{path}.port: expected a number from 1 to 65535, got {number if abs(number) < 10**9 else 'more'}"
-        )
-    return Port(name or "", one_of(protocol or "TCP", _PROTOCOLS, f"{path}.protocol"), number)
+def _slim(raw: Raw, key: Key, flaws: list[Flaw]) -> Object | Unused:
+    match raw:
+        case RawNamespace():
+            return named.namespace(raw)
+        case RawService():
+            return named.service(raw, key, flaws)
+        case RawEndpointSlice():
+            return named.endpoint_slice(raw, key, flaws)
+        case RawPod():
+            return named.pod(raw, key, flaws)
+        case RawNode():
+            return network.node(raw, flaws)
+        case RawServiceCIDR():
+            return network.service_cidr(raw, flaws)
+        case RawIPPool():
+            return network.ip_pool(raw, flaws)
+        case RawBlockAffinity():
+            return network.block_affinity(raw, key)
+        case RawIPAMBlock():
+            return network.ipam_block(raw, key, flaws)
+        case RawBGPConfiguration():
+            return network.bgp_configuration(raw, flaws)
+        case RawBGPPeer():
+            return network.bgp_peer(raw, flaws)
+        case RawCalicoNode():
+            return network.calico_node(raw)
+        case RawCiliumNode():
+            return network.cilium_node(raw, flaws)
+        case RawConfigMap():
+            return network.config_map(raw, key, flaws)
+        case _:
+            assert_never(raw)
 
 
 def _key(kind: str, namespace: object, name: object) -> Key:

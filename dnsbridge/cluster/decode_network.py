@@ -1,15 +1,19 @@
 """The objects that prefixes come from: nodes, Kubernetes' own prefixes, and those of Calico, flannel and Cilium.
 
-Each function takes a raw object and gives the slim one, or Unused; it raises UnfitError (see decode).
+Each function takes a raw object and gives the slim one, or Unused. A part that is wrong becomes a flaw and is left out;
+what identifies the object, or is its only content, raises UnfitError (see decode).
 """
 
 import re
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 import msgspec
 from msgspec import Struct
 
-from dnsbridge.cluster.checks import SUBDOMAIN, UnfitError, canonical_prefix, check, explain, one_of, packed_address
+from dnsbridge.cluster.by_parts import convert_by_parts
+from dnsbridge.cluster.checks import SUBDOMAIN, canonical_prefix, check, one_of, packed_address
+from dnsbridge.cluster.flaws import Flaw, UnfitError, attempt, each, require
 from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
@@ -25,6 +29,7 @@ from dnsbridge.cluster.objects import (
     ServiceCIDR,
 )
 from dnsbridge.cluster.raw import (
+    RawAllocationAttribute,
     RawAnnounced,
     RawBGPConfiguration,
     RawBGPConfigurationSpec,
@@ -34,8 +39,10 @@ from dnsbridge.cluster.raw import (
     RawCalicoNode,
     RawCalicoNodeBGP,
     RawCalicoNodeSpec,
+    RawCiliumAddress,
     RawCiliumNode,
     RawCiliumNodeSpec,
+    RawCondition,
     RawConfigMap,
     RawFlannel,
     RawFlannelBackend,
@@ -43,6 +50,7 @@ from dnsbridge.cluster.raw import (
     RawIPPool,
     RawMetadata,
     RawNode,
+    RawNodeAddress,
     RawNodeAnnotations,
     RawNodeMetadata,
     RawNodeSpec,
@@ -67,16 +75,17 @@ class Unused(Struct, frozen=True):
     key: Key
 
 
-def node(raw: RawNode) -> Node:
+def node(raw: RawNode, flaws: list[Flaw]) -> Node:
     """A node."""
     name, version = _identity(raw.metadata)
     spec, status = raw.spec or RawNodeSpec(), raw.status or RawNodeStatus()
-    cidrs = spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else [])
+    cidrs = each(flaws, "spec.podCIDRs", spec.pod_cidrs, canonical_prefix)
+    if not cidrs and spec.pod_cidr:
+        cidr = attempt(flaws, "", canonical_prefix, spec.pod_cidr, "spec.podCIDR")
+        cidrs = (cidr,) if cidr else ()
     noted = raw.metadata.annotations or RawNodeAnnotations()
-    addresses: dict[str, list[bytes]] = {"InternalIP": [], "ExternalIP": []}
-    for index, entry in enumerate(status.addresses or ()):
-        if entry.type in addresses:
-            addresses[entry.type].append(packed_address(entry.address, f"status.addresses[{index}].address"))
+    addresses = each(flaws, "status.addresses", status.addresses, _node_address)
+    conditions: Sequence[RawCondition | None] = status.conditions or ()
     if noted.ipv4_ipip_tunnel:
         tunnel = "ipip"
     else:
@@ -84,18 +93,20 @@ def node(raw: RawNode) -> Node:
     return Node(
         name=name,
         resource_version=version,
-        addresses=tuple(addresses["InternalIP"]),
-        external_addresses=tuple(addresses["ExternalIP"]),
-        pod_cidrs=tuple(
-            canonical_prefix(text, "spec.podCIDRs" if spec.pod_cidrs else "spec.podCIDR") for text in cidrs
-        ),
-        ready=all(each.status == "True" for each in status.conditions or () if each.type == "Ready"),
+        addresses=tuple(address for kind, address in addresses if kind == "InternalIP"),
+        external_addresses=tuple(address for kind, address in addresses if kind == "ExternalIP"),
+        pod_cidrs=cidrs,
+        ready=all(said.status == "True" for said in conditions if said and said.type == "Ready"),
         labels=tuple(sorted((raw.metadata.labels or {}).items())),
         calico_addresses=_noted(noted.ipv4_address, noted.ipv6_address),
         tunnel=tunnel,
         flannel_backend=(noted.flannel_backend or "").lower(),
         flannel_addresses=_noted(noted.flannel_address, noted.flannel_ipv6_address),
     )
+
+
+def _node_address(raw: RawNodeAddress) -> tuple[str, bytes] | None:
+    return (raw.type, packed_address(raw.address, "address")) if raw.type in ("InternalIP", "ExternalIP") else None
 
 
 def _noted(*texts: str | None) -> tuple[bytes, ...]:
@@ -109,23 +120,24 @@ def _noted(*texts: str | None) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def config_map(raw: RawConfigMap, key: Key) -> ClusterConfiguration | FlannelConfiguration | Unused:
+def config_map(raw: RawConfigMap, key: Key, flaws: list[Flaw]) -> ClusterConfiguration | FlannelConfiguration | Unused:
     """kubeadm's ConfigMap or flannel's."""
     text = raw.data.cluster_configuration if raw.data else None
     if text and (key.namespace, key.name) == ("kube-system", "kubeadm-config"):
-        return _cluster_configuration(text, key, raw.metadata.resource_version or "")
+        return _cluster_configuration(text, key, raw.metadata.resource_version or "", flaws)
     text = raw.data.flannel if raw.data else None
     if text and key.name in FLANNEL_NAMES:
-        return _flannel(text, key, raw.metadata.resource_version or "")
+        return _flannel(text, key, raw.metadata.resource_version or "", flaws)
     return Unused(key)
 
 
-def _cluster_configuration(text: str, key: Key, version: str) -> ClusterConfiguration:
+def _cluster_configuration(text: str, key: Key, version: str, flaws: list[Flaw]) -> ClusterConfiguration:
     found = {}
     for setting in ("serviceSubnet", "podSubnet"):
         written = re.search(rf"^\s+{setting}:\s*[\"']?([0-9A-Fa-f.:/,]+)[\"']?\s*$", text, re.MULTILINE)
         cidrs = written[1].split(",") if written else []
-        found[setting] = tuple([canonical_prefix(cidr, f"networking.{setting}") for cidr in cidrs])
+        found[setting] = each(flaws, f"networking.{setting}", cidrs, canonical_prefix)
+    require((*found["serviceSubnet"], *found["podSubnet"]), flaws, "networking.")
     return ClusterConfiguration(
         namespace=key.namespace,
         name=key.name,
@@ -135,42 +147,45 @@ def _cluster_configuration(text: str, key: Key, version: str) -> ClusterConfigur
     )
 
 
-def _flannel(text: str, key: Key, version: str) -> FlannelConfiguration:
+def _flannel(text: str, key: Key, version: str, flaws: list[Flaw]) -> FlannelConfiguration:
+    path = "data[net-conf.json]"
     try:
-        said = msgspec.json.decode(text, type=RawFlannel)
-    except msgspec.ValidationError as error:
-        raise UnfitError(f"data[net-conf.json]: {explain(str(error))}") from None
+        said = convert_by_parts(msgspec.json.decode(text), RawFlannel, flaws, path)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise UnfitError("data[net-conf.json]: expected flannel's configuration in JSON") from None
+        raise UnfitError(path, "expected flannel's configuration in JSON") from None
     backend = said.backend or RawFlannelBackend()
-    networks = (("Network", said.network), ("IPv6Network", said.ipv6_network))
+    named = (("Network", said.network), ("IPv6Network", said.ipv6_network))
+    networks = [attempt(flaws, "", canonical_prefix, cidr, f"{path}.{name}") for name, cidr in named if cidr]
+    found = tuple(cidr for cidr in networks if cidr)
+    require(found, flaws, path)
     return FlannelConfiguration(
         namespace=key.namespace,
         name=key.name,
         resource_version=version,
-        networks=tuple(canonical_prefix(cidr, f"data[net-conf.json].{name}") for name, cidr in networks if cidr),
+        networks=found,
         backend=(backend.type or "udp").lower(),
         direct_routing=bool(backend.direct_routing),
-        mtu=_within(backend.mtu or 0, 65535, "data[net-conf.json].Backend.MTU"),
+        mtu=attempt(flaws, 0, _within, backend.mtu or 0, 65535, f"{path}.Backend.MTU"),
     )
 
 
-def service_cidr(raw: RawServiceCIDR) -> ServiceCIDR:
+def service_cidr(raw: RawServiceCIDR, flaws: list[Flaw]) -> ServiceCIDR:
     """A prefix of ClusterIPs."""
     name, version = _identity(raw.metadata)
-    cidrs = tuple(canonical_prefix(text, "spec.cidrs") for text in raw.spec.cidrs or ())
+    cidrs = each(flaws, "spec.cidrs", raw.spec.cidrs, canonical_prefix)
+    require(cidrs, flaws, "spec.cidrs")
     return ServiceCIDR(name=name, resource_version=version, cidrs=cidrs)
 
 
-def ip_pool(raw: RawIPPool) -> IPPool:
+def ip_pool(raw: RawIPPool, flaws: list[Flaw]) -> IPPool:
     """A pool of Calico."""
     name, version = _identity(raw.metadata)
     return IPPool(
         name=name,
         resource_version=version,
         cidr=canonical_prefix(raw.spec.cidr, "spec.cidr"),
-        ipip=one_of(raw.spec.ipip_mode or "Never", _MODES, "spec.ipipMode"),
-        vxlan=one_of(raw.spec.vxlan_mode or "Never", _MODES, "spec.vxlanMode"),
+        ipip=attempt(flaws, "Never", one_of, raw.spec.ipip_mode or "Never", _MODES, "spec.ipipMode"),
+        vxlan=attempt(flaws, "Never", one_of, raw.spec.vxlan_mode or "Never", _MODES, "spec.vxlanMode"),
         disabled=bool(raw.spec.disabled),
     )
 
@@ -188,7 +203,7 @@ def block_affinity(raw: RawBlockAffinity, key: Key) -> BlockAffinity | Unused:
     )
 
 
-def ipam_block(raw: RawIPAMBlock, key: Key) -> IPAMBlock | Unused:
+def ipam_block(raw: RawIPAMBlock, key: Key, flaws: list[Flaw]) -> IPAMBlock | Unused:
     """The addresses of a block, of which those lent to other nodes count."""
     spec = raw.spec
     if spec.deleted:
@@ -197,47 +212,59 @@ def ipam_block(raw: RawIPAMBlock, key: Key) -> IPAMBlock | Unused:
     cidr = canonical_prefix(spec.cidr, "spec.cidr")
     kind, _, owner = (spec.affinity or "").partition(":")
     if kind == "host":
-        check(SUBDOMAIN, owner, "spec.affinity")
+        owner = attempt(flaws, "", check, SUBDOMAIN, owner, "spec.affinity")
     elif kind:
         return Unused(key)
     network = ip_network(cidr)
-    allocations, attributes = spec.allocations or [], spec.attributes or []
-    if len(allocations) > min(network.num_addresses, MAX_ALLOCATIONS):
-        raise UnfitError(f"spec.allocations: expected at most one for each address of {cidr}")
-    owners = [each.secondary.node if each.secondary else None for each in attributes]
-    for each in set(owners) - {None, owner}:
-        check(SUBDOMAIN, each or "", "spec.attributes.secondary.node")
+    allocations = spec.allocations or []
+    most = min(network.num_addresses, MAX_ALLOCATIONS)
+    if len(allocations) > most:
+        flaws.append(Flaw(f"spec.allocations[{most}]", f"expected at most one for each address of {cidr}"))
+    owners = _borrowers(spec.attributes or [], flaws)
     borrowed = []
-    for ordinal, attribute in enumerate(allocations):
+    for ordinal, attribute in enumerate(allocations[:most]):
         if attribute is None:
             continue
         if not 0 <= attribute < len(owners):
-            raise UnfitError(f"spec.allocations[{ordinal}]: expected the number of one of spec.attributes")
+            flaws.append(Flaw(f"spec.allocations[{ordinal}]", "expected the number of one of spec.attributes"))
+            continue
         borrower = owners[attribute]
         if borrower and borrower != owner:
             borrowed.append((network[ordinal].packed, borrower))
     return IPAMBlock(name=name, resource_version=version, cidr=cidr, node=owner, borrowed=tuple(borrowed))
 
 
-def bgp_configuration(raw: RawBGPConfiguration) -> BGPConfiguration:
+def _borrowers(attributes: Sequence[RawAllocationAttribute | None], flaws: list[Flaw]) -> list[str]:
+    """The node of each attribute; empty where there is none, or none that can be."""
+    found = []
+    for index, listed in enumerate(attributes):
+        node = (listed.secondary.node or "") if listed and listed.secondary else ""
+        path = f"spec.attributes[{index}].secondary.node"
+        found.append(attempt(flaws, "", check, SUBDOMAIN, node, path) if node else "")
+    return found
+
+
+def bgp_configuration(raw: RawBGPConfiguration, flaws: list[Flaw]) -> BGPConfiguration:
     """What Calico's nodes announce."""
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawBGPConfigurationSpec()
     return BGPConfiguration(
         name=name,
         resource_version=version,
-        service_cluster_ips=_announced(spec.service_cluster_ips, "spec.serviceClusterIPs"),
-        service_external_ips=_announced(spec.service_external_ips, "spec.serviceExternalIPs"),
-        service_load_balancer_ips=_announced(spec.service_load_balancer_ips, "spec.serviceLoadBalancerIPs"),
+        service_cluster_ips=each(flaws, "spec.serviceClusterIPs", spec.service_cluster_ips, _announced),
+        service_external_ips=each(flaws, "spec.serviceExternalIPs", spec.service_external_ips, _announced),
+        service_load_balancer_ips=each(
+            flaws, "spec.serviceLoadBalancerIPs", spec.service_load_balancer_ips, _announced
+        ),
         mesh=spec.node_to_node_mesh_enabled is not False,
     )
 
 
-def _announced(said: list[RawAnnounced] | None, path: str) -> tuple[str, ...]:
-    return tuple(canonical_prefix(each.cidr, path) for each in said or () if each.cidr)
+def _announced(raw: RawAnnounced) -> str | None:
+    return canonical_prefix(raw.cidr, "cidr") if raw.cidr else None
 
 
-def bgp_peer(raw: RawBGPPeer) -> BGPPeer:
+def bgp_peer(raw: RawBGPPeer, flaws: list[Flaw]) -> BGPPeer:
     """A router that Calico's nodes announce to."""
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawBGPPeerSpec()
@@ -247,7 +274,7 @@ def bgp_peer(raw: RawBGPPeer) -> BGPPeer:
         name=name,
         resource_version=version,
         address=packed_address(address, "spec.peerIP") if address else b"",
-        asn=_as_number(spec.as_number or 0),
+        asn=attempt(flaws, 0, _as_number, spec.as_number or 0),
         node=spec.node or "",
         node_selector=spec.node_selector or "",
     )
@@ -258,7 +285,7 @@ def _as_number(said: int | str) -> int:
         high, dot, low = said.rpartition(".")
         halves = (high or "0", low) if dot or said else ("0", "0")
         if not all(half.isascii() and half.isdecimal() and len(half) <= 10 for half in halves):
-            raise UnfitError("spec.asNumber: expected an AS number such as 64513 or 1.10")
+            raise UnfitError("spec.asNumber", "expected an AS number such as 64513 or 1.10")
         said = (int(halves[0]) << 16) + int(halves[1])
     return _within(said, MAX_ASN, "spec.asNumber")
 
@@ -277,27 +304,23 @@ def calico_node(raw: RawCalicoNode) -> CalicoNode:
     )
 
 
-def cilium_node(raw: RawCiliumNode) -> CiliumNode:
+def cilium_node(raw: RawCiliumNode, flaws: list[Flaw]) -> CiliumNode:
     """A node as Cilium has it."""
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawCiliumNodeSpec()
-    return CiliumNode(
-        name=name,
-        resource_version=version,
-        addresses=tuple(
-            packed_address(each.ip, f"spec.addresses[{index}].ip")
-            for index, each in enumerate(spec.addresses or ())
-            if each.type == "InternalIP" and each.ip
-        ),
-        pod_cidrs=tuple(
-            canonical_prefix(text, "spec.ipam.podCIDRs") for text in (spec.ipam.pod_cidrs if spec.ipam else None) or ()
-        ),
-    )
+    addresses = each(flaws, "spec.addresses", spec.addresses, _cilium_address)
+    cidrs = each(flaws, "spec.ipam.podCIDRs", spec.ipam.pod_cidrs if spec.ipam else None, canonical_prefix)
+    require((*addresses, *cidrs), flaws, "spec")
+    return CiliumNode(name=name, resource_version=version, addresses=addresses, pod_cidrs=cidrs)
+
+
+def _cilium_address(raw: RawCiliumAddress) -> bytes | None:
+    return packed_address(raw.ip, "ip") if raw.type == "InternalIP" and raw.ip else None
 
 
 def _within(number: int, largest: int, path: str) -> int:
     if not 0 <= number <= largest:
-        raise UnfitError(f"{path}: expected a number from 0 to {largest}")
+        raise UnfitError(path, f"expected a number from 0 to {largest}")
     return number
 
 

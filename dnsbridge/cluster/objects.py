@@ -76,6 +76,9 @@ class Service(Object, frozen=True, kw_only=True):
     """Packed; empty for headless and ExternalName services."""
     headless: bool = False
     external_name: str = ""
+    """Of an ExternalName service: the name, in lower case; empty where an address stands there."""
+    external_address: bytes = b""
+    """Of an ExternalName service whose `externalName` is an address: that one."""
     ports: tuple[Port, ...] = ()
     publish_not_ready: bool = False
     """`publishNotReadyAddresses`: endpoints count as ready whatever they say."""

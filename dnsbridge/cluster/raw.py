@@ -2,9 +2,17 @@
 
 They serve both ways in: `msgspec.convert` for plain data from manifests, and `msgspec.json` for an API server's octets.
 They say what the types are, no more; a list that the API may print as null is optional. Values: cluster.decode.
+Data with a wrong type somewhere is converted part by part (see by_parts): None then stands in a list where an item was
+left out, and a field that was left out has its default. A `Decisive` field has no default that could stand for it.
 """
 
-from msgspec import Struct, field
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+DECISIVE = "decisive"
+Decisive = Meta(extra={DECISIVE: True})
+"""A field that is wrong makes the whole struct wrong, though it may be absent: it says what the rest speaks of."""
 
 
 class RawLabels(Struct):
@@ -17,7 +25,7 @@ class RawMetadata(Struct, rename="camel"):
     """`ObjectMeta` of apimachinery."""
 
     name: str
-    namespace: str | None = None
+    namespace: Annotated[str | None, Decisive] = None
     resource_version: str | None = None
     labels: RawLabels | None = None
 
@@ -32,8 +40,8 @@ class RawServicePort(Struct):
     """`v1.ServicePort`."""
 
     port: int
-    name: str | None = None
-    protocol: str | None = None
+    name: Annotated[str | None, Decisive] = None
+    protocol: Annotated[str | None, Decisive] = None
 
 
 class RawServiceSpec(Struct, rename="camel"):
@@ -100,8 +108,8 @@ class RawEndpoint(Struct, rename="camel"):
 class RawEndpointPort(Struct):
     """`discovery.k8s.io/v1.EndpointPort`."""
 
-    name: str | None = None
-    protocol: str | None = None
+    name: Annotated[str | None, Decisive] = None
+    protocol: Annotated[str | None, Decisive] = None
     port: int | None = None
 
 
@@ -109,7 +117,7 @@ class RawEndpointSlice(Struct, rename="camel"):
     """`discovery.k8s.io/v1.EndpointSlice`."""
 
     metadata: RawMetadata
-    address_type: str
+    address_type: str | None = None
     endpoints: list[RawEndpoint] | None = None
     ports: list[RawEndpointPort] | None = None
 
@@ -153,7 +161,7 @@ class RawCondition(Struct):
     """`v1.NodeCondition`."""
 
     type: str
-    status: str
+    status: str = "Unknown"
 
 
 class RawNodeStatus(Struct):
@@ -231,7 +239,7 @@ class RawBlockAffinitySpec(Struct):
     state: str | None = None
     deleted: str | bool | None = None
     """A text in crd.projectcalico.org/v1."""
-    type: str | None = None
+    type: Annotated[str | None, Decisive] = None
 
 
 class RawBlockAffinity(Struct):
@@ -295,18 +303,18 @@ class RawBGPConfiguration(Struct):
 class RawBGPPeerSpec(Struct, rename="camel"):
     """Calico's `BGPPeerSpec`."""
 
-    peer_ip: str | None = field(default=None, name="peerIP")
+    peer_ip: Annotated[str | None, Decisive] = field(default=None, name="peerIP")
     as_number: int | str | None = None
     """A text where it is written with a dot."""
-    node: str | None = None
-    node_selector: str | None = None
+    node: Annotated[str | None, Decisive] = None
+    node_selector: Annotated[str | None, Decisive] = None
 
 
 class RawBGPPeer(Struct):
     """Calico's `BGPPeer`."""
 
     metadata: RawMetadata
-    spec: RawBGPPeerSpec | None = None
+    spec: Annotated[RawBGPPeerSpec | None, Decisive] = None
 
 
 class RawCalicoNodeBGP(Struct):

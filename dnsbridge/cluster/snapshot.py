@@ -1,6 +1,6 @@
 """A cluster's objects as octets, for a restart while its API server is away.
 
-    "dnsbridge snapshot 2" LF
+    "dnsbridge snapshot 3" LF
     header    length (4) | msgpack [saved_at, count of objects]       saved_at: Unix seconds
     chunks    length (4) | msgpack [class, [objects]]                 at most CHUNK objects each
     checksum  SHA-256 of everything before it (32)
@@ -18,7 +18,7 @@ import msgspec
 from dnsbridge.cluster import objects as slim
 from dnsbridge.cluster.objects import Object
 
-MAGIC = b"dnsbridge snapshot 2\n"
+MAGIC = b"dnsbridge snapshot 3\n"
 CHUNK = 64
 """Objects encoded in one step; the event loop may see to questions between two."""
 _CHECKSUM = 32

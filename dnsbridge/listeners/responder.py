@@ -114,7 +114,8 @@ class Responder:
 
     def _rejection(self, message: bytes, rejected: Rejected) -> bytes:
         self._count_failure(rejected.failure)
-        body = failure(rejected.query, rejected.failure) if rejected.query else rejection(message, rejected.failure)
+        why = rejected.failure
+        body = failure(rejected.query, why) if rejected.query else rejection(message, why, rejected.opt)
         self.counters.rcodes[body[1] & 15] += 1
         return body
 

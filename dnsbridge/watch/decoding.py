@@ -1,13 +1,14 @@
 """One object from an API server: octets in, a slim object or the reason that there is none out.
 
-Taken      a slim object
+Taken      a slim object, and the parts of it that were left out
 Skipped    nothing comes from it; with a problem, it is not as the API's schema promises
 """
 
 import msgspec
 
 from dnsbridge.cluster.checks import explain
-from dnsbridge.cluster.decode import Invalid, Unused, slim
+from dnsbridge.cluster.decode import Decoded, Flawed, Invalid, Unused, decode_as, slim
+from dnsbridge.cluster.flaws import Flaw
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch import frames
 from dnsbridge.watch.resources import Resource
@@ -25,6 +26,7 @@ class Taken(msgspec.Struct, frozen=True):
     """A slim object."""
 
     object: Object
+    flaws: tuple[Flaw, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -53,20 +55,26 @@ def decode_object(resource: Resource, incoming: Incoming) -> Taken | Skipped:
     decoder = _decoders.get(resource.raw)
     if decoder is None:
         decoder = _decoders[resource.raw] = msgspec.json.Decoder(resource.raw)
+    decoded: Decoded
     try:
         decoded = slim(decoder.decode(incoming.octets))
-    except frames.UNREADABLE as error:
+    except (*frames.UNREADABLE, RecursionError) as error:
         key, version = _identity(resource, incoming)
-        return Skipped(key, version, explain(str(error)))
+        try:
+            decoded = decode_as(msgspec.json.decode(incoming.octets), resource.raw)
+        except (*frames.UNREADABLE, RecursionError):
+            return Skipped(key, version, str(explain(str(error))))
     if isinstance(decoded, Unused | Invalid):
         _, version = _identity(resource, incoming)
         return Skipped(decoded.key, version, decoded.problem if isinstance(decoded, Invalid) else "")
+    if isinstance(decoded, Flawed):
+        return Taken(decoded.object, decoded.flaws)
     return Taken(decoded)
 
 
 def _identity(resource: Resource, incoming: Incoming) -> tuple[Key, str]:
     try:
         metadata = frames.identified_decoder.decode(incoming.octets).metadata
-    except frames.UNREADABLE:
+    except (*frames.UNREADABLE, RecursionError):
         return Key(resource.kind, "", "(unnamed)"), ""
     return Key(resource.kind, metadata.namespace, metadata.name or "(unnamed)"), metadata.resource_version

@@ -10,6 +10,7 @@ bounded by the text's length. What YAML 1.1 makes of plain words (`on` is true) 
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import yaml
@@ -31,6 +32,8 @@ MAX_DIGITS = 40
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_STEP = re.compile(r"[^.\[\]]+(?=[.\[]|$)|(?<=\[)[^\]]+")
+"""One step of a path such as `spec.ports[0].name` or `metadata.labels[example.com/x]`."""
 
 
 class MalformedError(Exception):
@@ -50,6 +53,8 @@ class Document(Struct, frozen=True):
     """Where it starts."""
     object_lines: Callable[[], list[int]]
     """Where its objects start, in the order of `objects_of`; another number of lines than of objects when not known."""
+    part_line: Callable[[int, str], int] | None = None
+    """Where a part of an object stands, by the object's place in that order and the part's path; None in JSON."""
 
 
 class _Loader(_SafeLoader):
@@ -83,7 +88,8 @@ def yaml_documents(text: str) -> Iterator[Document]:
                 line = _line(node)
                 _check_tree(node)
                 data = loader.construct_document(node)
-                yield Document(data, line, lambda node=node, data=data: _object_lines(node, data))  # type: ignore[misc]
+                nodes = cache(partial(_object_nodes, node, data))
+                yield Document(data, line, partial(_object_lines, nodes), partial(_part_line, nodes))
         finally:
             loader.dispose()
     except MalformedError:
@@ -166,14 +172,36 @@ def _check_tree(root: yaml.Node) -> None:
             raise MalformedError(_line(node), f"a number of over {MAX_DIGITS} digits")
 
 
-def _object_lines(node: yaml.Node, data: object) -> list[int]:
-    """The lines of the objects of a document, in the order of `objects_of`."""
+def _object_nodes(node: yaml.Node, data: object) -> list[yaml.Node]:
+    """The objects of a document, in the order of `objects_of`."""
     if data is None:
         return []
     if is_list(data) and isinstance(node, yaml.MappingNode) and isinstance(data, dict):
         for key, value in reversed(node.value):  # merged keys come first, and count last
             if key.value == "items" and isinstance(value, yaml.SequenceNode):
                 pairs = zip(value.value, data["items"], strict=False)
-                return [line for item, item_data in pairs for line in _object_lines(item, item_data)]
+                return [found for item, item_data in pairs for found in _object_nodes(item, item_data)]
         return []
-    return [_line(node)]
+    return [node]
+
+
+def _object_lines(nodes: Callable[[], list[yaml.Node]]) -> list[int]:
+    return [_line(node) for node in nodes()]
+
+
+def _part_line(nodes: Callable[[], list[yaml.Node]], number: int, path: str) -> int:
+    """The line of `spec.ports[0].name` in one of the objects, or of the last step to it that is there."""
+    node = nodes()[number]
+    line = _line(node)
+    for step in _STEP.findall(path):
+        if isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+            node = node.value[int(step)]
+            line = _line(node)
+        elif isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == step]
+            if not found:
+                return line
+            line, node = _line(found[-1][0]), found[-1][1]
+        else:
+            return line
+    return line

@@ -3,7 +3,8 @@
     read_file(path, content)        -> FileObjects | Broken
     keep_last_good(before, now)     -> FileObjects
 
-A file that does not parse is Broken as a whole; an object that does not fit is one Problem and is left out alone.
+A file that does not parse is Broken as a whole; an object that does not fit is one Problem and is left out alone, and
+so is a part of an object.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dnsbridge.cluster.checks import quoted
-from dnsbridge.cluster.decode import Invalid, Unused, decode, objects_of
+from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode, objects_of
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch.documents import Document, MalformedError, json_documents, yaml_documents
 
@@ -22,7 +23,7 @@ MAX_OCTETS = 256 * 1024 * 1024
 
 
 class Problem(Struct, frozen=True):
-    """An object that is left out, or one that comes twice."""
+    """An object that is left out, one that comes twice, or a part that is left out of one."""
 
     line: int
     key: Key
@@ -34,6 +35,9 @@ class FileObjects(Struct, frozen=True):
 
     objects: dict[Key, Object] = {}
     problems: tuple[Problem, ...] = ()
+    """Objects that are left out, or come twice."""
+    flaws: tuple[Problem, ...] = ()
+    """Parts that are left out of objects, by line."""
 
 
 class Broken(Struct, frozen=True):
@@ -63,6 +67,7 @@ def read_file(path: Path, content: bytes) -> FileObjects | Broken:
 def _read(documents: Iterator[Document]) -> FileObjects:
     objects: dict[Key, Object] = {}
     problems: list[Problem] = []
+    flaws: list[Problem] = []
     for document in documents:
         items = objects_of(document.data)
         lines: list[int] = []
@@ -77,13 +82,22 @@ def _read(documents: Iterator[Document]) -> FileObjects:
             exact = len(lines) == len(items)
             line = lines[index] if exact else document.line
             where = "" if exact or len(items) == 1 else f"item {index + 1}: "
+            if isinstance(decoded, Flawed):
+                key = decoded.object.key
+                for flaw in decoded.flaws:
+                    at = document.part_line(index, flaw.path) if exact and document.part_line else line
+                    flaws.append(Problem(at, key, f"{where}{key}: {flaw}; only this is left out"))
+                decoded = decoded.object
+                if key not in objects:
+                    objects[key] = decoded
+                    continue
             if isinstance(decoded, Invalid):
                 problems.append(Problem(line, decoded.key, f"{where}{decoded}"))
             else:
                 objects[decoded.key] = decoded
                 text = f"{where}{decoded.key}: comes twice in this file; the later one is taken"
                 problems.append(Problem(line, decoded.key, text))
-    return FileObjects(objects, tuple(problems))
+    return FileObjects(objects, tuple(problems), tuple(sorted(flaws, key=lambda flaw: flaw.line)))
 
 
 def keep_last_good(before: FileObjects, now: FileObjects) -> FileObjects:

@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dnsbridge.watch.manifest_file import (
     MAX_OCTETS,
     Broken,
     FileObjects,
+    Problem,
     keep_last_good,
     read_file,
     shown,
@@ -55,6 +56,8 @@ class ManifestCounts(Struct):
     """Readings of a file that did not parse or could not be read."""
     invalid_objects: int = 0
     """Objects left out, and objects that came twice in a file, each time their file was read."""
+    invalid_parts: int = 0
+    """Parts left out of objects that are used, each time their file was read."""
     duplicate_objects: int = 0
     """Objects that came in two files, each time that was new."""
     failed_looks: int = 0
@@ -217,10 +220,10 @@ class ManifestSource:
             self._broken(path, outcome.line, outcome.problem, file)
             return False
         self.counts.invalid_objects += len(outcome.problems)
-        for problem in outcome.problems[:MAX_LINES]:
-            log.warning("%s:%d: %s", shown(path), problem.line, problem.text)
-        if len(outcome.problems) > MAX_LINES:
-            log.warning("%s: and %d more such objects", shown(path), len(outcome.problems) - MAX_LINES)
+        self.counts.invalid_parts += len(outcome.flaws)
+        _warn(path, outcome.problems, "such objects")
+        said = {flaw.text for flaw in file.good.flaws} if file.good else set()
+        _warn(path, [flaw for flaw in outcome.flaws if flaw.text not in said], "parts that are left out")
         file.good = keep_last_good(file.good, outcome) if file.good else outcome
         return True
 
@@ -269,3 +272,10 @@ class ManifestSource:
         finally:
             finished.set()
             thread.join()
+
+
+def _warn(path: Path, problems: Sequence[Problem], called: str) -> None:
+    for problem in problems[:MAX_LINES]:
+        log.warning("%s:%d: %s", shown(path), problem.line, problem.text)
+    if len(problems) > MAX_LINES:
+        log.warning("%s: and %d more %s", shown(path), len(problems) - MAX_LINES, called)

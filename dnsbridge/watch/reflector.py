@@ -12,6 +12,7 @@ across a reconnect do no harm. A connection that is silent for too long is given
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dnsbridge.cluster.changes import Change, Gone, Put
+from dnsbridge.cluster.flaws import Flaw
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch import frames
 from dnsbridge.watch.backoff import Backoff
@@ -50,7 +52,7 @@ SHORTEST_WATCH = 1.0
 GARBLED_WATCHES = 3
 """Connections in a row with something that is no event, after which the list is read anew."""
 MAX_INVALID = 1000
-"""Objects left out that are spoken of; all are counted."""
+"""Objects that are spoken of because they, or parts of them, are left out; all are counted."""
 MAX_GONE = 10_000
 """Deletions that are remembered, so that an older event does not bring the object back."""
 DISTRUST_FROM = 10
@@ -63,6 +65,7 @@ NOT_OFFERED_SECONDS = 300.0
 """Until a resource that the server does not have, or does not let us see, is tried again."""
 
 
+_INDEX = re.compile(r"\[[0-9]+\]")
 _OF_OBJECTS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
@@ -74,6 +77,8 @@ class Counts(msgspec.Struct):
     events: int = 0
     invalid_objects: int = 0
     """Objects left out."""
+    invalid_parts: int = 0
+    """Parts left out of objects that are used."""
     stale_events: int = 0
     """Events older than what is held."""
     errors: int = 0
@@ -316,16 +321,32 @@ class Reflector:
         if seen is None and not self._is_newer(key, version):
             self.counts.stale_events += 1
             return
+        if decoded.flaws:
+            self._say_flaws(key, decoded.flaws)
         self._gone.pop(key, None)
         changes.append(Put(decoded.object))
 
     def _say_invalid(self, key: Key, problem: str) -> None:
         """Count an object that is left out, and say so unless that was said before."""
         self.counts.invalid_objects += 1
-        said = self._said_invalid
-        if said.get(key) != problem and (key in said or len(said) < MAX_INVALID):
-            said[key] = problem
+        if self._is_news(key, problem):
             log.warning("cluster %s: %s: %s; left out", self._cluster, key, problem)
+
+    def _say_flaws(self, key: Key, flaws: tuple[Flaw, ...]) -> None:
+        """Count the parts that are left out of an object, and say so unless that was said before."""
+        self.counts.invalid_parts += len(flaws)
+        # The places in a list move with every change of a slice; what is wrong there stays.
+        news = " ".join(sorted({_INDEX.sub("[]", str(flaw)) for flaw in flaws}))
+        if self._is_news(key, news):
+            more = f" (and {len(flaws) - 1} more parts)" if len(flaws) > 1 else ""
+            log.warning("cluster %s: %s: %s%s; only this is left out", self._cluster, key, flaws[0], more)
+
+    def _is_news(self, key: Key, problem: str) -> bool:
+        said = self._said_invalid
+        if said.get(key) == problem or (key not in said and len(said) >= MAX_INVALID):
+            return False
+        said[key] = problem
+        return True
 
     def _is_newer(self, key: Key, version: str) -> bool:
         """Whether an event is newer than what is known of its object; versions that are no numbers always are."""

@@ -276,7 +276,11 @@ def failure(query: Query, why: Failure) -> bytes:
     return octets(body)
 
 
-def rejection(message: bytes, why: Failure) -> bytes:
-    """The body of an error for a message whose question is not known: a bare header, the opcode and RD as they came."""
+def rejection(message: bytes, why: Failure, said: edns.Edns | None = None) -> bytes:
+    """The body of an error for a message whose question is not known: a header, the opcode and RD as they came.
+
+    An OPT record in the message gives one.
+    """
     flags = int.from_bytes(message[2:4], "big") & (0x7800 | RD)
-    return _HEADER.pack(0, QR | flags | (int(why.rcode) & 15), 0, 0, 0, 0)[2:]
+    opt = edns.record(said.dnssec_ok) if said else b""
+    return _HEADER.pack(0, QR | flags | (int(why.rcode) & 15), 0, 0, 0, 1 if opt else 0)[2:] + opt

@@ -53,6 +53,12 @@ def read(message: bytes, start: int, end: int) -> Edns | None:
     return Edns(start, end, udp_size, version, bool(flags & DO), options)
 
 
+def without_options(message: bytes, start: int, end: int) -> Edns:
+    """The fixed part of an OPT record, whatever its owner and its options are; `start` is the octet before its type."""
+    _, _, udp_size, _, version, flags, _ = _OPT.unpack_from(message, start)
+    return Edns(start, end, udp_size, version, bool(flags & DO), b"")
+
+
 def split_options(options: bytes) -> list[tuple[int, bytes]]:
     """Well-formed options as (code, data)."""
     found = []

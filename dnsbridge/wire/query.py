@@ -64,10 +64,17 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A message that gets an error; `query` is there when its question parsed."""
+    """A message that gets an error.
+
+    An OPT record in it gives one in the error as well (RFC 6891 section 6.1.1), as far as its records can be walked:
+    to a broken OPT too, so that the client can tell a server without EDNS from a format error within it (section 7).
+    """
 
     failure: Failure
     query: Query | None = None
+    """Of an opcode QUERY with one question that parsed, and an OPT record: the error repeats the question."""
+    opt: edns.Edns | None = None
+    """The OPT record of a message without such a question."""
 
 
 class Ignored(Enum):
@@ -86,9 +93,9 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
         return Ignored.RESPONSE
     opcode = flags >> 11 & 15
     if opcode:
-        return Rejected(Failure.UPDATE if opcode == Opcode.UPDATE else Failure.OPCODE)
+        return Rejected(Failure.UPDATE if opcode == Opcode.UPDATE else Failure.OPCODE, opt=_any_opt(message))
     if questions != 1:
-        return Rejected(Failure.QUESTION_COUNT)
+        return Rejected(Failure.QUESTION_COUNT, opt=_any_opt(message))
     position = name_end(message, HEADER_SIZE)
     end = len(message)
     if not position or position + 4 > end:
@@ -101,7 +108,12 @@ def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
     if position != end or answers or authorities or additionals:
         scanned = _scan(message, position, answers + authorities, additionals)
         if isinstance(scanned, Failure):
-            return Rejected(scanned)
+            found = _any_opt(message)
+            if not found:
+                return Rejected(scanned)
+            copied, size = flags & _COPIED, CLASSIC_UDP_SIZE
+            query = Query(message, name, name.lower(), qtype, qclass, found, size, stream, copied, question)
+            return Rejected(scanned, query)
         found = scanned
     limit = (
         MAX_MESSAGE
@@ -163,6 +175,34 @@ def _scan(message: bytes, position: int, before: int, additionals: int) -> edns.
             if not found:
                 return Failure.MALFORMED
     return found if position == end else Failure.MALFORMED
+
+
+def _any_opt(message: bytes) -> edns.Edns | None:
+    """The first OPT record in the additional section of a message that is refused, whatever else is wrong with it.
+
+    None where the records that the header counts cannot be walked to the last one.
+    """
+    _, _, questions, answers, authorities, additionals = _HEADER.unpack_from(message)
+    found: edns.Edns | None = None
+    position, end = HEADER_SIZE, len(message)
+    for _ in range(questions):
+        position = _owner_end(message, position)
+        if not position or position + 4 > end:
+            return None
+        position += 4
+    before = answers + authorities
+    for index in range(before + additionals):
+        position = _owner_end(message, position)
+        if not position or position + 10 > end:
+            return None
+        rtype, _, _, length = _RECORD.unpack_from(message, position)
+        start = position - 1
+        position += 10 + length
+        if position > end:
+            return None
+        if rtype == Type.OPT and index >= before and not found:
+            found = edns.without_options(message, start, position)
+    return found
 
 
 def _owner_end(message: bytes, start: int) -> int:

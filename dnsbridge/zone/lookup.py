@@ -167,7 +167,10 @@ def _service(settings: ZoneSettings, asked: Asked, service: ServiceNames, depend
         return Alias(cname, service.alias, depends, "an ExternalName service", service.objects)
     if qtype == Type.SRV and service.targets:
         return _port(settings, asked, service, service.targets, depends)
-    why = "a headless service: its ready endpoints" if service.service.headless else "a service: its ClusterIPs"
+    if service.service.external_address:
+        why = "an ExternalName service whose externalName is an address"
+    else:
+        why = "a headless service: its ready endpoints" if service.service.headless else "a service: its ClusterIPs"
     return _records(settings, asked, {Type.A: service.ipv4, Type.AAAA: service.ipv6}, why, service.objects)
 
 

@@ -2,7 +2,8 @@
 
 Owners are relative to `NS.svc.Z`, as labels:
 
-    SVC                 ipv4, ipv6 (ClusterIPs, or the ready endpoints of a headless service), targets, or alias
+    SVC                 ipv4, ipv6 (ClusterIPs, the ready endpoints of a headless service, or the address that an
+                        ExternalName is), targets, or alias
     EP.SVC              hosts[EP]: every endpoint with that label
     _PORT._PROTO.SVC    ports[_PORT, _PROTO]: targets
     _PROTO.SVC          exists while a port of that protocol has a name
@@ -107,7 +108,10 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
 def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: bool) -> ServiceNames:
     """The names of a service; with `pod_names` an endpoint without a hostname is called by its pod's name."""
     if service.type == "ExternalName":
-        return ServiceNames(service, slices, alias=names.from_text(service.external_name.lower()))
+        if service.external_address:
+            own = _host([service.external_address])
+            return ServiceNames(service, slices, own.ipv4, own.ipv6)
+        return ServiceNames(service, slices, alias=names.from_text(service.external_name))
     hosts: dict[bytes, list[bytes]] = {}
     endpoint_targets: dict[Target, None] = {}
     endpoint_ports: dict[tuple[bytes, bytes], dict[Target, None]] = {}

@@ -163,7 +163,7 @@ def answers(got: query.Rejected, message: bytes) -> None:
     """The answer to a message that is rejected parses, and echoes what it may."""
     head = message[:2]
     if got.query is None:
-        read = theirs(head + compose.rejection(message, got.failure))
+        read = theirs(head + compose.rejection(message, got.failure, got.opt))
         assert (read.id.to_bytes(2, "big"), read.sections) == (head, [[], [], [], []])
         assert read.opcode() == message[2] >> 3 & 15
     else:

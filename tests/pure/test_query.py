@@ -7,6 +7,7 @@ import dns.name
 import pytest
 
 from dnsbridge.wire import query
+from dnsbridge.wire.compose import failure, rejection
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Ignored, Query, Rejected
 from tests.support.oracle import packed
@@ -98,14 +99,78 @@ def test_accepted(flags: int, name: str, payload: int | None, stream: bool) -> N
     ids=lambda value: value.hex()[:60] if isinstance(value, bytes) else value.name,
 )
 def test_refused(octets: bytes, expected: Failure | Ignored) -> None:
-    """What is wrong with a message; the question is there to be echoed when it parsed and only EDNS is too new."""
+    """What is wrong with a message."""
     got = query.parse(octets)
     if isinstance(expected, Ignored):
         assert got is expected
     else:
         assert isinstance(got, Rejected)
         assert got.failure is expected
-        assert (got.query is not None) == (expected is Failure.EDNS_VERSION)
+
+
+ADDITIONAL = b"\x01a\x00\x00\x01\x00\x01" + bytes(4) + b"\x00\x04" + bytes(4)
+"""An A record."""
+BARE = "header, OPT"
+ECHOED = "header, question, OPT"
+NONE = "header"
+OPT_OUT: dict[str, tuple[bytes, Failure, str]] = {
+    "NOTIFY": (header(0x2000, additionals=1) + QUESTION + OPT, Failure.OPCODE, BARE),
+    "NOTIFY without": (header(0x2000) + QUESTION, Failure.OPCODE, NONE),
+    "NOTIFY with a record": (
+        header(0x2000, answers=1, additionals=1) + QUESTION + ADDITIONAL + OPT,
+        Failure.OPCODE,
+        BARE,
+    ),
+    "UPDATE": (header(0x2800, authorities=1, additionals=1) + QUESTION + ADDITIONAL + OPT, Failure.UPDATE, BARE),
+    "opcode 15, header only": (header(0x7800, questions=0, additionals=1) + OPT, Failure.OPCODE, BARE),
+    "header only": (header(questions=0, additionals=1) + OPT, Failure.QUESTION_COUNT, BARE),
+    "header only, without": (header(questions=0), Failure.QUESTION_COUNT, NONE),
+    "two questions": (header(questions=2, additionals=1) + QUESTION * 2 + OPT, Failure.QUESTION_COUNT, BARE),
+    "two questions, the second by a pointer": (
+        header(questions=2, additionals=1) + QUESTION + b"\xc0\x0c\0\1\0\1" + OPT,
+        Failure.QUESTION_COUNT,
+        BARE,
+    ),
+    "65535 questions": (header(questions=65535, additionals=1) + QUESTION + OPT, Failure.QUESTION_COUNT, NONE),
+    "OPT before another record": (
+        header(questions=0, additionals=2) + OPT + ADDITIONAL,
+        Failure.QUESTION_COUNT,
+        BARE,
+    ),
+    "OPT behind a record that is cut short": (
+        header(questions=0, additionals=2) + ADDITIONAL[:-1] + OPT,
+        Failure.QUESTION_COUNT,
+        NONE,
+    ),
+    "OPT before a record that is missing": (header(additionals=2) + QUESTION + OPT, Failure.MALFORMED, NONE),
+    "OPT cut short": (header(additionals=1) + QUESTION + OPT[:-1], Failure.MALFORMED, NONE),
+    "question cut short": (header(additionals=1) + QUESTION[:-1] + OPT, Failure.MALFORMED, NONE),
+    "options broken": (
+        header(additionals=1) + QUESTION + OPT[:-2] + b"\x00\x03\x00\x0a\x00",
+        Failure.MALFORMED,
+        ECHOED,
+    ),
+    "two OPT": (header(additionals=2) + QUESTION + OPT + OPT, Failure.MALFORMED, ECHOED),
+    "OPT with an owner": (header(additionals=1) + QUESTION + b"\x01a" + OPT, Failure.MALFORMED, ECHOED),
+    "OPT as an answer": (header(answers=1) + QUESTION + OPT, Failure.MALFORMED, NONE),
+    "octets after it": (header(additionals=1) + QUESTION + OPT + b"\x00", Failure.MALFORMED, ECHOED),
+    "version 1": (header(additionals=1) + QUESTION + OPT[:6] + b"\x01" + OPT[7:], Failure.EDNS_VERSION, ECHOED),
+}
+
+
+@pytest.mark.parametrize("name", OPT_OUT)
+def test_opt_of_what_is_refused(name: str) -> None:
+    """An OPT that can be found gives one, DO copied (RFC 6891 section 6.1.1), and the question with it (section 7)."""
+    octets, why, shape = OPT_OUT[name]
+    got = query.parse(octets)
+    assert isinstance(got, Rejected)
+    assert got.failure is why
+    body = failure(got.query, why) if got.query else rejection(octets, why, got.opt)
+    read = dns.message.from_wire(octets[:2] + body)
+    assert int(read.rcode()) == why.rcode
+    assert (read.edns, read.payload, read.ednsflags & 0xFFFF) == ((0, 1232, 0x8000) if shape != NONE else (-1, 0, 0))
+    assert bool(read.question) == (shape == ECHOED)
+    assert read.opcode() == octets[2] >> 3 & 15
 
 
 @pytest.mark.parametrize("opt", [b"", OPT])

@@ -228,3 +228,21 @@ def test_targets_of_the_second_cluster() -> None:
 def test_version_is_refused_unless_configured() -> None:
     """CHAOS version.bind says nothing by default."""
     assert router(cluster()).resolve(question("version.bind", "TXT", "CH")) is Failure.CLASS
+
+
+def test_external_address_moves() -> None:
+    """An ExternalName that is an address is answered under its own name, and a change of it drops what was prepared."""
+    dev = cluster()
+    first = Service(namespace="shop", name="host", type="ExternalName", external_address=b"\xc0\0\2\1")
+    dev.index.apply([Put(first)], 1001)
+    over = router(dev)
+    name = "host.shop.svc.cluster.local"
+    got, message = answer(over, question(name))
+    assert [rrset.to_text() for rrset in message.answer] == [f"{name}. 5 IN A 192.0.2.1"]
+    moved = Service(namespace="shop", name="host", type="ExternalName", external_address=b"\xc0\0\2\2")
+    assert dev.index.apply([Put(moved)], 1002) >= set(got.depends)
+    alias = external("host", "www.example.com")
+    got, message = answer(over, question(name))
+    assert [rrset.to_text() for rrset in message.answer] == [f"{name}. 5 IN A 192.0.2.2"]
+    assert dev.index.apply([Put(alias)], 1003) >= set(got.depends)
+    assert not dev.index.pointers.keys() & {b"\xc0\0\2\1", b"\xc0\0\2\2"}

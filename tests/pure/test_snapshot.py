@@ -133,7 +133,7 @@ def frame(value: object) -> bytes:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (SMALL[:-32].replace(b"snapshot 2", b"snapshot 3"), "version"),
+        (SMALL[:-32].replace(b"snapshot 3", b"snapshot 2"), "version"),
         (snapshot.MAGIC + frame([SAVED_AT, 1]), "1 objects promised, 0 found"),
         (snapshot.MAGIC + frame([SAVED_AT, 0]) + frame(["Service", [{"name": "web"}]]), "0 objects promised, 1 found"),
         (snapshot.MAGIC + frame([SAVED_AT, 1]) + frame(["Secret", [{"name": "web"}]]), "does not fit"),

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 
 import dns.edns
@@ -81,6 +82,72 @@ def test_edns_version(names: Program, version: int, name: str, transport: Transp
     assert response.rcode() == dns.rcode.BADVERS
     assert (response.edns, response.answer) == (0, [])
     assert not response.flags & dns.flags.AA
+
+
+NOTIFY = 4 << 11
+UPDATE = 5 << 11
+CONDITION = question("a") + bytes(4) + b"\0\0"
+"""A record without data."""
+ERRORS = [
+    ("opcode 4", header(NOTIFY, (1, 0, 0, 1)) + question() + opt(), "NOTIMP"),
+    ("opcode 15, header only", header(0x7800, (0, 0, 0, 1)) + opt(), "NOTIMP"),
+    ("update", header(UPDATE, (1, 0, 1, 1)) + question() + CONDITION + opt(), "REFUSED"),
+    ("header only", header(0x0100, (0, 0, 0, 1)) + opt(), "FORMERR"),
+    ("two questions", header(0x0100, (2, 0, 0, 1)) + question() * 2 + opt(), "FORMERR"),
+    ("two OPT", header(0x0100, (1, 0, 0, 2)) + question() + opt() * 2, "FORMERR"),
+    ("EDNS option cut short", header(0x0100, (1, 0, 0, 1)) + question() + opt(b"\0\3\0\7a"), "FORMERR"),
+    ("EDNS version 1", header(0x0100, (1, 0, 0, 1)) + question() + opt(ttl=1 << 16), "BADVERS"),
+]
+
+
+@each_transport
+@pytest.mark.parametrize(("message", "rcode"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS])
+def test_errors_carry_an_opt(names: Program, message: bytes, rcode: str, transport: Transport) -> None:
+    """An error to a message with an OPT record has one (RFC 6891 sections 6.1.1 and 7), of version 0, with 1232."""
+    response = answered(names, message, transport)
+    assert dns.rcode.to_text(response.rcode()) == rcode
+    assert (response.edns, response.payload, response.ednsflags & 0xFFFF) == (0, 1232, 0)
+    assert response.answer == []
+
+
+@each_transport
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(header(NOTIFY) + question(), id="opcode 4"),
+        pytest.param(header(counts=(0, 0, 0, 0)), id="header only"),
+        pytest.param(header(counts=(1, 0, 0, 2)) + question() + opt(), id="a record is missing behind the OPT"),
+        pytest.param(header(counts=(1, 0, 0, 1)) + question()[:-1] + opt(), id="question cut short before the OPT"),
+        pytest.param(header(counts=(1, 1, 0, 0)) + question() + opt(), id="OPT as an answer"),
+    ],
+)
+def test_errors_without_an_opt(names: Program, message: bytes, transport: Transport) -> None:
+    """A message without an OPT, or whose records cannot be walked, gets none in the error."""
+    assert answered(names, message, transport).edns == -1
+
+
+DIG_ERRORS = [
+    ("+opcode=NOTIFY", CLUSTER, "NOTIMP", "NOTIFY"),
+    ("+opcode=15", CLUSTER, "NOTIMP", "RESERVED15"),
+    ("+header-only", CLUSTER, "FORMERR", "QUERY"),
+    ("+opcode=15 +header-only", CLUSTER, "NOTIMP", "RESERVED15"),
+    ("+opcode=UPDATE", CLUSTER, "REFUSED", "UPDATE"),
+    ("+edns=1 +noednsneg", CLUSTER, "BADVERS", "QUERY"),
+    ("", "loop.shop.svc.cluster.local", "SERVFAIL", "QUERY"),
+]
+
+
+@pytest.mark.needs("dig")
+@pytest.mark.parametrize("tcp", ["+notcp", "+tcp"])
+@pytest.mark.parametrize(("options", "asked", "status", "opcode"), DIG_ERRORS, ids=[row[0] for row in DIG_ERRORS])
+def test_dig_sees_edns_in_errors(names: Program, options: str, asked: str, status: str, opcode: str, tcp: str) -> None:
+    """dig, which sends EDNS unless it is told not to, finds it in each error, and none without (RFC 8906 section 8)."""
+    server = ["dig", "@127.0.0.1", "-p", str(names.port), "+tries=1", "+timeout=30", "+qr", tcp, *options.split()]
+    for edns in ([], ["+noedns"]) if "+edns" not in options else ([],):
+        done = subprocess.run([*server, *edns, *asked.split()], capture_output=True, text=True, timeout=60, check=False)
+        sent, _, got = done.stdout.partition(";; Got answer:")
+        assert f"opcode: {opcode}, status: {status}" in got, done.stdout
+        assert ("OPT PSEUDOSECTION" in sent) == ("OPT PSEUDOSECTION" in got) == (not edns), done.stdout
 
 
 @each_transport

@@ -152,6 +152,33 @@ EXTERNAL_NAMES = [
         "docs.shop.svc.Z AAAA",
         ["@ CNAME www.example.com", "www.example.com 60 AAAA 2001:db8::80"],
     ),
+    Row(
+        "ExternalName in capitals",
+        "capitals.shop.svc.Z A",
+        ["@ CNAME www.example.com", "www.example.com 60 A 192.0.2.80"],
+    ),
+    Row(
+        "ExternalName with underscores",
+        "underscore.shop.svc.Z A",
+        ["@ CNAME _db.my_host.example.com", "_db.my_host.example.com 60 A 192.0.2.80"],
+    ),
+    Row(
+        "ExternalName with a final dot",
+        "final-dot.shop.svc.Z A",
+        ["@ CNAME www.example.com", "www.example.com 60 A 192.0.2.80"],
+    ),
+    Row("ExternalName that is an IPv4 address, A", "address.shop.svc.Z A", ["@ A 10.96.0.222"]),
+    no_data("ExternalName that is an IPv4 address, AAAA", "address.shop.svc.Z AAAA"),
+    no_data("ExternalName that is an IPv4 address, CNAME", "address.shop.svc.Z CNAME"),
+    no_data("ExternalName that is an IPv4 address, SRV", "address.shop.svc.Z SRV"),
+    no_such_name("ExternalName that is an IPv4 address has no ports", "_http._tcp.address.shop.svc.Z SRV"),
+    Row("ExternalName that is an IPv6 address, AAAA", "address-six.shop.svc.Z AAAA", ["@ AAAA fd00:10:96::222"]),
+    no_data("ExternalName that is an IPv6 address, A", "address-six.shop.svc.Z A"),
+    Row(
+        "ExternalName of a service that is an address",
+        "to-address.shop.svc.Z A",
+        ["@ CNAME address.shop.svc.Z", "address.shop.svc.Z A 10.96.0.222"],
+    ),
     Row("ExternalName inside, A", "inside.shop.svc.Z A", ["@ CNAME web.shop.svc.Z", "web.shop.svc.Z A 10.96.0.10"]),
     Row("ExternalName inside, CNAME", "inside.shop.svc.Z CNAME", ["@ CNAME web.shop.svc.Z"]),
     Row(

@@ -141,6 +141,7 @@ def test_reverse_names_part_way(names: Program, transport: Transport) -> None:
     for name, zone, expected in [
         ("0.96.10.in-addr.arpa", "96.10.in-addr.arpa", "NOERROR"),
         ("1.96.10.in-addr.arpa", "96.10.in-addr.arpa", "NXDOMAIN"),
+        ("222.0.96.10.in-addr.arpa", "96.10.in-addr.arpa", "NXDOMAIN"),  # the address that an ExternalName is
         ("9.244.10.in-addr.arpa", "244.10.in-addr.arpa", "NOERROR"),
         ("8.244.10.in-addr.arpa", "244.10.in-addr.arpa", "NXDOMAIN"),
         ("a.10.0.96.10.in-addr.arpa", "96.10.in-addr.arpa", "NXDOMAIN"),

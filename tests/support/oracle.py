@@ -134,6 +134,10 @@ class Model:
                 add(f"{dashed(ip_address(address).packed)}.{namespace}.pod.{suffix}", kind_of(address), address)
         for service in self.all(Service):
             owner = f"{service.name}.{service.namespace}.svc.{suffix}"
+            if service.external_address:
+                address = str(ip_address(service.external_address))
+                add(owner, kind_of(address), address)
+                continue
             if service.type == "ExternalName":
                 add(owner, "CNAME", self.renamed(service.external_name, suffix))
                 continue

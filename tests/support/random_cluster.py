@@ -35,6 +35,7 @@ PROTOCOLS = ("TCP", "TCP", "UDP", "SCTP")
 PORT_NUMBERS = (53, 80, 9092)
 SERVICE_CIDRS = (("10.233.0.0/18",), ("10.96.0.0/12", "fd00:96::/108"), ("10.0.0.0/26",), ("fd00:96::/110",), ())
 POD_CIDRS = (("10.244.0.0/24", "10.244.1.0/24"), ("10.233.64.0/18", "fd00:244::/62"), ("fd00:244::/64",), ())
+EXTERNAL_ADDRESSES = (b"\xc0\x00\x02\x09", bytes.fromhex("20010db8000000000000000000000009"))
 EXTERNAL_NAMES = (
     "www.example.com",
     "www.example.com.",
@@ -112,6 +113,14 @@ class Maker:
         drawn = random.random()
         namespace, name = random.choice(NAMESPACES), random.choice(SERVICES)
         version = str(random.randrange(3))
+        if drawn < 0.05:
+            return Service(
+                namespace=namespace,
+                name=name,
+                resource_version=version,
+                type="ExternalName",
+                external_address=random.choice(EXTERNAL_ADDRESSES),
+            )
         if drawn < 0.2:
             return Service(
                 namespace=namespace,

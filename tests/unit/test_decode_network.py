@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.cluster.decode import Invalid, Unused, decode, slim
+from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode, slim
 from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
@@ -245,10 +245,7 @@ UNUSED: dict[str, dict[str, Any]] = {
 }
 
 PREFIX = "expected a prefix such as 10.96.0.0/16 without host bits"
-MODES = "expected one of Never, Always, CrossSubnet"
 BAD: list[tuple[dict[str, Any], str]] = [
-    (manifest("IPPool", spec={"cidr": "10.0.0.0/8", "ipipMode": "on"}), f"IPPool web: spec.ipipMode: {MODES}, got on"),
-    (manifest("IPPool", spec={"cidr": "10.0.0.0/8", "vxlanMode": "x"}), f"IPPool web: spec.vxlanMode: {MODES}, got x"),
     (affinity(cidr="::ffff:10.0.0.0/122"), f"BlockAffinity web: spec.cidr: {PREFIX}, got ::ffff:10.0.0.0/122"),
     (affinity(cidr="10.0.0.1/26"), f"BlockAffinity web: spec.cidr: {PREFIX}, got 10.0.0.1/26"),
     (
@@ -258,33 +255,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     (affinity(node=None), "BlockAffinity web: spec.node: expected a string, got null"),
     (block(cidr="10.0.0.0"), f"IPAMBlock web: spec.cidr: {PREFIX}, got 10.0.0.0"),
-    (
-        block(allocations=[0] * 5),
-        "IPAMBlock web: spec.allocations: expected at most one for each address of 10.0.0.0/30",
-    ),
-    (
-        block(cidr="::/0", allocations=[None] * 65537),
-        "IPAMBlock web: spec.allocations: expected at most one for each address of ::/0",
-    ),
-    (block(allocations=[3]), "IPAMBlock web: spec.allocations[0]: expected the number of one of spec.attributes"),
-    (block(allocations=[-1]), "IPAMBlock web: spec.allocations[0]: expected the number of one of spec.attributes"),
-    (block(allocations=["x"]), "IPAMBlock web: spec.allocations[0]: expected an integer or null, got a string"),
-    (
-        manifest("BGPConfiguration", spec={"serviceClusterIPs": [{"cidr": "all"}]}),
-        f"BGPConfiguration web: spec.serviceClusterIPs: {PREFIX}, got all",
-    ),
     (manifest("BGPPeer", spec={"peerIP": "switch"}), "BGPPeer web: spec.peerIP: expected an IP address, got switch"),
     (
-        manifest("BGPPeer", spec={"asNumber": 2**32}),
-        "BGPPeer web: spec.asNumber: expected a number from 0 to 4294967295",
-    ),
-    (
-        manifest("BGPPeer", spec={"asNumber": "9" * 5000}),
-        "BGPPeer web: spec.asNumber: expected an AS number such as 64513 or 1.10",
-    ),
-    (
         manifest("CiliumNode", "cilium.io/v2", spec={"ipam": {"podCIDRs": ["10.0.0.1/8"]}}),
-        f"CiliumNode web: spec.ipam.podCIDRs: {PREFIX}, got 10.0.0.1/8",
+        f"CiliumNode web: spec.ipam.podCIDRs[0]: {PREFIX}, got 10.0.0.1/8",
     ),
     (
         flannel("{"),
@@ -292,7 +266,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     (
         flannel('{"Backend": ' + "[" * 100_000),
-        "ConfigMap kube-flannel/kube-flannel-cfg: data[net-conf.json]: Backend: expected a mapping or null, got a list",
+        "ConfigMap kube-flannel/kube-flannel-cfg: data[net-conf.json]: expected flannel's configuration in JSON",
     ),
     (
         flannel('{"x": ' + "[" * 100_000),
@@ -301,18 +275,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (
         flannel('{"Network": "10.244.0.1/16"}'),
         f"ConfigMap kube-flannel/kube-flannel-cfg: data[net-conf.json].Network: {PREFIX}, got 10.244.0.1/16",
-    ),
-    (
-        flannel('{"Backend": {"MTU": -1}}'),
-        "ConfigMap kube-flannel/kube-flannel-cfg: data[net-conf.json].Backend.MTU: expected a number from 0 to 65535",
-    ),
-    (
-        manifest("Service", "v1", spec={"clusterIP": "None", "externalIPs": ["x"]}),
-        "Service default/web: spec.externalIPs: expected an IP address, got x",
-    ),
-    (
-        manifest("Node", "v1", metadata={"labels": {"a": 5}}),
-        "Node web: metadata.labels[...]: expected a string, got an integer",
     ),
 ]
 
@@ -334,7 +296,7 @@ def test_unused(name: str) -> None:
 
 @pytest.mark.parametrize(("data", "message"), BAD, ids=[message[:60] for _, message in BAD])
 def test_bad(data: dict[str, Any], message: str) -> None:
-    """An object that does not fit is left out, with its name, the field's path and what is expected."""
+    """An object is left out whose identity or only content does not fit, with the field's path and what is expected."""
     outcome = decode(data)
     assert isinstance(outcome, Invalid)
     assert str(outcome) == message
@@ -355,7 +317,7 @@ FIELDS = (
 
 @given(st.sampled_from(sorted(RAW_TYPES)), st.dictionaries(st.sampled_from(FIELDS.split()), JUNK, max_size=6))
 def test_anything(kind: tuple[str, str], fields: dict[str, Any]) -> None:
-    """Whatever an object holds, it is taken, not used or left out."""
+    """Whatever an object holds, it is taken, as a whole or in part, not used or left out."""
     version, name = kind
     outcome = decode({"apiVersion": version, "kind": name, "metadata": {"name": "a", **fields}, "spec": fields})
-    assert isinstance(outcome, Object | Unused | Invalid)
+    assert isinstance(outcome, Object | Flawed | Unused | Invalid)

@@ -267,6 +267,88 @@ def test_invalid_keeps_last_good(tmp_path: Path, source: ManifestSource, caplog:
     assert f"{path}:6: Service shop/two: spec.clusterIP: expected an IP address, got x" in caplog.messages
 
 
+FLAWS = """apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: web, namespace: shop}
+  spec:
+    clusterIP: 10.96.0.1
+    ports:
+    - name: http
+      port: 80
+    - name: metrics
+      port: 70000
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata:
+    name: web-abc12
+    namespace: shop
+    labels: {kubernetes.io/service-name: web}
+  addressType: IPv4
+  endpoints:
+  - addresses:
+    - 10.0.0.1
+  - addresses: [10.0.0.2]
+    hostname: test.hostname
+  -
+"""
+
+
+def test_flaws(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCaptureFixture) -> None:
+    """A part that is left out is said with its own line, once, and counted; what stays wrong is not said again."""
+    path = tmp_path / "a.yaml"
+    path.write_text(FLAWS)
+    source.load()
+    label = "expected a DNS label of a-z, 0-9 and `-`, at most 63 octets, got test.hostname"
+    expected = [
+        f"{path}:13: Service shop/web: spec.ports[1].port: expected a number from 1 to 65535, got 70000; "
+        "only this is left out",
+        f"{path}:25: EndpointSlice shop/web-abc12: endpoints[1].hostname: {label}; only this is left out",
+        f"{path}:26: EndpointSlice shop/web-abc12: endpoints[2]: expected a mapping, got null; only this is left out",
+    ]
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == expected
+    assert names(source) == ["web", "web-abc12"]
+    assert (source.counts.invalid_parts, source.counts.invalid_objects) == (3, 0)
+
+    async def story() -> None:
+        path.write_text("# All lines move.\n" + FLAWS + "---\n" + service("more"))
+        await until(lambda: "more" in names(source))
+
+    follow(source, story)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == expected
+    assert source.counts.invalid_parts == 6
+
+
+def test_thousands_of_flaws(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCaptureFixture) -> None:
+    """Of very many parts that are left out the first are said, the others are a number, and all else is taken."""
+    ports = "ports: [{port: 0}, {port: 80}]"
+    items = "".join(
+        f"- {{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{clusterIP: 10.96.0.1, {ports}}}}}\n"
+        for number in range(2000)
+    )
+    (tmp_path / "a.yaml").write_text(f"apiVersion: v1\nkind: List\nitems:\n{items}")
+    source.load()
+    assert len(source.objects) == source.counts.invalid_parts == 2000
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 21
+    assert warnings[1].startswith(f"{tmp_path / 'a.yaml'}:5: Service default/s1: spec.ports[0].port: ")
+    assert warnings[-1] == f"{tmp_path / 'a.yaml'}: and 1980 more parts that are left out"
+
+
+def test_flaws_in_json(tmp_path: Path, source: ManifestSource, caplog: pytest.LogCaptureFixture) -> None:
+    """In JSON, whose lines are not known, the item is named."""
+    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}}
+    items = [item | {"spec": {"clusterIP": "10.96.0.1", "externalIPs": ["x"]}}, {**item, "spec": {}}]
+    (tmp_path / "a.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    source.load()
+    assert (
+        f"{tmp_path / 'a.json'}:1: item 1: Service shop/web: spec.externalIPs[0]: expected an IP address, got x; "
+        "only this is left out"
+    ) in caplog.messages
+
+
 def test_empty_for_a_moment(tmp_path: Path, source: ManifestSource, told: list[Change]) -> None:
     """A file that is empty or away in the middle of a save takes nothing away; one that stays empty does."""
     path = tmp_path / "a.yaml"

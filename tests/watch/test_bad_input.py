@@ -322,10 +322,6 @@ def odd(kind: str, name: str, **fields: object) -> Fields:
 
 ODD = [
     (odd("Service", "no-spec"), "Service shop/no-spec: spec: expected, but missing"),
-    (
-        odd("Service", "text", spec={"clusterIP": "10.96.0.9", "ports": "x"}),
-        "Service shop/text: spec.ports: expected a list or null, got a string",
-    ),
     (odd("Service", "bad-ip", spec={"clusterIP": "10.96.0.300"}), "Service shop/bad-ip: spec.clusterIP"),
     (
         odd("Service", "Under_Score", spec={"clusterIP": "10.96.0.9"}),
@@ -339,6 +335,18 @@ ODD = [
         odd("Service", "dotted.name", spec={"clusterIP": "10.96.0.9"}),
         "dotted.name: metadata.name: expected a DNS label",
     ),
+    (odd("EndpointSlice", "none", endpoints=[{}], addressType="IPv4"), "endpoints[0].addresses: expected, but missing"),
+    (
+        odd("EndpointSlice", "mixed", addressType="IPv4", endpoints=[{"addresses": ["fd00::1"]}]),
+        "EndpointSlice shop/mixed: endpoints[0].addresses",
+    ),
+]
+"""Objects that are left out as a whole."""
+FLAWED = [
+    (
+        odd("Service", "text", spec={"clusterIP": "10.96.0.9", "ports": "x"}),
+        "Service shop/text: spec.ports: expected a list or null, got a string",
+    ),
     (
         odd("Service", "port", spec={"clusterIP": "10.96.0.9", "ports": [{"port": 70000}]}),
         "Service shop/port: spec.ports[0].port: expected a number from 1 to 65535, got 70000",
@@ -347,41 +355,42 @@ ODD = [
         odd("Service", "line", spec={"clusterIP": "10.96.0.9", "ports": [{"name": "a\nb", "port": 1}]}),
         "Service shop/line: spec.ports[0].name: expected a DNS label",
     ),
-    (odd("EndpointSlice", "none", endpoints=[{}], addressType="IPv4"), "endpoints[0].addresses: expected, but missing"),
-    (odd("EndpointSlice", "type", endpoints=[]), "EndpointSlice shop/type: addressType: expected, but missing"),
-    (
-        odd("EndpointSlice", "mixed", addressType="IPv4", endpoints=[{"addresses": ["fd00::1"]}]),
-        "EndpointSlice shop/mixed: endpoints[0].addresses",
-    ),
+    (odd("EndpointSlice", "type", endpoints=[]), "EndpointSlice shop/type: addressType: expected one of IPv4, IPv6"),
     (
         odd("EndpointSlice", "host", addressType="IPv4", endpoints=[{"addresses": ["10.1.1.1"], "hostname": "a_b"}]),
         "EndpointSlice shop/host: endpoints[0].hostname: expected a DNS label",
     ),
 ]
+"""Objects of which one part is left out."""
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_odd_objects(tmp_path: Path, streaming: bool) -> None:
-    """An object without what the schema promises is one line and counted; the rest of its list is served."""
+    """An object, or a part of one, that is not as promised is one line and counted; all else is served."""
     with in_thread(ApiServer(tls=False)) as server:
         server.watches.streaming_lists = streaming
-        server.change(put=[*GOOD, *(value for value, _ in ODD)])
+        server.change(put=[*GOOD, *(value for value, _ in [*ODD, *FLAWED])])
         path = server.kubeconfig(tmp_path / "config")
         with Program(settings=settings(path), http=True, listen=["127.0.0.1:0"]) as program:
             eventually(lambda: program.ask("web.shop.svc.cluster.local").answer)
             assert str(program.ask("db-0.db.shop.svc.cluster.local").answer[0][0]) == "10.128.0.7"
             lines = complaints(program)
-            for value, said in ODD:
-                found = [line for line in lines if said in line]
-                assert len(found) == 1, (said, lines)
-                assert found[0].startswith("WARNING cluster dev: "), value
-                assert found[0].endswith("; left out")
-            assert len(lines) == len(ODD)
+            for rows, ending in ((ODD, "; left out"), (FLAWED, "; only this is left out")):
+                for value, said in rows:
+                    found = [line for line in lines if said in line]
+                    assert len(found) == 1, (said, lines)
+                    assert found[0].startswith("WARNING cluster dev: "), value
+                    assert found[0].endswith(ending)
+            assert len(lines) == len(ODD) + len(FLAWED)
+            for name in ("text", "port", "line"):
+                assert str(program.ask(f"{name}.shop.svc.cluster.local").answer[0][0]) == "10.96.0.9"
+            assert str(program.ask("10-1-1-1.db.shop.svc.cluster.local").answer[0][0]) == "10.1.1.1"
             metrics = program.metrics()
             for resource in ("services", "endpointslices"):
                 kind = "Service" if resource == "services" else "EndpointSlice"
-                counted = metrics[f'dnsbridge_watch_invalid_objects_total{{cluster="dev",resource="{resource}"}}']
-                assert counted == sum(value["kind"] == kind for value, _ in ODD)
+                for counter, rows in (("invalid_objects", ODD), ("invalid_parts", FLAWED)):
+                    counted = metrics[f'dnsbridge_watch_{counter}_total{{cluster="dev",resource="{resource}"}}']
+                    assert counted == sum(value["kind"] == kind for value, _ in rows)
 
 
 def test_a_good_object_turns_odd(tmp_path: Path) -> None:
@@ -397,6 +406,28 @@ def test_a_good_object_turns_odd(tmp_path: Path) -> None:
             assert str(program.ask("web.shop.svc.cluster.local").answer[0][0]) == "10.96.0.80"
             server.change(delete=[service("web")])
             eventually(lambda: not program.ask("web.shop.svc.cluster.local").answer)
+
+
+def test_a_flaw_is_said_once(tmp_path: Path) -> None:
+    """The same wrong hostname, at another place of a slice that changes often, is counted each time and said once."""
+    wrong = {"addresses": ["10.1.1.1"], "hostname": "test.hostname"}
+    others = [{"addresses": [f"10.1.1.{host}"]} for host in (2, 3, 4)]
+
+    def slice_with(count: int) -> Fields:
+        return odd("EndpointSlice", "host", addressType="IPv4", endpoints=[*others[:count], wrong])
+
+    counter = 'dnsbridge_watch_invalid_parts_total{cluster="dev",resource="endpointslices"}'
+    with in_thread(ApiServer(tls=False)) as server:
+        server.change(put=[*GOOD, slice_with(0)])
+        path = server.kubeconfig(tmp_path / "config")
+        with Program(settings=settings(path), http=True, listen=["127.0.0.1:0"]) as program:
+            for count in (1, 2, 3):
+                eventually(lambda count=count: program.metrics()[counter] == count)  # type: ignore[misc]
+                server.change(put=[slice_with(count)])
+            eventually(lambda: program.ask("10-1-1-4.db.shop.svc.cluster.local").answer)
+            assert str(program.ask("10-1-1-1.db.shop.svc.cluster.local").answer[0][0]) == "10.1.1.1"
+            (line,) = complaints(program)
+            assert line.endswith(", got test.hostname; only this is left out")
 
 
 @pytest.fixture(scope="module")

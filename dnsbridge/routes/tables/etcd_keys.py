@@ -15,7 +15,7 @@ import re
 from ipaddress import ip_network
 from typing import Any
 
-from dnsbridge.cluster.decode import Invalid, Unused, decode
+from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.kernel_table import UnfitLine
 from dnsbridge.routes.model import Prefix
@@ -68,7 +68,7 @@ def decoded(said: object) -> Object | None:
             raise UnfitLine(str(invalid)[:200])
         case Unused():
             return None
-        case Object() as found:
+        case Flawed(object=found) | (Object() as found):
             return found
 
 

@@ -1,0 +1,242 @@
+"""unbound, BIND and dnsmasq in front of the program, each with the README's own configuration for it.
+
+All of them protect against DNS rebinding, and unbound and BIND validate: what the README says must get through both.
+"""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from tests.support.knot import free_port
+from tests.support.program import ROOT, Program, records
+
+EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
+DEADLINE = 30.0
+README_ADDRESS = "10.0.0.8"
+"""Where the README's dnsbridge listens, at port 53."""
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+ROOT_KEY = ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+SERVICES = """
+{apiVersion: v1, kind: Service, metadata: {name: dual, namespace: shop},
+  spec: {clusterIP: 10.96.9.9, clusterIPs: [10.96.9.9, "fd00:10:96::9"]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: host, namespace: shop},
+  spec: {type: ExternalName, externalName: 192.168.7.7}}
+"""
+
+
+class Front(NamedTuple):
+    """How one office resolver is run."""
+
+    heading: str
+    """What the README's configuration of it stands under."""
+    exception: str
+    """Of that text, what names the exception from rebinding protection (a regular expression)."""
+    at: str
+    """How it writes an address with a port, for `format`."""
+    configured: Callable[[str, int, Path], str]
+    """The whole configuration, from the README's part, a port and a folder."""
+    command: Callable[[Path, Path], list[str]]
+    """What runs it, from the configuration's file and the folder."""
+
+
+def hints(folder: Path) -> Path:
+    """The root's servers: nobody, so that nothing leaves loopback."""
+    file = folder / "root.hints"
+    file.write_text(". 3600000 NS nobody.invalid.\nnobody.invalid. 3600000 A 127.0.0.1\n", encoding="utf-8")
+    return file
+
+
+def unbound(said: str, port: int, folder: Path) -> str:
+    """With the validator, the root's key and `private-address`."""
+    lines = [
+        f"interface: 127.0.0.1@{port}",
+        'chroot: ""',
+        'username: ""',
+        'pidfile: ""',
+        f'directory: "{folder}"',
+        "use-syslog: no",
+        "do-daemonize: no",
+        "do-not-query-localhost: no",
+        'module-config: "validator iterator"',
+        f'trust-anchor: "{ROOT_KEY}"',
+        f'root-hints: "{hints(folder)}"',
+        *(f"private-address: {prefix}" for prefix in PRIVATE),
+    ]
+    return said + "server:\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def bind(said: str, port: int, folder: Path) -> str:
+    """With validation; `deny-answer-addresses` is in the README's text."""
+    lines = [
+        f'directory "{folder}";',
+        f"listen-on port {port} {{ 127.0.0.1; }};",
+        "listen-on-v6 { none; };",
+        "pid-file none;",
+        "session-keyfile none;",
+        "recursion yes;",
+        "dnssec-validation yes;",
+    ]
+    owner, _, *key = ROOT_KEY.split()
+    zones = f'zone "." {{ type hint; file "{hints(folder)}"; }};\n'
+    anchor = f'trust-anchors {{ "{owner}" static-ds {" ".join(key[:3])} "{key[3]}"; }};\n'
+    return "controls {};\n" + anchor + zones + said.replace("options {", "options {\n" + "\n".join(lines))
+
+
+def dnsmasq(said: str, port: int, folder: Path) -> str:
+    """With `stop-dns-rebind`, and private reverse names that are not forwarded without a server of their own."""
+    lines = [
+        f"port={port}",
+        "listen-address=127.0.0.1",
+        "bind-interfaces",
+        "no-resolv",
+        "no-hosts",
+        "user=",
+        "stop-dns-rebind",
+        "bogus-priv",
+    ]
+    return said + "\n".join([*lines, ""])
+
+
+FRONTS = {
+    "unbound": Front(
+        "unbound",
+        r"    private-domain:.*\n",
+        "{}@{}",
+        unbound,
+        lambda config, folder: ["unbound", "-d", "-c", str(config)],
+    ),
+    "named": Front(
+        "BIND",
+        r' except-from \{ "cluster.local"; \}',
+        "{} port {}",
+        bind,
+        lambda config, folder: ["named", "-g", "-c", str(config)],
+    ),
+    "dnsmasq": Front(
+        "dnsmasq",
+        r"rebind-domain-ok=.*\n",
+        "{}#{}",
+        dnsmasq,
+        lambda config, folder: ["dnsmasq", "--no-daemon", f"--conf-file={config}", "--pid-file"],
+    ),
+}
+
+
+def readme(heading: str) -> str:
+    """The README's configuration of an office resolver."""
+    chapter = (ROOT / "README.md").read_text(encoding="utf-8").split("### 1. A conditional forwarder")[1]
+    found = re.search(rf"^{heading}[^\n]*:[^\n]*\n\n```\n(.*?)^```", chapter, re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+class Resolver:
+    """An office resolver; `with` runs it."""
+
+    def __init__(self, front: Front, said: str, server: int, folder: Path) -> None:
+        self.port = free_port()
+        assert README_ADDRESS in said
+        said = said.replace(README_ADDRESS, front.at.format("127.0.0.1", server))
+        config = folder / "resolver.conf"
+        config.write_text(front.configured(said, self.port, folder), encoding="utf-8")
+        self._log = folder / "resolver.log"
+        self._command = front.command(config, folder)
+
+    def __enter__(self) -> "Resolver":
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until = time.monotonic() + DEADLINE
+        while self._try("dns-version.cluster.local", "TXT", 0.5) is None:
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.__exit__()
+                raise AssertionError(f"does not start: {self._log.read_text(errors='replace')[-2000:]}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _try(self, name: str, rtype: str, timeout: float) -> dns.message.Message | None:
+        query = dns.message.make_query(name, rtype, use_edns=0)
+        try:
+            return dns.query.udp(query, "127.0.0.1", timeout, self.port)
+        except (OSError, dns.exception.DNSException):
+            return None
+
+    def ask(self, name: str, rtype: str) -> dns.message.Message:
+        """The answer."""
+        got = self._try(name, rtype, DEADLINE)
+        assert got is not None, self._log.read_text(errors="replace")[-2000:]
+        return got
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The program over the example cluster and some more services."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "example.yaml").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "more.yaml").write_text(SERVICES, encoding="utf-8")
+    with Program(folder) as running:
+        yield running
+
+
+def named(name: str) -> object:
+    """A front as a parameter."""
+    return pytest.param(name, marks=pytest.mark.needs(name), id=name)
+
+
+@pytest.fixture(scope="module", params=[named(name) for name in FRONTS])
+def office(
+    request: pytest.FixtureRequest, program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Resolver]:
+    """Each office resolver as the README configures it."""
+    front = FRONTS[request.param]
+    with Resolver(front, readme(front.heading), program.port, tmp_path_factory.mktemp("office")) as running:
+        yield running
+
+
+ASKED = [
+    ("web.shop.svc.cluster.local", "A", ["10.96.12.34"]),
+    ("dual.shop.svc.cluster.local", "AAAA", ["fd00:10:96::9"]),
+    ("kafka-0.kafka.data.svc.cluster.local", "A", ["10.244.0.50"]),
+    ("host.shop.svc.cluster.local", "A", ["192.168.7.7"]),
+    ("34.12.96.10.in-addr.arpa", "PTR", ["web.shop.svc.cluster.local."]),
+    ("50.0.244.10.in-addr.arpa", "PTR", ["kafka-0.kafka.data.svc.cluster.local."]),
+]
+
+
+@pytest.mark.parametrize(("name", "rtype", "data"), ASKED, ids=[f"{name} {rtype}" for name, rtype, _ in ASKED])
+def test_answers_get_through(office: Resolver, name: str, rtype: str, data: list[str]) -> None:
+    """Private addresses of the cluster, and reverse names, come through rebinding protection and validation."""
+    got = office.ask(name, rtype)
+    assert got.rcode() == dns.rcode.NOERROR
+    assert [line.split(None, 4)[4] for line in records(got.answer)] == data
+
+
+def test_no_such_name_gets_through(office: Resolver) -> None:
+    """A name that does not exist is NXDOMAIN there as well."""
+    assert office.ask("nothing.shop.svc.cluster.local", "A").rcode() == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize("name", [named(name) for name in FRONTS])
+def test_the_exception_is_needed(name: str, program: Program, tmp_path: Path) -> None:
+    """Without the line that names the exception the office resolver strips the address: the protection is on."""
+    front = FRONTS[name]
+    said, count = re.subn(front.exception, "", readme(front.heading))
+    assert count == 1
+    with Resolver(front, said, program.port, tmp_path) as office:
+        assert records(office.ask("web.shop.svc.cluster.local", "A").answer) == []
