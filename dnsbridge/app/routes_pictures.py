@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.app.routes_wanted import pictures_now, read_tables
 from dnsbridge.cluster.changes import Change, Gone
-from dnsbridge.cluster.objects import EndpointSlice, Namespace, Object, Pod, Service
+from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.routes.memory import Memory
@@ -17,7 +17,7 @@ from dnsbridge.routes.picture import Picture
 from dnsbridge.routes.served import Told
 from dnsbridge.routes.sources import picture_of
 
-_OF_NAMES = (EndpointSlice, Namespace, Pod)
+_OF_NAMES = (Endpoints, EndpointSlice, Namespace, Pod)
 """Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
 _OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 

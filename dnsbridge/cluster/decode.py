@@ -12,6 +12,7 @@ from typing import assert_never
 
 from msgspec import Struct, ValidationError, convert
 
+from dnsbridge.cluster import decode_endpoints
 from dnsbridge.cluster import decode_network as network
 from dnsbridge.cluster.checks import (
     LABEL,
@@ -32,6 +33,7 @@ from dnsbridge.cluster.objects import (
     CiliumNode,
     ClusterConfiguration,
     Endpoint,
+    Endpoints,
     EndpointSlice,
     IPAMBlock,
     IPPool,
@@ -53,6 +55,7 @@ from dnsbridge.cluster.raw import (
     RawCiliumNode,
     RawConfigMap,
     RawEndpoint,
+    RawEndpoints,
     RawEndpointSlice,
     RawIngress,
     RawIPAMBlock,
@@ -64,6 +67,7 @@ from dnsbridge.cluster.raw import (
     RawPodStatus,
     RawService,
     RawServiceCIDR,
+    RawServiceMetadata,
 )
 
 __all__ = [
@@ -82,6 +86,7 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawNamespace: Namespace,
     RawService: Service,
     RawEndpointSlice: EndpointSlice,
+    RawEndpoints: Endpoints,
     RawPod: Pod,
     RawNode: Node,
     RawServiceCIDR: ServiceCIDR,
@@ -93,7 +98,7 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawCiliumNode: CiliumNode,
     RawConfigMap: ClusterConfiguration,
 }
-_NAMESPACED = {"Service", "EndpointSlice", "Pod", "ConfigMap"}
+_NAMESPACED = {"Service", "EndpointSlice", "Endpoints", "Pod", "ConfigMap"}
 _CLUSTER_SCOPED = {each.kind for each in _KINDS.values()} - _NAMESPACED
 
 DEFAULT_NAMESPACE = "default"
@@ -106,6 +111,10 @@ MAX_LIST_DEPTH = 4
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _ADDRESS_TYPES = ("IPv4", "IPv6")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
+_TRUE = (True, "1", "t", "T", "true", "True", "TRUE")
+"""What counts as true in an annotation (Go's strconv.ParseBool)."""
+_NO_SERVICE = "metadata.labels: kubernetes.io/service-name is missing, so nobody knows whose endpoints these are"
+_FQDN = "addressType: FQDN has no addresses, so there is nothing to answer"
 
 
 class Invalid(Struct, frozen=True):
@@ -173,12 +182,27 @@ def decode(data: object) -> Decoded:
         return Invalid(key, f"items: expected a list of objects, nested at most {MAX_LIST_DEPTH} deep")
     raw_type = RAW_TYPES.get((version, kind))
     if raw_type is None:
-        return Unused(key)
+        return _unused(key, kind, version)
     try:
         raw = convert(data, raw_type)
     except ValidationError as error:
         return Invalid(key, explain(str(error)))
     return slim(raw)
+
+
+def _unused(key: Key, kind: str, version: str) -> Unused:
+    """An object of an apiVersion and kind that is not read."""
+    group = _group(version)
+    read = [other for other, of in RAW_TYPES if of == kind]
+    same = [other for other in read if _group(other) == group]
+    if same:
+        return Unused(key, f"apiVersion: {quoted(version)} is not read; write {' or '.join(same)}")
+    return Unused(Key(quoted(f"{kind}.{group}"), key.namespace, key.name) if read and group else key)
+
+
+def _group(version: str) -> str:
+    """The API group of an apiVersion; empty for Kubernetes' first."""
+    return version.rpartition("/")[0]
 
 
 def slim(raw: Raw) -> Decoded:
@@ -193,6 +217,8 @@ def slim(raw: Raw) -> Decoded:
                 return _service(raw, key)
             case RawEndpointSlice():
                 return _endpoint_slice(raw, key)
+            case RawEndpoints():
+                return decode_endpoints.endpoints(raw, key)
             case RawPod():
                 return _pod(raw, key)
             case RawNode():
@@ -253,10 +279,14 @@ def _service(raw: RawService, key: Key) -> Service:
         headless=headless,
         external_name=external_name,
         ports=ports,
-        publish_not_ready=bool(spec.publish_not_ready_addresses),
+        publish_not_ready=bool(spec.publish_not_ready_addresses) or _tolerates_unready(raw.metadata),
         external_ips=external_ips,
         load_balancer_ips=_ingress(status.ingress if status else None),
     )
+
+
+def _tolerates_unready(metadata: RawServiceMetadata) -> bool:
+    return metadata.annotations is not None and metadata.annotations.tolerate_unready in _TRUE
 
 
 def _ingress(raw: list[RawIngress] | None) -> tuple[bytes, ...]:
@@ -267,8 +297,10 @@ def _ingress(raw: list[RawIngress] | None) -> tuple[bytes, ...]:
 
 def _endpoint_slice(raw: RawEndpointSlice, key: Key) -> EndpointSlice | Unused:
     service = raw.metadata.labels.service_name if raw.metadata.labels else None
-    if not service or raw.address_type == "FQDN":
-        return Unused(key)
+    if not service:
+        return Unused(key, _NO_SERVICE)
+    if raw.address_type == "FQDN":
+        return Unused(key, _FQDN)
     check(SUBDOMAIN, raw.metadata.name, "metadata.name")
     _check_namespace(raw.metadata)
     check(LABEL, service, "metadata.labels[kubernetes.io/service-name]")
@@ -331,7 +363,7 @@ def _pod(raw: RawPod, key: Key) -> Pod | Unused:
     )
 
 
-def _check_namespace(metadata: RawMetadata) -> None:
+def _check_namespace(metadata: RawMetadata | RawServiceMetadata) -> None:
     check(LABEL, metadata.namespace or DEFAULT_NAMESPACE, "metadata.namespace")
 
 
