@@ -7,7 +7,7 @@ from msgspec import structs
 from dnsbridge import config
 from dnsbridge.app.discovery import in_pod
 from dnsbridge.cluster.changes import Change
-from dnsbridge.config import Selector
+from dnsbridge.config import Selector, Selectors
 from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.connection import ApiAddress
 from dnsbridge.watch.manifests import ManifestSource
@@ -30,13 +30,20 @@ def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]],
     selectors = source.selectors
     resources = [
         _selected(SERVICES, selectors.services),
-        _selected(ENDPOINT_SLICES, selectors.endpointslices),
+        _endpoint_slices(selectors),
         _selected(NAMESPACES, selectors.namespaces),
     ]
     if said.pods == "verified":
         resources.append(_selected(PODS, selectors.pods))
     resources += [*PREFIXES, *(ROUTES if routes else ())]
     return ApiSource(said.name, address, tuple(resources), index.objects, take, source.silence)
+
+
+def _endpoint_slices(selectors: Selectors) -> Resource:
+    """Slices, and what older servers have instead."""
+    by_plural = {"endpointslices": selectors.endpointslices, "endpoints": selectors.endpoints}
+    older = tuple(tuple(_selected(each, by_plural[each.plural]) for each in api) for api in ENDPOINT_SLICES.older)
+    return structs.replace(_selected(ENDPOINT_SLICES, selectors.endpointslices), older=older)
 
 
 def _selected(resource: Resource, selector: Selector) -> Resource:

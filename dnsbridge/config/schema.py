@@ -92,6 +92,9 @@ class Selectors(Section, frozen=True):
 
     services: Annotated[Selector, Meta(description="Which services are read.")] = Selector()
     endpointslices: Annotated[Selector, Meta(description="Which endpoint slices are read.")] = Selector()
+    endpoints: Annotated[
+        Selector, Meta(description="Which Endpoints are read, where a cluster has no endpoint slices.")
+    ] = Selector()
     namespaces: Annotated[Selector, Meta(description="Which namespaces are read.")] = Selector()
     pods: Annotated[Selector, Meta(description="Which pods are read, with pods: verified.")] = Selector()
 
