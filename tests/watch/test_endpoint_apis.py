@@ -8,6 +8,8 @@ A server is of a version by what it does not have (`without`). Each service says
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from tests.apiserver.access import ADMIN, Rule, User
 from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Stall
 from tests.apiserver.resources import Object
 from tests.apiserver.server import ApiServer, in_thread
-from tests.support.cluster_server import Asking, Following, following
+from tests.support.cluster_server import CLUSTER, Asking, Following, following
 from tests.support.kubeconfigs import endpoint_slice, service
 from tests.support.program import eventually
 
@@ -325,6 +327,29 @@ def test_a_restart_while_the_server_is_away(tmp_path: Path, workers: int) -> Non
                 server.call(server.faults.clear)
                 chosen(program, V1)
                 program.until(FROM_V1, within=30)
+
+
+def shown(folder: Path, kubeconfig: Path, http: str) -> dict[str, str]:
+    """Where `config show` says that endpoints are read from, and the origin of the row."""
+    file = folder / "shown.yaml"
+    file.write_text(json.dumps({"clusters": [{"name": CLUSTER, "source": {"kubeconfig": str(kubeconfig)}}]}))
+    command = [sys.executable, "-m", "dnsbridge", "config", "show", "--config", str(file), "--http", http]
+    done = subprocess.run([*command, "--output", "json"], capture_output=True, timeout=60, check=True)
+    rows = json.loads(done.stdout)
+    return {row["value"]: row["origin"] for row in rows if row["key"] == "clusters[0].endpoints"}
+
+
+@pytest.mark.parametrize(("without", "words"), [((), V1), (WITHOUT_SLICES, OLD)], ids=["slices", "Endpoints"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_config_show(tmp_path: Path, without: Iterable[str], words: str, workers: int) -> None:
+    """`config show` says what the running server reads; without a server it says nothing of that."""
+    with in_thread(server_of(without)) as server:
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        with following(server, tmp_path, kubeconfig=kubeconfig, workers=workers) as program:
+            chosen(program, words)
+            http = program.program.wait_for_log(r"metrics on http://(\S+)/metrics")[1]
+            assert shown(tmp_path, kubeconfig, http) == {words: "the running server"}
+        assert shown(tmp_path, kubeconfig, http) == {}
 
 
 LISTED = b'{"kind":"APIGroupList","apiVersion":"v1","groups":[%s]}'
