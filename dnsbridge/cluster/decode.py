@@ -8,6 +8,7 @@ An object that fails one check is left out as a whole. The checks are those of t
 and routes depend on, because manifests have never met it.
 """
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from msgspec import Struct, ValidationError, convert
@@ -78,6 +79,7 @@ __all__ = [
     "Unused",
     "decode",
     "is_list",
+    "key_of",
     "objects_of",
     "slim",
 ]
@@ -188,6 +190,13 @@ def decode(data: object) -> Decoded:
     except ValidationError as error:
         return Invalid(key, explain(str(error)))
     return slim(raw)
+
+
+def key_of(data: Mapping[str, object]) -> Key:
+    """The key of an object of which nothing else is read."""
+    metadata = data.get("metadata")
+    names = metadata if isinstance(metadata, Mapping) else {}
+    return _key(str(data.get("kind")), names.get("namespace"), names.get("name"))
 
 
 def _unused(key: Key, kind: str, version: str) -> Unused:
