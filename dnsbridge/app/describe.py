@@ -13,7 +13,7 @@ from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
 from dnsbridge.zone.addresses import Network
 
-_KINDS = ("Namespace", "Service", "EndpointSlice", "Pod", "Node")
+_KINDS = ("Namespace", "Service", "EndpointSlice", "Endpoints", "Pod", "Node")
 
 
 def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:

@@ -31,6 +31,7 @@ class Views(Struct):
     upstreams: Callable[[], Awaitable[Any]]
     gather: Callable[[], Awaitable[None]]
     routes: "RoutesDocument | None"
+    clusters: Callable[[], Any]
 
 
 def unread(parts: Parts) -> list[str]:
@@ -68,7 +69,9 @@ async def start_http(loaded: Loaded, views: Views) -> "HttpServer | None":
     registry = CollectorRegistry()
     registry.register(views.collector)
     tls = server_context(loaded.settings.routes.serve)
-    http = HttpServer(registry, views.not_ready, views.cache, views.upstreams, views.gather, views.routes, tls)
+    http = HttpServer(
+        registry, views.not_ready, views.cache, views.upstreams, views.gather, views.routes, tls, views.clusters
+    )
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

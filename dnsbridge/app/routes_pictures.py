@@ -10,7 +10,7 @@ from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.app.routes_tables import Saved, read_tables
 from dnsbridge.app.routes_wanted import check_listings, picture_of_saved, replaces_clusters
 from dnsbridge.cluster.changes import Change, Gone
-from dnsbridge.cluster.objects import EndpointSlice, Namespace, Object, Pod, Service
+from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.routes.memory import Memory
@@ -19,7 +19,7 @@ from dnsbridge.routes.served import Told
 from dnsbridge.routes.sources import picture_of
 from dnsbridge.routes.tables.joined import objects_with
 
-_OF_NAMES = (EndpointSlice, Namespace, Pod)
+_OF_NAMES = (Endpoints, EndpointSlice, Namespace, Pod)
 """Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
 _OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 

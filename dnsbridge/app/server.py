@@ -11,6 +11,7 @@ from typing import Any
 from dnsbridge import __version__
 from dnsbridge.app.admission import admission
 from dnsbridge.app.cache import Cache
+from dnsbridge.app.cluster_states import cluster_states
 from dnsbridge.app.http_side import Views, routes_document, start_http, unread
 from dnsbridge.app.metrics import PartsCollector
 from dnsbridge.app.parts import CannotStart, build
@@ -93,7 +94,9 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
     async def at_hand() -> None:
         """All that is counted is in this process."""
 
-    views = Views(collector, partial(unread, parts), Cache(parts), upstreams, at_hand, routes)
+    views = Views(
+        collector, partial(unread, parts), Cache(parts), upstreams, at_hand, routes, partial(cluster_states, parts)
+    )
     http = await start_http(loaded, views)
     log.info("ready")
     on_ready()

@@ -7,7 +7,8 @@ from msgspec import structs
 from dnsbridge import config
 from dnsbridge.app.discovery import in_pod
 from dnsbridge.cluster.changes import Change
-from dnsbridge.config import Selector
+from dnsbridge.cluster.selection import Selection, Selections, selection
+from dnsbridge.config import Selector, Selectors
 from dnsbridge.watch.api_source import ApiSource
 from dnsbridge.watch.connection import ApiAddress
 from dnsbridge.watch.manifests import ManifestSource
@@ -24,19 +25,36 @@ def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]],
     """
     source = said.source
     if source.manifests is not None:
-        return ManifestSource(source.manifests, take)
+        return ManifestSource(source.manifests, take, _selections(source.selectors))
     in_cluster = source.in_cluster or (source.kubeconfig is None and source.context is None and in_pod())
     address = ApiAddress(source.kubeconfig, source.context, in_cluster)
     selectors = source.selectors
     resources = [
         _selected(SERVICES, selectors.services),
-        _selected(ENDPOINT_SLICES, selectors.endpointslices),
+        _endpoint_slices(selectors),
         _selected(NAMESPACES, selectors.namespaces),
     ]
     if said.pods == "verified":
         resources.append(_selected(PODS, selectors.pods))
     resources += [*PREFIXES, *(ROUTES if routes else ())]
     return ApiSource(said.name, address, tuple(resources), index.objects, take, source.silence)
+
+
+def _selections(selectors: Selectors) -> Selections:
+    """What is selected of manifests; the texts have been checked with the settings."""
+    found = {
+        kind: selection(said.labels or "", said.fields or "", kind)
+        for kind, (_, said) in selectors.by_kind().items()
+        if said.labels or said.fields
+    }
+    return {kind: each for kind, each in found.items() if isinstance(each, Selection)}
+
+
+def _endpoint_slices(selectors: Selectors) -> Resource:
+    """Slices, and what older servers have instead."""
+    by_plural = {"endpointslices": selectors.endpointslices, "endpoints": selectors.endpoints}
+    older = tuple(tuple(_selected(each, by_plural[each.plural]) for each in api) for api in ENDPOINT_SLICES.older)
+    return structs.replace(_selected(ENDPOINT_SLICES, selectors.endpointslices), older=older)
 
 
 def _selected(resource: Resource, selector: Selector) -> Resource:

@@ -210,14 +210,17 @@ def check(output: str, file: str | None, **flags: Any) -> int:
 @server_options
 @output_option
 def show(output: str, file: str | None, **flags: Any) -> None:
-    """Show every setting as it is in effect, and where it came from; then each upstream, and how it is doing."""
+    """Show every setting as it is in effect, and where it came from; then how upstreams do and clusters are read."""
+    from dnsbridge.app.cluster_states import ClusterState, shown_clusters
     from dnsbridge.app.complete import discover, shown
     from dnsbridge.app.shown_upstreams import ShownUpstream, shown_upstreams
+    from dnsbridge.app.upstream_states import State
     from dnsbridge.config import effective
 
     loaded = load(file, **flags)
-    found = _states(loaded.settings.http)
-    rows = [*effective(shown(loaded)), *shown_upstreams(discover(loaded), found)]
+    found = _running("/upstreams", list[State], loaded.settings.http)
+    clusters = _running("/clusters", list[ClusterState], loaded.settings.http)
+    rows = [*effective(shown(loaded)), *shown_upstreams(discover(loaded), found), *shown_clusters(loaded, clusters)]
     if output == "json":
         print_json(rows)
         return
@@ -232,15 +235,13 @@ def show(output: str, file: str | None, **flags: Any) -> None:
         click.echo(f"how they are doing is not known: {found}", err=True)
 
 
-def _states(address: Any) -> Any:
-    """How the upstreams of the running server are doing, or why that is not known."""
+def _running(path: str, of: Any, address: Any) -> Any:
+    """What the running server says there, of this type, or why that is not known."""
     from msgspec import ValidationError
     from msgspec.json import decode
 
-    from dnsbridge.app.upstream_states import State
-
     try:
-        found = decode(ask("GET", "/upstreams", address), type=list[State])
+        found = decode(ask("GET", path, address), type=of)
     except NoServer as error:
         return f"no server answers on {error}"
     except NoAnswer as error:

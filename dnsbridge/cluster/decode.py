@@ -14,10 +14,12 @@ The checks are those of the API server's validation that names and routes depend
 it. One wrong type anywhere makes msgspec refuse the whole object; only then is it converted by parts (see by_parts).
 """
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from msgspec import Struct, ValidationError, convert
 
+from dnsbridge.cluster import decode_endpoints
 from dnsbridge.cluster import decode_network as network
 from dnsbridge.cluster import decode_service as named
 from dnsbridge.cluster.by_parts import convert_by_parts
@@ -32,6 +34,7 @@ from dnsbridge.cluster.objects import (
     CalicoNode,
     CiliumNode,
     ClusterConfiguration,
+    Endpoints,
     EndpointSlice,
     IPAMBlock,
     IPPool,
@@ -52,6 +55,7 @@ from dnsbridge.cluster.raw import (
     RawCalicoNode,
     RawCiliumNode,
     RawConfigMap,
+    RawEndpoints,
     RawEndpointSlice,
     RawIPAMBlock,
     RawIPPool,
@@ -72,6 +76,7 @@ __all__ = [
     "decode",
     "decode_as",
     "is_list",
+    "key_of",
     "objects_of",
     "slim",
 ]
@@ -80,6 +85,7 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawNamespace: Namespace,
     RawService: Service,
     RawEndpointSlice: EndpointSlice,
+    RawEndpoints: Endpoints,
     RawPod: Pod,
     RawNode: Node,
     RawServiceCIDR: ServiceCIDR,
@@ -92,7 +98,7 @@ _KINDS: dict[type[Raw], type[Object]] = {
     RawCiliumNode: CiliumNode,
     RawConfigMap: ClusterConfiguration,
 }
-_NAMESPACED = {"Service", "EndpointSlice", "Pod", "ConfigMap"}
+_NAMESPACED = {"Service", "EndpointSlice", "Endpoints", "Pod", "ConfigMap"}
 _CLUSTER_SCOPED = {each.kind for each in _KINDS.values()} - _NAMESPACED
 
 MAX_LIST_DEPTH = 4
@@ -172,7 +178,7 @@ def decode(data: object) -> Decoded:
         return Invalid(key, f"items: expected a list of objects, nested at most {MAX_LIST_DEPTH} deep")
     raw_type = RAW_TYPES.get((version, kind))
     if raw_type is None:
-        return Unused(key)
+        return _unused(key, kind, version)
     return decode_as(data, raw_type)
 
 
@@ -183,6 +189,28 @@ def decode_as(data: object, raw_type: type[Raw]) -> Decoded:
     except ValidationError:
         return _decode_by_parts(data, raw_type)
     return slim(raw)
+
+
+def key_of(data: Mapping[str, object]) -> Key:
+    """The key of an object of which nothing else is read."""
+    metadata = data.get("metadata")
+    names = metadata if isinstance(metadata, Mapping) else {}
+    return _key(str(data.get("kind")), names.get("namespace"), names.get("name"))
+
+
+def _unused(key: Key, kind: str, version: str) -> Unused:
+    """An object of an apiVersion and kind that is not read."""
+    group = _group(version)
+    read = [other for other, of in RAW_TYPES if of == kind]
+    same = [other for other in read if _group(other) == group]
+    if same:
+        return Unused(key, f"apiVersion: {quoted(version)} is not read; write {' or '.join(same)}")
+    return Unused(Key(quoted(f"{kind}.{group}"), key.namespace, key.name) if read and group else key)
+
+
+def _group(version: str) -> str:
+    """The API group of an apiVersion; empty for Kubernetes' first."""
+    return version.rpartition("/")[0]
 
 
 def _decode_by_parts(data: object, raw_type: type[Raw]) -> Decoded:
@@ -219,7 +247,9 @@ def _slim(raw: Raw, key: Key, flaws: list[Flaw]) -> Object | Unused:
         case RawService():
             return named.service(raw, key, flaws)
         case RawEndpointSlice():
-            return named.endpoint_slice(raw, key, flaws)
+            return decode_endpoints.endpoint_slice(raw, key, flaws)
+        case RawEndpoints():
+            return decode_endpoints.endpoints(raw, key, flaws)
         case RawPod():
             return named.pod(raw, key, flaws)
         case RawNode():

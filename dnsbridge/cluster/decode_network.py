@@ -73,6 +73,11 @@ class Unused(Struct, frozen=True):
     """An object that nothing comes from; one held under this key before is gone."""
 
     key: Key
+    """Its kind has the API group behind it (`Service.serving.knative.dev`) where only the group makes it unused."""
+    problem: str = ""
+    """Why it gives nothing though its author may well expect it to; empty where nobody does."""
+    counted: bool = True
+    """Whether it is worth telling people of."""
 
 
 def node(raw: RawNode, flaws: list[Flaw]) -> Node:

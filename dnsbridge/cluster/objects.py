@@ -4,7 +4,8 @@ Only the fields that something here uses. Nothing above this floor knows Kuberne
 
     Namespace       v1
     Service         v1                    ports, ClusterIPs, ExternalName, external addresses
-    EndpointSlice   discovery.k8s.io/v1   endpoints x ports of one service and one family
+    EndpointSlice   discovery.k8s.io/v1, v1beta1   endpoints x ports of one service and one family
+    Endpoints       v1                    the same of a service that has no EndpointSlice (Kubernetes 1.18 and earlier)
     Pod             v1                    its addresses (`pods: verified`)
     Node            v1                    its addresses and pod CIDRs, readiness, labels, what its network notes there
     ServiceCIDR     networking.k8s.io/v1  prefixes of ClusterIPs
@@ -58,7 +59,7 @@ class Namespace(Object, frozen=True, kw_only=True):
 
 
 class Port(Struct, frozen=True, gc=False):
-    """A port of a Service or an EndpointSlice; `name` is empty when it has none."""
+    """A port of a Service, an EndpointSlice or a Subset; `name` is empty when it has none."""
 
     name: str
     protocol: str
@@ -81,19 +82,20 @@ class Service(Object, frozen=True, kw_only=True):
     """Of an ExternalName service whose `externalName` is an address: that one."""
     ports: tuple[Port, ...] = ()
     publish_not_ready: bool = False
-    """`publishNotReadyAddresses`: endpoints count as ready whatever they say."""
+    """`publishNotReadyAddresses`, or its forerunner, the annotation `tolerate-unready-endpoints`: endpoints count as
+    ready whatever they say."""
     external_ips: tuple[bytes, ...] = ()
     load_balancer_ips: tuple[bytes, ...] = ()
     """Of `status.loadBalancer.ingress`, those that the nodes serve (ipMode is not Proxy)."""
 
 
 class Endpoint(Struct, frozen=True, gc=False):
-    """One endpoint of a slice (`discovery.k8s.io/v1.Endpoint`)."""
+    """One endpoint (`discovery.k8s.io/v1.Endpoint`, `v1.EndpointAddress`)."""
 
     addresses: tuple[bytes, ...]
     hostname: str = ""
     ready: bool = True
-    """`conditions.ready`; true when it is unset."""
+    """`conditions.ready`, true when it is unset; an address of `notReadyAddresses` is not ready."""
     pod: str = ""
     """`targetRef.name` when the target is a Pod."""
 
@@ -105,6 +107,20 @@ class EndpointSlice(Object, frozen=True, kw_only=True):
     service: str
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[Port, ...] = ()
+
+
+class Subset(Struct, frozen=True, gc=False):
+    """Endpoints x ports (`v1.EndpointSubset`); the families may be mixed."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[Port, ...] = ()
+
+
+class Endpoints(Object, frozen=True, kw_only=True):
+    """The endpoints of the service of the same name."""
+
+    kind = "Endpoints"
+    subsets: tuple[Subset, ...] = ()
 
 
 class Pod(Object, frozen=True, kw_only=True):

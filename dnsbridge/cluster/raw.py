@@ -21,6 +21,14 @@ class RawLabels(Struct):
     service_name: str | None = field(default=None, name="kubernetes.io/service-name")
 
 
+class RawAnnotations(Struct):
+    """The one annotation that names use."""
+
+    tolerate_unready: str | bool | None = field(
+        default=None, name="service.alpha.kubernetes.io/tolerate-unready-endpoints"
+    )
+
+
 class RawMetadata(Struct, rename="camel"):
     """`ObjectMeta` of apimachinery."""
 
@@ -75,10 +83,19 @@ class RawServiceStatus(Struct, rename="camel"):
     load_balancer: RawLoadBalancer | None = None
 
 
+class RawServiceMetadata(Struct, rename="camel"):
+    """`ObjectMeta` of a service."""
+
+    name: str
+    namespace: Annotated[str | None, Decisive] = None
+    resource_version: str | None = None
+    annotations: RawAnnotations | None = None
+
+
 class RawService(Struct):
     """`v1.Service`."""
 
-    metadata: RawMetadata
+    metadata: RawServiceMetadata
     spec: RawServiceSpec
     status: RawServiceStatus | None = None
 
@@ -114,12 +131,35 @@ class RawEndpointPort(Struct):
 
 
 class RawEndpointSlice(Struct, rename="camel"):
-    """`discovery.k8s.io/v1.EndpointSlice`."""
+    """`discovery.k8s.io/v1.EndpointSlice`; v1beta1 has the same fields, as far as they are used."""
 
     metadata: RawMetadata
     address_type: str | None = None
     endpoints: list[RawEndpoint] | None = None
     ports: list[RawEndpointPort] | None = None
+
+
+class RawEndpointAddress(Struct, rename="camel"):
+    """`v1.EndpointAddress`."""
+
+    ip: str
+    hostname: str | None = None
+    target_ref: RawTarget | None = None
+
+
+class RawSubset(Struct, rename="camel"):
+    """`v1.EndpointSubset`."""
+
+    addresses: list[RawEndpointAddress] | None = None
+    not_ready_addresses: list[RawEndpointAddress] | None = None
+    ports: list[RawEndpointPort] | None = None
+
+
+class RawEndpoints(Struct):
+    """`v1.Endpoints`."""
+
+    metadata: RawMetadata
+    subsets: list[RawSubset] | None = None
 
 
 class RawPodAddress(Struct):
@@ -399,6 +439,7 @@ Raw = (
     RawNamespace
     | RawService
     | RawEndpointSlice
+    | RawEndpoints
     | RawPod
     | RawNode
     | RawServiceCIDR
@@ -423,6 +464,8 @@ RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
     ("v1", "Namespace"): RawNamespace,
     ("v1", "Service"): RawService,
     ("discovery.k8s.io/v1", "EndpointSlice"): RawEndpointSlice,
+    ("discovery.k8s.io/v1beta1", "EndpointSlice"): RawEndpointSlice,
+    ("v1", "Endpoints"): RawEndpoints,
     ("v1", "Pod"): RawPod,
     ("v1", "Node"): RawNode,
     ("networking.k8s.io/v1", "ServiceCIDR"): RawServiceCIDR,

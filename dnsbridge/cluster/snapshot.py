@@ -6,7 +6,8 @@
     checksum  SHA-256 of everything before it (32)
 
 A snapshot is taken as a whole or not at all: the checksum is compared before anything is decoded. Another version's
-objects have other fields, so the number in the first line grows with every change of cluster.objects.
+objects have other fields, so the number in the first line grows with every change of the fields in cluster.objects. A
+class that is new needs no other number: a version that does not know the class takes such a snapshot as damaged.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ CLASSES: dict[str, type[Object]] = {
         slim.Namespace,
         slim.Service,
         slim.EndpointSlice,
+        slim.Endpoints,
         slim.Pod,
         slim.Node,
         slim.ServiceCIDR,

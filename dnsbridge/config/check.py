@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from dnsbridge.cluster.field_selector import parse_fields
 from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config.problem import Problem
-from dnsbridge.config.schema import Cluster, Settings, Source
+from dnsbridge.config.schema import Cluster, Selectors, Settings, Source
 from dnsbridge.config.values import Address, StreamAddress
 
 
@@ -58,6 +59,8 @@ def _clusters(settings: Settings) -> Iterator[Problem]:
 
 
 def _source(source: Source, key: str) -> Iterator[Problem]:
+    if source.manifests is not None:
+        yield from _selections(source.selectors, f"{key}.selectors")
     chosen = [name for name in ("manifests", "kubeconfig", "in_cluster") if getattr(source, name)]
     if len(chosen) > 1:
         yield Problem("", key, f"has {' and '.join(chosen)}; a cluster has one source, keep one of them")
@@ -65,6 +68,16 @@ def _source(source: Source, key: str) -> Iterator[Problem]:
         yield Problem(
             "", f"{key}.context", f"belongs to a kubeconfig, and the source is {chosen[0]}; remove one of them"
         )
+
+
+def _selections(selectors: Selectors, key: str) -> Iterator[Problem]:
+    """Selectors that no object could be held against; those for an API server are for that server to judge."""
+    for kind, (name, said) in selectors.by_kind().items():
+        by_labels, by_fields = parse(said.labels or ""), parse_fields(said.fields or "", kind)
+        if isinstance(by_labels, BadSelector):
+            yield Problem("", f"{key}.{name}.labels", f"{by_labels.problem}; write a label selector such as app=web")
+        if isinstance(by_fields, BadSelector):
+            yield Problem("", f"{key}.{name}.fields", by_fields.problem)
 
 
 def _zones(clusters: tuple[Cluster, ...]) -> Iterator[Problem]:

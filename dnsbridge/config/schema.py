@@ -88,12 +88,25 @@ class Selector(Section, frozen=True):
 
 
 class Selectors(Section, frozen=True):
-    """Which objects are read from an API server, by resource; all, where nothing is said."""
+    """Which objects are read, by resource; all, where nothing is said."""
 
     services: Annotated[Selector, Meta(description="Which services are read.")] = Selector()
     endpointslices: Annotated[Selector, Meta(description="Which endpoint slices are read.")] = Selector()
+    endpoints: Annotated[
+        Selector, Meta(description="Which Endpoints are read, where a cluster has no endpoint slices.")
+    ] = Selector()
     namespaces: Annotated[Selector, Meta(description="Which namespaces are read.")] = Selector()
     pods: Annotated[Selector, Meta(description="Which pods are read, with pods: verified.")] = Selector()
+
+    def by_kind(self) -> dict[str, tuple[str, Selector]]:
+        """The name of the setting and what it says, by the kind of the objects."""
+        return {
+            "Service": ("services", self.services),
+            "EndpointSlice": ("endpointslices", self.endpointslices),
+            "Endpoints": ("endpoints", self.endpoints),
+            "Namespace": ("namespaces", self.namespaces),
+            "Pod": ("pods", self.pods),
+        }
 
 
 class Source(Section, frozen=True):
@@ -111,7 +124,9 @@ class Source(Section, frozen=True):
     in_cluster: Annotated[
         Flag, Meta(description="Use the API server and the service account of the pod that this runs in.")
     ] = False
-    selectors: Annotated[Selectors, Meta(description="Which objects are read from the API server.")] = Selectors()
+    selectors: Annotated[
+        Selectors, Meta(description="Which objects are read from the API server, or from the files.")
+    ] = Selectors()
     silence: Annotated[
         Silence, Meta(description="A connection to the API server that is silent for so long is given up and renewed.")
     ] = 60.0

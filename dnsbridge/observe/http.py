@@ -3,6 +3,7 @@
 GET /metrics                    for Prometheus
 GET /healthz, /readyz           for whoever supervises the server
 GET /upstreams                  how the upstreams are doing, as JSON       | for clients on
+GET /clusters                   how the clusters are read, as JSON         |
 GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
 POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
 GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see http_routes)
@@ -51,8 +52,10 @@ class HttpServer:
         gather: Callable[[], Awaitable[None]],
         routes: Document | None = None,
         tls: ssl.SSLContext | None = None,
+        clusters: Callable[[], Any] = list,
     ) -> None:
-        """`upstreams` gives what msgspec can write as JSON; `gather` is awaited before the registry is read.
+        """`upstreams` and `clusters` give what msgspec can write as JSON; `gather` is awaited before the registry is
+        read.
 
         With `tls` all of it is HTTPS.
         """
@@ -61,6 +64,7 @@ class HttpServer:
         self._cache = cache
         self._gather = gather
         self._upstreams = upstreams
+        self._clusters = clusters
         self._registry = registry
         self._not_ready = not_ready
         self._runner: web.AppRunner | None = None
@@ -72,6 +76,7 @@ class HttpServer:
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/upstreams", self._show_upstreams)
+        application.router.add_get("/clusters", self._show_clusters)
         application.router.add_get("/cache", self._show)
         application.router.add_post("/cache/flush", self._flush)
         if self._routes:
@@ -104,6 +109,12 @@ class HttpServer:
 
     async def _show_upstreams(self, request: web.Request) -> web.Response:
         return await self._for_this_host(request, self._upstreams)
+
+    async def _show_clusters(self, request: web.Request) -> web.Response:
+        async def show() -> Any:
+            return self._clusters()
+
+        return await self._for_this_host(request, show)
 
     async def _show(self, request: web.Request) -> web.Response:
         name = request.query.get("name")

@@ -17,6 +17,7 @@ from dnsbridge.cluster.objects import (
     CalicoNode,
     CiliumNode,
     ClusterConfiguration,
+    Endpoints,
     EndpointSlice,
     FlannelConfiguration,
     IPPool,
@@ -24,6 +25,7 @@ from dnsbridge.cluster.objects import (
     Pod,
     Service,
     ServiceCIDR,
+    Subset,
 )
 from dnsbridge.cluster.objects import Node as NodeObject
 from dnsbridge.routes import calico, cilium, flannel
@@ -325,10 +327,13 @@ def _pods(objects: Grouped) -> tuple[IPAddress, ...]:
         found.update(dict.fromkeys(pod.addresses))
         if len(found) >= MAX_PODS:
             break
-    for each in objects.of(EndpointSlice):
+    subsets: list[EndpointSlice | Subset] = [*objects.of(EndpointSlice)]
+    for each in objects.of(Endpoints):
+        subsets += each.subsets
+    for held in subsets:
         if len(found) >= MAX_PODS:
             break
-        for endpoint in each.endpoints:
+        for endpoint in held.endpoints:
             if endpoint.pod:
                 found.update(dict.fromkeys(endpoint.addresses))
     return tuple([address_of(packed) for packed in found])

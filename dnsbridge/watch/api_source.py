@@ -1,4 +1,7 @@
-"""The API server as the source of a cluster's objects: one reflector for each resource, all on one connection."""
+"""The API server as the source of a cluster's objects: one reflector for each resource, all on one connection.
+
+Of a resource that older servers do not have, endpoint_apis decides what is read instead.
+"""
 
 import asyncio
 import random
@@ -9,6 +12,7 @@ from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import ApiAddress, Connection
+from dnsbridge.watch.endpoint_apis import EndpointApis
 from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import Resource
 
@@ -28,14 +32,36 @@ class ApiSource:
         """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
         self.connection = Connection(address)
 
-        def reflector(resource: Resource) -> Reflector:
+        def reflector(
+            resource: Resource,
+            held: Mapping[Key, Object] = held,
+            on_changes: Callable[[list[Change]], None] = on_changes,
+        ) -> Reflector:
             return Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
 
         self._reflector = reflector
-        self.reflectors = [reflector(resource) for resource in resources]
+        self._others = [reflector(resource) for resource in resources if not resource.older]
+        self._endpoints = next(
+            (
+                EndpointApis(cluster, self.connection, resource, reflector, held, on_changes)
+                for resource in resources
+                if resource.older
+            ),
+            None,
+        )
         self._tasks: asyncio.TaskGroup | None = None
         self.restored_at: float | None = None
         """Monotonic time of what a snapshot said, if one was read."""
+
+    @property
+    def reflectors(self) -> list[Reflector]:
+        """One for each resource that is read."""
+        return [*self._others, *(self._endpoints.reflectors if self._endpoints else ())]
+
+    @property
+    def endpoints(self) -> str:
+        """Where endpoints are read from, for people; empty while that is not known."""
+        return self._endpoints.words if self._endpoints else ""
 
     @property
     def synced(self) -> bool:
@@ -45,7 +71,11 @@ class ApiSource:
     @property
     def listed(self) -> bool:
         """Whether every required resource has been listed by this process."""
-        return all(each.listed for each in self._required())
+        return self._chosen and all(each.listed for each in self._required())
+
+    @property
+    def _chosen(self) -> bool:
+        return self._endpoints is None or self._endpoints.chosen is not None
 
     @property
     def complete(self) -> bool:
@@ -53,7 +83,7 @@ class ApiSource:
 
         A snapshot does not count: it may be of a server that read less.
         """
-        return all(each.listed or each.absent for each in self.reflectors)
+        return self._chosen and all(each.listed or each.absent for each in self.reflectors)
 
     @property
     def last_read_at(self) -> float:
@@ -66,19 +96,21 @@ class ApiSource:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                for each in self.reflectors:
+                for each in self._others:
                     tasks.create_task(each.run())
+                if self._endpoints:
+                    tasks.create_task(self._endpoints.follow())
         finally:
             self._tasks = None
             await self.connection.close()
 
     def add(self, resources: Iterable[Resource]) -> None:
         """Follow these, too, from now on, unless they are followed already."""
-        known = {each.resource for each in self.reflectors}
+        known = {each.resource for each in self._others}
         for resource in resources:
             if resource not in known:
                 added = self._reflector(resource)
-                self.reflectors.append(added)
+                self._others.append(added)
                 if self._tasks:
                     self._tasks.create_task(added.run())
 

@@ -1,12 +1,13 @@
 """One manifest file: octets in, the cluster's objects out.
 
-    read_file(path, content)        -> FileObjects | Broken
-    keep_last_good(before, now)     -> FileObjects
+    read_file(path, content, selections)    -> FileObjects | Broken
+    keep_last_good(before, now)             -> FileObjects
 
 A file that does not parse is Broken as a whole; an object that does not fit is one Problem and is left out alone, and
 so is a part of an object.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dnsbridge.cluster.checks import quoted
-from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode, objects_of
-from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode, key_of, objects_of
+from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object, Service
+from dnsbridge.cluster.selection import EVERYTHING, Selections, takes
 from dnsbridge.watch.documents import Document, MalformedError, json_documents, yaml_documents
 
 MAX_OCTETS = 256 * 1024 * 1024
@@ -38,6 +40,14 @@ class FileObjects(Struct, frozen=True):
     """Objects that are left out, or come twice."""
     flaws: tuple[Problem, ...] = ()
     """Parts that are left out of objects, by line."""
+    doubts: tuple[Problem, ...] = ()
+    """Objects that are fit, but give nothing though their author may expect it."""
+    unused: dict[str, int] = {}
+    """How many objects nothing comes from, by their kind."""
+    unselected: frozenset[Key] = frozenset()
+    """Services that the selectors leave out."""
+    lines: dict[Key, int] = {}
+    """Where EndpointSlices and Endpoints stand."""
 
 
 class Broken(Struct, frozen=True):
@@ -47,8 +57,8 @@ class Broken(Struct, frozen=True):
     problem: str
 
 
-def read_file(path: Path, content: bytes) -> FileObjects | Broken:
-    """The objects of a file: JSON if its name ends in `.json`, else YAML. Never raises."""
+def read_file(path: Path, content: bytes, selections: Selections = EVERYTHING) -> FileObjects | Broken:
+    """The objects of a file that are selected: JSON if its name ends in `.json`, else YAML. Never raises."""
     if len(content) > MAX_OCTETS:
         return Broken(1, f"has over {MAX_OCTETS >> 20} MiB; split it into several files")
     try:
@@ -58,46 +68,87 @@ def read_file(path: Path, content: bytes) -> FileObjects | Broken:
     if "\0" in text:
         return Broken(text.count("\n", 0, text.index("\0")) + 1, "holds a NUL octet")
     try:
-        return _read(json_documents(text) if path.suffix == ".json" else yaml_documents(text))
+        return _read(json_documents(text) if path.suffix == ".json" else yaml_documents(text), selections)
     except MalformedError as error:
         problem = " ".join(error.problem.split())[:200]
         return Broken(error.line, problem if problem.isprintable() else ascii(problem))
 
 
-def _read(documents: Iterator[Document]) -> FileObjects:
+def _read(documents: Iterator[Document], selections: Selections) -> FileObjects:
     objects: dict[Key, Object] = {}
     problems: list[Problem] = []
     flaws: list[Problem] = []
+    doubts: list[Problem] = []
+    unused: Counter[str] = Counter()
+    unselected: set[Key] = set()
+    object_lines: dict[Key, int] = {}
     for document in documents:
         items = objects_of(document.data)
-        lines: list[int] = []
+        place = _Places(document, len(items))
         for index, item in enumerate(items):
+            if isinstance(item, dict) and not takes(selections, item):
+                key = key_of(item)
+                unused[f"{key.kind} by the selectors"] += 1
+                if key.kind == Service.kind:
+                    unselected.add(key)
+                continue
             decoded = decode(item)
             if isinstance(decoded, Unused):
+                unused[decoded.key.kind] += decoded.counted and not decoded.problem
+                if decoded.problem:
+                    doubts.append(place.problem(index, decoded.key, f"{decoded.key}: {decoded.problem}"))
                 continue
-            if isinstance(decoded, Object) and decoded.key not in objects:
-                objects[decoded.key] = decoded
+            if isinstance(decoded, Invalid):
+                problems.append(place.problem(index, decoded.key, str(decoded)))
                 continue
-            lines = lines or document.object_lines()
-            exact = len(lines) == len(items)
-            line = lines[index] if exact else document.line
-            where = "" if exact or len(items) == 1 else f"item {index + 1}: "
             if isinstance(decoded, Flawed):
                 key = decoded.object.key
                 for flaw in decoded.flaws:
-                    at = document.part_line(index, flaw.path) if exact and document.part_line else line
-                    flaws.append(Problem(at, key, f"{where}{key}: {flaw}; only this is left out"))
+                    text = f"{key}: {flaw}; only this is left out"
+                    flaws.append(place.problem(index, key, text, flaw.path))
                 decoded = decoded.object
-                if key not in objects:
-                    objects[key] = decoded
-                    continue
-            if isinstance(decoded, Invalid):
-                problems.append(Problem(line, decoded.key, f"{where}{decoded}"))
-            else:
-                objects[decoded.key] = decoded
-                text = f"{where}{decoded.key}: comes twice in this file; the later one is taken"
-                problems.append(Problem(line, decoded.key, text))
-    return FileObjects(objects, tuple(problems), tuple(sorted(flaws, key=lambda flaw: flaw.line)))
+            if decoded.key in objects:
+                text = f"{decoded.key}: comes twice in this file; the later one is taken"
+                problems.append(place.problem(index, decoded.key, text))
+            objects[decoded.key] = decoded
+            if isinstance(decoded, EndpointSlice | Endpoints):
+                object_lines[decoded.key] = place.line(index)
+    return FileObjects(
+        objects,
+        tuple(problems),
+        tuple(sorted(flaws, key=lambda flaw: flaw.line)),
+        tuple(doubts),
+        dict(+unused),
+        frozenset(unselected),
+        object_lines,
+    )
+
+
+class _Places:
+    """Where the objects of a document stand, as far as that is known."""
+
+    def __init__(self, document: Document, count: int) -> None:
+        self._document = document
+        self._count = count
+        self._lines: list[int] | None = None
+
+    @property
+    def _exact(self) -> list[int]:
+        """A line for each object, or none at all."""
+        if self._lines is None:
+            lines = self._document.object_lines()
+            self._lines = lines if len(lines) == self._count else []
+        return self._lines
+
+    def line(self, index: int) -> int:
+        """The line of an object, or that of its document."""
+        return self._exact[index] if self._exact else self._document.line
+
+    def problem(self, index: int, key: Key, text: str, part: str = "") -> Problem:
+        """A problem with an object, or with the part of it at a path."""
+        where = "" if self._exact or self._count == 1 else f"item {index + 1}: "
+        part_line = self._document.part_line if part and self._exact else None
+        return Problem(part_line(index, part) if part_line else self.line(index), key, f"{where}{text}")
 
 
 def keep_last_good(before: FileObjects, now: FileObjects) -> FileObjects:

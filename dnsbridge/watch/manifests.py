@@ -14,6 +14,7 @@ import os
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from dnsbridge.cluster.changes import Change, difference
-from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object, Service
+from dnsbridge.cluster.selection import EVERYTHING, Selections
 from dnsbridge.watch.file_stamps import MAX_FILES, Scan, Stamp, Unreadable, scan, stamp_of
 from dnsbridge.watch.manifest_file import (
     MAX_OCTETS,
@@ -83,7 +85,9 @@ class _File(Struct):
 class ManifestSource:
     """Follows one path, and hands each change of its objects to `on_changes`, in the event loop's thread."""
 
-    def __init__(self, path: Path, on_changes: Callable[[list[Change]], None]) -> None:
+    def __init__(
+        self, path: Path, on_changes: Callable[[list[Change]], None], selections: Selections = EVERYTHING
+    ) -> None:
         self.path = path
         self.objects: dict[Key, Object] = {}
         """What `on_changes` has been told; replaced as a whole."""
@@ -93,6 +97,10 @@ class ManifestSource:
         """`time.monotonic` of the last look that saw the path: the sign of life."""
         self.counts = ManifestCounts()
         self._on_changes = on_changes
+        self._selections = selections
+        self._orphans: set[Key] = set()
+        self._unused = ""
+        """What was said of objects that are not used."""
         self._files: dict[Path, _File] = {}
         self._duplicates: set[tuple[Key, Path, Path]] = set()
         self._complaint = ""
@@ -215,13 +223,14 @@ class ManifestSource:
         file.complaint = ""
         file.read = stamp_of(status)
         file.looks = 0
-        outcome = read_file(path, content)
+        outcome = read_file(path, content, self._selections)
         if isinstance(outcome, Broken):
             self._broken(path, outcome.line, outcome.problem, file)
             return False
-        self.counts.invalid_objects += len(outcome.problems)
+        self.counts.invalid_objects += len(outcome.problems) + len(outcome.doubts)
         self.counts.invalid_parts += len(outcome.flaws)
         _warn(path, outcome.problems, "such objects")
+        _warn(path, outcome.doubts, "such objects")
         said = {flaw.text for flaw in file.good.flaws} if file.good else set()
         _warn(path, [flaw for flaw in outcome.flaws if flaw.text not in said], "parts that are left out")
         file.good = keep_last_good(file.good, outcome) if file.good else outcome
@@ -252,7 +261,44 @@ class ManifestSource:
         if len(new) > MAX_LINES:
             log.warning("%s: and %d more objects that come in two files", shown(self.path), len(new) - MAX_LINES)
         self._duplicates = duplicates
+        self._say_orphans(wanted, origin)
+        self._say_unused()
         return wanted
+
+    def _say_orphans(self, wanted: dict[Key, Object], origin: dict[Key, Path]) -> None:
+        """Say which endpoints have no names because their service is missing, and is not left out by the selectors."""
+        unselected = frozenset[Key]().union(*(file.good.unselected for file in self._files.values() if file.good))
+        orphans: dict[Key, Key] = {}
+        for key, obj in wanted.items():
+            if isinstance(obj, EndpointSlice | Endpoints):
+                service = Key(Service.kind, obj.namespace, obj.service if isinstance(obj, EndpointSlice) else obj.name)
+                if service not in wanted and service not in unselected:
+                    orphans[key] = service
+        new = [key for key in orphans if key not in self._orphans]
+        for key in new[:MAX_LINES]:
+            good = self._files[origin[key]].good
+            line = good.lines.get(key, 1) if good else 1
+            log.warning(
+                "%s:%d: %s: %s is missing, so there is no name for it", shown(origin[key]), line, key, orphans[key]
+            )
+        if len(new) > MAX_LINES:
+            log.warning("%s: and %d more of services that are missing", shown(self.path), len(new) - MAX_LINES)
+        self._orphans = set(orphans)
+
+    def _say_unused(self) -> None:
+        """Say what is not used, by kind, unless that was said before."""
+        found: Counter[str] = Counter()
+        for file in self._files.values():
+            if file.good:
+                found.update(file.good.unused)
+        kinds = sorted(found.items(), key=lambda each: (-each[1], each[0]))
+        words = [f"{count} {kind}" for kind, count in kinds[:MAX_LINES]]
+        if len(kinds) > MAX_LINES:
+            words.append(f"{sum(count for _, count in kinds[MAX_LINES:])} of other kinds")
+        text = ", ".join(words)
+        if text and text != self._unused:
+            log.info("%s: not used: %s", shown(self.path), text)
+        self._unused = text
 
     @contextmanager
     def _progress(self, total: int) -> Iterator[list[int]]:

@@ -2,7 +2,8 @@
 
 resource           needed for                                required
 services           names                                     yes
-endpointslices     names of endpoints                        yes
+endpointslices     names of endpoints                        yes (v1; what older servers have instead: see `older`)
+endpoints          the same in older clusters                where they are read, yes
 namespaces         whether NS.svc.Z exists                   no: a service shows its namespace as well
 pods               `pods: verified`                          only then, and then yes
 servicecidrs       prefixes of ClusterIPs                    no (Kubernetes 1.33 and later)
@@ -32,6 +33,7 @@ from dnsbridge.cluster.raw import (
     RawBlockAffinity,
     RawCiliumNode,
     RawConfigMap,
+    RawEndpoints,
     RawEndpointSlice,
     RawIPAMBlock,
     RawIPPool,
@@ -62,6 +64,8 @@ class Resource(msgspec.Struct, frozen=True):
     """Label selector."""
     fields: str = ""
     """Field selector."""
+    older: "tuple[tuple[Resource, ...], ...]" = ()
+    """What is read instead where the server says that it does not offer this one; the newest first."""
 
     @property
     def label(self) -> str:
@@ -95,7 +99,21 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 SERVICES = Resource("services", "Service", "v1", RawService, required=True)
-ENDPOINT_SLICES = Resource("endpointslices", "EndpointSlice", "discovery.k8s.io/v1", RawEndpointSlice, required=True)
+ENDPOINTS = Resource("endpoints", "Endpoints", "v1", RawEndpoints, required=True)
+BETA_ENDPOINT_SLICES = Resource(
+    "endpointslices", "EndpointSlice", "discovery.k8s.io/v1beta1", RawEndpointSlice, required=True
+)
+# Kubernetes 1.17 and 1.18 offer slices and do not make one of every Endpoints object: those that somebody wrote by hand
+# are mirrored from 1.19 on, and 1.17 makes none at all by default. So both are read, and where a service has a slice
+# that counts.
+ENDPOINT_SLICES = Resource(
+    "endpointslices",
+    "EndpointSlice",
+    "discovery.k8s.io/v1",
+    RawEndpointSlice,
+    required=True,
+    older=((BETA_ENDPOINT_SLICES, ENDPOINTS), (ENDPOINTS,)),
+)
 NAMESPACES = Resource("namespaces", "Namespace", "v1", RawNamespace)
 PODS = Resource("pods", "Pod", "v1", RawPod, required=True)
 PREFIXES = (

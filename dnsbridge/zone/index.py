@@ -1,6 +1,6 @@
 """The cluster's objects, indexed by the names that they give; one changed object at a time, or many at once.
 
-    namespaces[NS].services[SVC]    ServiceNames (see service)
+    namespaces[NS].services[SVC]    ServiceNames (see service); Endpoints count where the service has no EndpointSlice
     namespaces[NS].pods[address]    the Pods that have it, for `pods: verified`
     pointers[address]               relative names that a PTR of this address gives
 
@@ -20,6 +20,7 @@ import msgspec
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import (
     ClusterConfiguration,
+    Endpoints,
     EndpointSlice,
     IPPool,
     Key,
@@ -33,7 +34,7 @@ from dnsbridge.cluster.objects import (
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import Serial
 from dnsbridge.zone import addresses
-from dnsbridge.zone.service import ServiceNames, touched, unmoved, work_out
+from dnsbridge.zone.service import ServiceNames, Sources, touched, unmoved, work_out
 
 REVERSE_TREE = b"\x04arpa"
 EVERYTHING = b"\x00"
@@ -101,6 +102,8 @@ class Index:
                 elif isinstance(obj, EndpointSlice):
                     services[obj.namespace, obj.service] = None
                     self._place_slice(obj, present)
+                elif isinstance(obj, Endpoints):
+                    services[obj.namespace, obj.name] = None
         for namespace, service in services:
             self._work_out(namespace, service, found)
         if prefixes and self._gather_networks():
@@ -126,8 +129,10 @@ class Index:
             held.services = services
             for service in services.values():
                 self.objects[service.service.key] = service.service
-                for each in service.slices:
-                    self.objects[each.key] = self._slices[each.namespace, each.service][each.name] = each
+                for each in service.sources:
+                    self.objects[each.key] = each
+                    if isinstance(each, EndpointSlice):
+                        self._slices[each.namespace, each.service][each.name] = each
 
     def has_below(self, prefix: addresses.ReversePrefix) -> bool:
         """Whether any address with a PTR has this prefix."""
@@ -193,6 +198,13 @@ class Index:
             if not held:
                 del self._slices[obj.namespace, obj.service]
 
+    def _sources(self, namespace: str, service: str) -> Sources:
+        """Where the endpoints of a service come from."""
+        if slices := self._slices.get((namespace, service)):
+            return tuple(slices[name] for name in sorted(slices))
+        found = self.objects.get(Key("Endpoints", namespace, service))
+        return (found,) if isinstance(found, Endpoints) else ()
+
     def _work_out(self, namespace: str, name: str, found: set[bytes]) -> None:
         held = self._namespace(namespace)
         existed = held.exists
@@ -201,8 +213,7 @@ class Index:
         service = self.objects.get(Key("Service", namespace, name))
         new = None
         if isinstance(service, Service):
-            slices = self._slices.get((namespace, name), {})
-            new = work_out(service, tuple(slices[key] for key in sorted(slices)), self._pod_names)
+            new = work_out(service, self._sources(namespace, name), self._pod_names)
             held.services[label] = new
         elif old:
             del held.services[label]
@@ -284,7 +295,7 @@ def _compacted(held: ServiceNames) -> ServiceNames:
     return msgspec.structs.replace(
         held,
         service=msgspec.structs.replace(held.service),
-        slices=tuple(map(msgspec.structs.replace, held.slices)),
+        sources=tuple(map(msgspec.structs.replace, held.sources)),
         ipv4=tuple(map(_anew, held.ipv4)),
         ipv6=tuple(map(_anew, held.ipv6)),
     )

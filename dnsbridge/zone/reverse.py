@@ -18,7 +18,7 @@ from dnsbridge.zone.addresses import Network, ReversePrefix
 from dnsbridge.zone.index import REVERSE_TREE, Index
 from dnsbridge.zone.lookup import Asked, ZoneSettings, authority_records, minimal_any
 from dnsbridge.zone.outcome import Found, NoData, NoSuchName, Outcome
-from dnsbridge.zone.service import ServiceNames
+from dnsbridge.zone.service import ServiceNames, subsets_of
 
 
 class Prefixes(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def owned_bits(index: Index, prefixes: Prefixes, prefix: ReversePrefix) -> int |
                 return prefix.bits
             if observe_pods and any(
                 endpoint.pod and prefix.packed in endpoint.addresses
-                for held in service.slices
+                for held in subsets_of(service.sources)
                 for endpoint in held.endpoints
             ):
                 return prefix.bits

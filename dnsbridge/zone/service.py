@@ -1,4 +1,4 @@
-"""The names of one service, worked out from its Service object and its EndpointSlices.
+"""The names of one service, worked out from its Service object and its EndpointSlices, or else its Endpoints.
 
 Owners are relative to `NS.svc.Z`, as labels:
 
@@ -15,12 +15,14 @@ from collections.abc import Collection, Iterable, Set
 
 import msgspec
 
-from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Port, Service
+from dnsbridge.cluster.objects import Endpoint, Endpoints, EndpointSlice, Object, Port, Service, Subset
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import MAX_LABEL
 from dnsbridge.zone import addresses
 
 Target = tuple[int, bytes]
+Sources = tuple[EndpointSlice, ...] | tuple[Endpoints]
+"""Where a service's endpoints come from; `()` when it has none."""
 
 
 class Host(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +36,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
     """All names of one service; see the module for their shapes."""
 
     service: Service
-    slices: tuple[EndpointSlice, ...]
+    sources: Sources
     ipv4: tuple[bytes, ...] = ()
     ipv6: tuple[bytes, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -51,7 +53,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
     @property
     def objects(self) -> tuple[Object, ...]:
         """What this was worked out from."""
-        return (self.service, *self.slices)
+        return (self.service, *self.sources)
 
     @property
     def relative(self) -> bytes:
@@ -83,10 +85,10 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
         return found
 
     def pod_addresses(self) -> set[bytes]:
-        """Addresses that its slices say are those of pods."""
+        """Addresses of endpoints that are pods."""
         return {
             address
-            for held in self.slices
+            for held in subsets_of(self.sources)
             for endpoint in held.endpoints
             if endpoint.pod
             for address in endpoint.addresses
@@ -105,17 +107,26 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
                 yield address, owner
 
 
-def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: bool) -> ServiceNames:
+def subsets_of(sources: Sources) -> Iterable[EndpointSlice | Subset]:
+    """Endpoints x ports; an EndpointSlice is such a thing by itself."""
+    for each in sources:
+        if isinstance(each, Endpoints):
+            yield from each.subsets
+        else:
+            yield each
+
+
+def work_out(service: Service, sources: Sources, pod_names: bool) -> ServiceNames:
     """The names of a service; with `pod_names` an endpoint without a hostname is called by its pod's name."""
     if service.type == "ExternalName":
         if service.external_address:
             own = _host([service.external_address])
-            return ServiceNames(service, slices, own.ipv4, own.ipv6)
-        return ServiceNames(service, slices, alias=names.from_text(service.external_name))
+            return ServiceNames(service, sources, own.ipv4, own.ipv6)
+        return ServiceNames(service, sources, alias=names.from_text(service.external_name))
     hosts: dict[bytes, list[bytes]] = {}
     endpoint_targets: dict[Target, None] = {}
     endpoint_ports: dict[tuple[bytes, bytes], dict[Target, None]] = {}
-    for held in slices:
+    for held in subsets_of(sources):
         for endpoint in held.endpoints:
             if not (endpoint.ready or service.publish_not_ready):
                 continue
@@ -140,7 +151,7 @@ def work_out(service: Service, slices: tuple[EndpointSlice, ...], pod_names: boo
         # One number under two protocols is one record (RFC 2181 section 5).
         targets = tuple(dict.fromkeys((port.number, b"") for port in service.ports))
         ports = {_port_labels(port): ((port.number, b""),) for port in service.ports if port.name}
-    return ServiceNames(service, slices, host.ipv4, host.ipv6, targets, by_label, ports)
+    return ServiceNames(service, sources, host.ipv4, host.ipv6, targets, by_label, ports)
 
 
 def _host(found: list[bytes]) -> Host:

@@ -1,16 +1,20 @@
 """What clients ask before they ask for resources: versions, groups, resources, a little OpenAPI.
 
+`served` are the resources that the server has; an older server has fewer of them.
+
 The OpenAPI documents promise only that the server itself validates fields, so that kubectl does not want schemas.
 """
 
-from tests.apiserver.resources import RESOURCES, Object, Resource
+from collections.abc import Sequence
+
+from tests.apiserver.resources import Object, Resource
 from tests.apiserver.status import no_such_path
 
 VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.1", "platform": "linux/amd64"}
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 
-def document(path: str) -> Object | None:
+def document(path: str, served: Sequence[Resource]) -> Object | None:
     """The document at a path, or None when the path is none of discovery's; raises Failure (404) below /apis."""
     parts = path.strip("/").split("/")
     match parts:
@@ -19,36 +23,43 @@ def document(path: str) -> Object | None:
         case ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
         case ["apis"]:
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(group) for group in _groups()]}
+            return {
+                "kind": "APIGroupList",
+                "apiVersion": "v1",
+                "groups": [_group(group, served) for group in _versions(served)],
+            }
         case ["api", version]:
-            return _resources("", version)
+            return _resources("", version, served)
         case ["apis", group]:
-            if group not in _groups():
+            if group not in _versions(served):
                 raise no_such_path()
-            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, served)}
         case ["apis", group, version]:
-            return _resources(group, version)
+            return _resources(group, version, served)
         case ["openapi", "v3"]:
-            paths = {_path(resource): {"serverRelativeURL": f"/openapi/v3/{_path(resource)}"} for resource in RESOURCES}
+            paths = {_path(resource): {"serverRelativeURL": f"/openapi/v3/{_path(resource)}"} for resource in served}
             return {"paths": paths}
         case ["openapi", "v3", *rest]:
-            return _openapi("/".join(rest))
+            return _openapi("/".join(rest), served)
     return None
 
 
-def _groups() -> dict[str, str]:
-    """The named groups, and the version of each."""
-    return {resource.group: resource.version for resource in RESOURCES if resource.group}
+def _versions(served: Sequence[Resource]) -> dict[str, list[str]]:
+    """The named groups, and the versions of each, the preferred one first."""
+    found: dict[str, list[str]] = {}
+    for resource in served:
+        if resource.group and resource.version not in found.setdefault(resource.group, []):
+            found[resource.group].append(resource.version)
+    return found
 
 
-def _group(group: str) -> Object:
-    version = _groups()[group]
-    named = {"groupVersion": f"{group}/{version}", "version": version}
-    return {"name": group, "versions": [named], "preferredVersion": named}
+def _group(group: str, served: Sequence[Resource]) -> Object:
+    named = [{"groupVersion": f"{group}/{version}", "version": version} for version in _versions(served)[group]]
+    return {"name": group, "versions": named, "preferredVersion": named[0]}
 
 
-def _resources(group: str, version: str) -> Object:
-    found = [resource for resource in RESOURCES if (resource.group, resource.version) == (group, version)]
+def _resources(group: str, version: str, served: Sequence[Resource]) -> Object:
+    found = [resource for resource in served if (resource.group, resource.version) == (group, version)]
     if not found:
         raise no_such_path()
     return {
@@ -73,8 +84,8 @@ def _path(resource: Resource) -> str:
     return f"{'apis' if resource.group else 'api'}/{resource.api_version}"
 
 
-def _openapi(path: str) -> Object:
-    found = [resource for resource in RESOURCES if _path(resource) == path]
+def _openapi(path: str, served: Sequence[Resource]) -> Object:
+    found = [resource for resource in served if _path(resource) == path]
     if not found:
         raise no_such_path()
     paths = {}

@@ -99,7 +99,7 @@ class Injection(Struct, eq=False):
 
     fault: Fault
     resource: str | None
-    """Plural; None: any."""
+    """Plural; None: any; `discovery`: documents that say what there is."""
     verb: str | None
     """`list`, `watch`, `get` ...; None: any."""
     left: int | None
@@ -129,7 +129,9 @@ class Faults:
     def take(self, resource: str, verb: str) -> Fault | None:
         """The fault that this request meets, the oldest that fits."""
         for injection in self._injections:
-            if injection.left == 0 or injection.resource not in (None, resource) or injection.verb not in (None, verb):
+            # Clients ask for documents of discovery whenever they like, so a fault for any resource is not for these.
+            resources = ("discovery",) if resource == "discovery" else (None, resource)
+            if injection.left == 0 or injection.resource not in resources or injection.verb not in (None, verb):
                 continue
             injection.met += 1
             if injection.left is not None:

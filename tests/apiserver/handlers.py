@@ -10,7 +10,7 @@
 Subresources, server-side apply, dry runs and finalizers are not served, and say so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,11 +21,11 @@ from tests.apiserver.access import Access
 from tests.apiserver.admission import Admission
 from tests.apiserver.counters import Counters
 from tests.apiserver.discovery import document
-from tests.apiserver.faults import Fault, Faults, Hang, Refuse, Reset, Stall
+from tests.apiserver.faults import Fault, Faults, Hang, Refuse, Reset, Say, Stall
 from tests.apiserver.listing import Options, page, parse_options
 from tests.apiserver.output import Ended, Output, strike
 from tests.apiserver.patches import JSON, MERGE, STRATEGIC, patched
-from tests.apiserver.resources import BY_PATH, NAMESPACES, Object, Resource
+from tests.apiserver.resources import BY_PATH, NAMESPACES, SERVED, Object, Resource
 from tests.apiserver.status import (
     Failure,
     already_exists,
@@ -65,7 +65,7 @@ class Target(Struct, frozen=True):
     name: str
 
 
-def parse_path(path: str) -> Target:
+def parse_path(path: str, served: Sequence[Resource] = SERVED) -> Target:
     """What a path below /api or /apis names; raises Failure (404)."""
     match path.strip("/").split("/"):
         case ["api", version, *rest]:
@@ -78,7 +78,7 @@ def parse_path(path: str) -> Target:
     if len(rest) > 2 and rest[0] == "namespaces":
         namespace, rest = rest[1], rest[2:]
     resource = BY_PATH.get((group, version, rest[0])) if rest else None
-    if resource is None or len(rest) > 2 or (namespace and not resource.namespaced):
+    if resource not in served or resource is None or len(rest) > 2 or (namespace and not resource.namespaced):
         raise no_such_path()
     name = rest[1] if len(rest) == 2 else ""
     if name and resource.namespaced and not namespace:
@@ -106,6 +106,13 @@ class Handlers:
         self._faults = faults
         self._counters = counters
         self._watch_settings = watch_settings
+        self.without: frozenset[str] = frozenset()
+        """See ApiServer.without."""
+
+    @property
+    def served(self) -> list[Resource]:
+        """The resources that there are."""
+        return [each for each in SERVED if not {each.group, each.api_version} & self.without]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request."""
@@ -127,11 +134,14 @@ class Handlers:
         if request.path == "/openapi/v2" and _PROTOBUF in request.headers.get(hdrs.ACCEPT, ""):
             # No octets are a valid OpenAPI document in protobuf: one that knows no kind, so nothing is validated.
             return web.Response(headers={"Content-Type": "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"})
-        found = document(request.path)
+        if "/apis" in self.without and request.path.split("/")[1] == "apis" and request.path.count("/") < 4:
+            raise no_such_path()
+        served = self.served
+        found = document(request.path, served)
         if found is not None:
             self._counters.ask("discovery", "", "", "", params, user.name)
-            return _json(found)
-        target = parse_path(request.path)
+            return await self._discovery(request, found)
+        target = parse_path(request.path, served)
         resource, namespace, name = target.resource, target.namespace, target.name
         verb = _verb(request.method, name, params)
         self._counters.ask(verb, resource.plural, namespace, name, params, user.name)
@@ -165,6 +175,17 @@ class Handlers:
             case _:
                 options = parse_options(params, namespace, "", True)
                 return self._delete_collection(resource, options)
+
+    async def _discovery(self, request: web.Request, found: Object) -> web.Response:
+        fault = self._faults.take("discovery", "get")
+        match fault:
+            case Refuse(code, retry_after, message):
+                raise Failure(code, _REASONS.get(code, "InternalError"), message, None, retry_after)
+            case Say(octets):
+                return web.Response(body=octets, content_type=JSON_TYPE)
+            case Stall() | Hang() | Reset():
+                await strike(request, fault)
+        return _json(found)
 
     def _existing(self, target: Target) -> Entry:
         entry = self._store.get(target.resource, target.namespace, target.name)

@@ -22,6 +22,8 @@ class Resource(Struct, frozen=True, eq=False):
     """Of a CustomResourceDefinition: items of lists carry kind and apiVersion, strategic patches are refused."""
     generation: bool = False
     """The server counts `metadata.generation`."""
+    stored_as: "Resource | None" = None
+    """The resource that this is another version of: both have the same objects."""
 
     @property
     def api_version(self) -> str:
@@ -53,6 +55,9 @@ PODS = Resource("", "v1", "pods", "Pod", True, ("po",))
 NODES = Resource("", "v1", "nodes", "Node", False, ("no",))
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap", True, ("cm",))
 ENDPOINTSLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, generation=True)
+BETA_ENDPOINTSLICES = Resource(
+    "discovery.k8s.io", "v1beta1", "endpointslices", "EndpointSlice", True, generation=True, stored_as=ENDPOINTSLICES
+)
 SERVICECIDRS = Resource("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", True)
 
@@ -79,6 +84,9 @@ RESOURCES = (
     _custom("cilium.io", "v2", "ciliumnodes", "CiliumNode"),
 )
 
-BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
-BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
+SERVED = (*RESOURCES, BETA_ENDPOINTSLICES)
+"""With those that are other versions of these."""
+
+BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in SERVED}
+BY_KIND = {(resource.api_version, resource.kind): resource for resource in SERVED}
 BY_PLURAL = {resource.plural: resource for resource in RESOURCES}

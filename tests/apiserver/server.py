@@ -54,6 +54,7 @@ class ApiServer:
         client_certificates: bool = False,
         service_cidrs: Sequence[str] = SERVICE_CIDRS,
         seed: int | None = None,
+        without: Iterable[str] = (),
     ) -> None:
         """`port` 0: a free one. `client_certificates`: refuse clients without one. `seed`: for uids."""
         self.authority = Authority() if tls else None
@@ -65,6 +66,7 @@ class ApiServer:
         self.port = port
         self._admission = Admission(self.store, ClusterIPs(*service_cidrs), random.Random(seed))
         self._handlers = Handlers(self.store, self._admission, self.access, self.faults, self.counters, self.watches)
+        self.without = frozenset(without)
         required = ssl.CERT_REQUIRED if client_certificates else ssl.CERT_OPTIONAL
         self._tls = self.authority.server_context(required) if self.authority else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,6 +74,18 @@ class ApiServer:
         for name in NAMESPACES_AT_FIRST:
             value: Object = {"metadata": {"name": name}}
             self.store.put(NAMESPACES, self._admission.create(NAMESPACES, "", value))
+
+    @property
+    def without(self) -> frozenset[str]:
+        """What an old server does not have: groups, their versions (`discovery.k8s.io/v1`), and `/apis`, discovery.
+
+        It may change while the server runs, as with an upgrade; watches that are open go on until they end.
+        """
+        return self._handlers.without
+
+    @without.setter
+    def without(self, without: frozenset[str]) -> None:
+        self._handlers.without = without
 
     @property
     def url(self) -> str:

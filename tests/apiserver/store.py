@@ -139,11 +139,11 @@ class Store:
         self._encode = msgspec.json.Encoder().encode
 
     def __getitem__(self, resource: Resource) -> Collection:
-        return self.collections[resource]
+        return self.collections[resource.stored_as or resource]
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """An object, if it is there."""
-        return self.collections[resource].entries.get(f"{namespace}/{name}" if namespace else name)
+        return self[resource].entries.get(f"{namespace}/{name}" if namespace else name)
 
     def put(self, resource: Resource, value: Object) -> Change:
         """Store an object as it is, under a new resourceVersion, which is also written into `value`."""
@@ -154,7 +154,7 @@ class Store:
         namespace = metadata["namespace"] if resource.namespaced else ""
         labels = metadata.get("labels") or {}
         entry = Entry(namespace, metadata["name"], self.resource_version, labels, self._encode(body))
-        collection = self.collections[resource]
+        collection = self[resource]
         before = collection.entries.get(entry.key)
         change = Change("ADDED" if before is None else "MODIFIED", entry, before, time.monotonic())
         collection.commit(change)
@@ -167,7 +167,7 @@ class Store:
         value["metadata"]["resourceVersion"] = str(self.resource_version)
         last = Entry(entry.namespace, entry.name, self.resource_version, entry.labels, self._encode(value))
         change = Change("DELETED", last, entry, time.monotonic())
-        self.collections[resource].commit(change)
+        self[resource].commit(change)
         return change
 
     def compact(self, resources: Iterable[Resource] = RESOURCES) -> int:

@@ -11,6 +11,7 @@ from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import (
     BlockAffinity,
     Endpoint,
+    Endpoints,
     EndpointSlice,
     IPPool,
     Key,
@@ -20,6 +21,7 @@ from dnsbridge.cluster.objects import (
     Pod,
     Port,
     Service,
+    Subset,
 )
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import Type
@@ -223,6 +225,7 @@ def test_many_changes_at_once(seed: int) -> None:
 
 
 Slice = partial(EndpointSlice, namespace="shop", name="web-1", service="web")
+Old = partial(Endpoints, namespace="shop", name="web")
 HEADLESS = Service(namespace="shop", name="web", headless=True)
 CLUSTER_IP = Service(namespace="shop", name="web", cluster_ips=(b"\x0a\x60\x00\x01",), ports=(Port("http", "TCP", 80),))
 ONE, TWO = b"\x0a\xf4\x00\x01", b"\x0a\xf4\x00\x02"
@@ -262,6 +265,33 @@ FORWARD = "web.shop.svc"
             Slice(endpoints=(Endpoint((ONE,)),)),
             {"1.0.244.10.in-addr.arpa."},
         ),
+        # Endpoints of a service without a slice: as a slice.
+        (
+            [HEADLESS, Old(subsets=(Subset((Endpoint((ONE,)), Endpoint((TWO,)))),))],
+            Old(subsets=(Subset((Endpoint((ONE,)), Endpoint((TWO,), ready=False))),)),
+            {"10-244-0-2." + FORWARD, FORWARD, "2.0.244.10.in-addr.arpa.", "arpa"},
+        ),
+        # Beside a slice Endpoints say nothing, whatever they say and become.
+        ([HEADLESS, Slice(endpoints=(Endpoint((ONE,)),))], Old(subsets=(Subset((Endpoint((TWO,)),)),)), set()),
+        ([HEADLESS, Slice(endpoints=())], Old(subsets=(Subset((Endpoint((TWO,)),)),)), set()),
+        # A slice that comes takes the place of Endpoints: where both say the same, nothing moves.
+        (
+            [HEADLESS, Old(subsets=(Subset((Endpoint((ONE,), "web-0"),)),))],
+            Slice(endpoints=(Endpoint((ONE,), "web-0"),)),
+            set(),
+        ),
+        (
+            [HEADLESS, Old(subsets=(Subset((Endpoint((ONE,)), Endpoint((TWO,)))),))],
+            Slice(endpoints=(Endpoint((ONE,)),)),
+            {"10-244-0-2." + FORWARD, FORWARD, "2.0.244.10.in-addr.arpa.", "arpa"},
+        ),
+        # The same Endpoints written anew, as an elected leader does every two seconds, and those of no service.
+        (
+            [HEADLESS, Old(subsets=(Subset((Endpoint((ONE,)),)),))],
+            Old(subsets=(Subset((Endpoint((ONE,)),)),), resource_version="2"),
+            set(),
+        ),
+        ([HEADLESS], Old(name="kube-scheduler", subsets=(Subset((Endpoint((ONE,)),)),)), set()),
         # The first object of a namespace makes it exist; a pod that shares its node's address adds nothing.
         ([], Pod(namespace="shop", name="a", addresses=(ONE,)), {"10-244-0-1.shop.pod", "shop.svc", "shop.pod"}),
         ([Pod(namespace="shop", name="a", addresses=(ONE,))], Pod(namespace="shop", name="b", addresses=(ONE,)), set()),
@@ -284,6 +314,29 @@ def test_touched_keys(held: list[Object], change: Object, expected: set[str]) ->
     index = Index()
     index.apply([Put(obj) for obj in held], 1)
     assert index.apply([Put(change)], 2) == {key_of(text) for text in expected}
+
+
+def test_a_slice_that_goes_leaves_its_service_to_endpoints() -> None:
+    """Where the last slice of a service goes its Endpoints answer, until a slice comes again."""
+    index = Index()
+    old = Old(subsets=(Subset((Endpoint((TWO,)),), (Port("http", "TCP", 80),)),))
+    new = Slice(endpoints=(Endpoint((ONE,)),))
+    index.apply([Put(HEADLESS), Put(old), Put(new)], 1)
+    web = index.namespaces[b"shop"].services
+    assert (web[b"web"].ipv4, web[b"web"].sources) == ((ONE,), (new,))
+    touched = index.apply([Gone(new.key)], 2)
+    assert (web[b"web"].ipv4, web[b"web"].sources) == ((TWO,), (old,))
+    assert touched == {
+        key_of(text)
+        for text in (
+            FORWARD, "_http._tcp." + FORWARD, "_tcp." + FORWARD, "10-244-0-1." + FORWARD, "10-244-0-2." + FORWARD,
+            "1.0.244.10.in-addr.arpa.", "2.0.244.10.in-addr.arpa.", "arpa",
+        )
+    }  # fmt: skip
+    index.apply([Put(new)], 3)
+    assert web[b"web"].ipv4 == (ONE,)
+    index.apply([Gone(new.key), Gone(old.key)], 4)
+    assert not index.namespaces[b"shop"].services[b"web"].exists
 
 
 def test_a_node_that_says_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

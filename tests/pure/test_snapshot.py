@@ -15,6 +15,7 @@ from dnsbridge.cluster.objects import (
     CiliumNode,
     ClusterConfiguration,
     Endpoint,
+    Endpoints,
     EndpointSlice,
     FlannelConfiguration,
     IPAMBlock,
@@ -26,6 +27,7 @@ from dnsbridge.cluster.objects import (
     Port,
     Service,
     ServiceCIDR,
+    Subset,
 )
 from dnsbridge.cluster.snapshot import Damaged, Snapshot
 
@@ -41,6 +43,11 @@ EACH_KIND: list[Object] = [
         service="db",
         endpoints=(Endpoint((b"\n\x80\0\1",), "db-0", False, "db-0"), Endpoint((b"\n\x80\0\2", b"\n\x80\0\3"))),
         ports=(HTTP, Port("", "SCTP", 65535)),
+    ),
+    Endpoints(
+        namespace="shop",
+        name="db",
+        subsets=(Subset((Endpoint((b"\n\x80\0\1",), "db-0", False, "db-0"),), (HTTP,)), Subset()),
     ),
     Pod(namespace="shop", name="db-0", addresses=(b"\n\x80\0\1",)),
     Node(name="node-0", addresses=(b"\xc0\xa8\x30\1",), pod_cidrs=("10.128.0.0/24",), labels=(("a", ""),), ready=False),

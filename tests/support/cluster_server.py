@@ -175,9 +175,17 @@ class Following:
 
 @contextmanager
 def following(
-    server: ApiServer, folder: Path, *, user: User = ADMIN, kubeconfig: Path | None = None, **settings: Any
+    server: ApiServer,
+    folder: Path,
+    *,
+    user: User = ADMIN,
+    kubeconfig: Path | None = None,
+    wait: bool = True,
+    state_dir: Path | None = None,
+    workers: int = 1,
+    **settings: Any,
 ) -> Iterator[Following]:
-    """Start the program on a server, and wait until it has read everything; `settings` are those of its cluster."""
+    """Start the program on a server, and `wait` until it has read everything; `settings` are those of its cluster."""
     path = kubeconfig or server.kubeconfig(folder / "kubeconfig", user)
     cluster = {
         "name": CLUSTER,
@@ -186,6 +194,10 @@ def following(
         "source": {"kubeconfig": str(path), "silence": f"{SILENCE:g}s"},
         **settings,
     }
-    with Program(settings={"clusters": [cluster]}, listen=["127.0.0.1:0"], http=True) as program:
-        program.wait_for_log(f"cluster {CLUSTER}: fresh")
+    more = {"state_dir": str(state_dir)} if state_dir else {}
+    with Program(
+        settings={"clusters": [cluster], "workers": workers, **more}, listen=["127.0.0.1:0"], http=True
+    ) as program:
+        if wait:
+            program.wait_for_log(f"cluster {CLUSTER}: fresh")
         yield Following(server, program)

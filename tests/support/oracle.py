@@ -20,6 +20,7 @@ import dns.rrset
 
 from dnsbridge.cluster.objects import (
     Endpoint,
+    Endpoints,
     EndpointSlice,
     IPPool,
     Namespace,
@@ -28,6 +29,7 @@ from dnsbridge.cluster.objects import (
     Pod,
     Service,
     ServiceCIDR,
+    Subset,
 )
 from tests.support.random_cluster import RandomCluster
 
@@ -104,11 +106,21 @@ class Model:
         yield from self.pointers
         yield from self.apexes
 
-    def endpoints(self, service: Service) -> Iterator[tuple[EndpointSlice, Endpoint, str, str]]:
-        """(slice, endpoint, address, label) of what is ready."""
-        for held in sorted(self.all(EndpointSlice), key=lambda held: held.name):
-            if (held.namespace, held.service) != (service.namespace, service.name):
-                continue
+    def subsets(self, service: Service) -> Iterator[EndpointSlice | Subset]:
+        """Endpoints x ports: the service's slices, and where it has none the subsets of its Endpoints."""
+        slices = [
+            held
+            for held in sorted(self.all(EndpointSlice), key=lambda held: held.name)
+            if (held.namespace, held.service) == (service.namespace, service.name)
+        ]
+        yield from slices
+        for held in () if slices else self.all(Endpoints):
+            if (held.namespace, held.name) == (service.namespace, service.name):
+                yield from held.subsets
+
+    def endpoints(self, service: Service) -> Iterator[tuple[EndpointSlice | Subset, Endpoint, str, str]]:
+        """(slice or subset, endpoint, address, label) of what is ready."""
+        for held in self.subsets(service):
             for endpoint in held.endpoints:
                 if endpoint.ready or service.publish_not_ready:
                     for address in endpoint.addresses:
@@ -218,8 +230,7 @@ class Model:
         return {
             address
             for service in services
-            for held in self.all(EndpointSlice)
-            if (held.namespace, held.service) == (service.namespace, service.name)
+            for held in self.subsets(service)
             for endpoint in held.endpoints
             if endpoint.pod
             for address in map(str, map(ip_address, endpoint.addresses))

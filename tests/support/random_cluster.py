@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import (
     Endpoint,
+    Endpoints,
     EndpointSlice,
     IPPool,
     Key,
@@ -23,6 +24,7 @@ from dnsbridge.cluster.objects import (
     Port,
     Service,
     ServiceCIDR,
+    Subset,
 )
 from dnsbridge.zone.lookup import PodsMode
 
@@ -78,6 +80,7 @@ class Maker:
         objects: list[Object] = [Namespace(name=name) for name in random.sample(NAMESPACES, random.randint(0, 2))]
         objects += [self.service() for _ in range(random.randint(1, 8))]
         objects += [self.endpoint_slice() for _ in range(random.randint(0, 14))]
+        objects += [self.endpoints() for _ in range(random.randint(0, 6))]
         objects += [self.pod() for _ in range(random.randint(0, 4))]
         configured = random.random() < 0.3
         if not configured:
@@ -183,6 +186,23 @@ class Maker:
             ports=self.ports(),
         )
 
+    def endpoints(self) -> Endpoints:
+        """Endpoints of one family or of both, of a service that may not exist or has slices."""
+        random = self.random
+        cidrs = self.pod_cidrs or ("10.3.0.0/24", "fd00:3::/64")
+        return Endpoints(
+            namespace=random.choice(NAMESPACES),
+            name=random.choice(SERVICES),
+            resource_version=str(random.randrange(3)),
+            subsets=tuple(
+                Subset(
+                    tuple(self.endpoint(random.choice(cidrs)) for _ in range(random.randint(1, 3))),
+                    self.ports(),
+                )
+                for _ in range(random.randint(1, 2))
+            ),
+        )
+
     def endpoint(self, cidr: str) -> Endpoint:
         """An endpoint with one address, seldom two."""
         random = self.random
@@ -209,7 +229,8 @@ class Maker:
             return Gone(Key("Service", "data", "never-there"))
         if held and drawn < 0.5:
             return Put(self.altered(random.choice(list(held.values()))))
-        return Put(random.choice((self.service, self.endpoint_slice, self.endpoint_slice, self.pod, self.other))())
+        makers = (self.service, self.endpoint_slice, self.endpoint_slice, self.endpoints, self.pod, self.other)
+        return Put(random.choice(makers)())
 
     def other(self) -> Object:
         """A namespace or a declaration of prefixes."""

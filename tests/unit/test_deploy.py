@@ -21,8 +21,9 @@ def test_roles_grant_what_is_watched_and_no_more() -> None:
                 continue
             assert rule["verbs"] == ["list", "watch"]
             granted |= {(group, resource) for group in rule["apiGroups"] for resource in rule["resources"]}
+    older = [resource for api in ENDPOINT_SLICES.older for resource in api]
     watched = {
         (resource.group_version.rpartition("/")[0], resource.plural)
-        for resource in (SERVICES, ENDPOINT_SLICES, NAMESPACES, PODS, *PREFIXES, *ROUTES)
+        for resource in (SERVICES, ENDPOINT_SLICES, *older, NAMESPACES, PODS, *PREFIXES, *ROUTES)
     }
     assert granted == watched

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Pod, Port, Service
+from dnsbridge.cluster.objects import Endpoint, Endpoints, EndpointSlice, Object, Pod, Port, Service, Subset
 from dnsbridge.watch.decoding import Incoming, Skipped, decode_object
 from dnsbridge.watch.resources import SERVICES
 from tests.support.flaws import ADDRESS, LABEL, REACH, SUBDOMAIN, check_invalid, check_left_out, made, packed
@@ -44,7 +44,48 @@ WEB = {"addresses": ["10.0.0.1"], "hostname": "web-0"}
 WEB_OF = endpoint("10.0.0.1", hostname="web-0")
 HTTP, HTTP_OF = {"name": "http", "port": 80}, Port("http", "TCP", 80)
 
+SUBSET = {"addresses": [{"ip": "10.0.0.9", "hostname": "right"}]}
+"""One that is right."""
+
+
+def old_endpoints(*addresses: Any, **rest: Any) -> dict[str, Any]:
+    """Endpoints with these addresses in one subset before one that is right."""
+    return made("Endpoints", subsets=[{"addresses": list(addresses), **rest}, SUBSET])
+
+
+def old_endpoints_of(*listed: Endpoint, ports: tuple[Port, ...] = ()) -> Endpoints:
+    """What such Endpoints give."""
+    subsets = (Subset(listed, ports), Subset((endpoint("10.0.0.9", hostname="right"),)))
+    return Endpoints(namespace="default", name="web", subsets=subsets if listed else subsets[1:])
+
+
 FLAWED: dict[str, tuple[dict[str, Any], Object, list[str]]] = {
+    # --- Endpoints
+    "Endpoints, a hostname with a dot: the endpoint goes by its address": (
+        old_endpoints({"ip": "10.0.0.1", "hostname": "test.hostname"}),
+        old_endpoints_of(endpoint("10.0.0.1")),
+        [f"subsets[0].addresses[0].hostname: {LABEL}, got test.hostname"],
+    ),
+    "Endpoints, an address that is none": (
+        old_endpoints({"ip": "web-0"}, {"ip": "10.0.0.1"}),
+        old_endpoints_of(endpoint("10.0.0.1")),
+        [f"subsets[0].addresses[0].ip: {ADDRESS}, got web-0"],
+    ),
+    "Endpoints, an address that is no mapping, alone in its subset": (
+        old_endpoints("10.0.0.1"),
+        old_endpoints_of(),
+        ["subsets[0].addresses[0]: expected a mapping, got a string"],
+    ),
+    "Endpoints, an address of this host": (
+        old_endpoints({"ip": "127.0.0.1"}, {"ip": "10.0.0.1"}),
+        old_endpoints_of(endpoint("10.0.0.1")),
+        [f"subsets[0].addresses[0].ip: {REACH}, got 127.0.0.1"],
+    ),
+    "Endpoints, a port that cannot be": (
+        old_endpoints({"ip": "10.0.0.1"}, ports=[{"port": -1}, HTTP]),
+        old_endpoints_of(endpoint("10.0.0.1"), ports=(HTTP_OF,)),
+        ["subsets[0].ports[0].port: expected a number from 1 to 65535, got -1"],
+    ),
     # --- EndpointSlice
     "a hostname with a dot: the endpoint goes by its address": (
         endpoints({"addresses": ["10.0.0.1"], "hostname": "test.hostname"}, WEB),

@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from dnsbridge import __version__
 from dnsbridge.app.admission import admission
+from dnsbridge.app.cluster_states import cluster_states
 from dnsbridge.app.families import summed
 from dnsbridge.app.forward_zones import Hosts
 from dnsbridge.app.http_side import Views, routes_document, start_http, unread
@@ -188,4 +189,5 @@ def _views(
         partial(crew_upstreams, crew),
         crew.gather,
         routes,
+        partial(cluster_states, parts),
     )
