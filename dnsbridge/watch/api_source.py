@@ -11,6 +11,7 @@ from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import ApiAddress, Connection
 from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import Resource
+from dnsbridge.watch.server import Server
 
 
 class ApiSource:
@@ -27,9 +28,10 @@ class ApiSource:
     ) -> None:
         """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
         self.connection = Connection(address)
+        self._server = Server(cluster, self.connection)
 
         def reflector(resource: Resource) -> Reflector:
-            return Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
+            return Reflector(resource, cluster, self._server, held, on_changes, silence, Backoff(random.random))
 
         self._reflector = reflector
         self.reflectors = [reflector(resource) for resource in resources]
@@ -46,6 +48,10 @@ class ApiSource:
     def listed(self) -> bool:
         """Whether every required resource has been listed by this process."""
         return all(each.listed for each in self._required())
+
+    def missing(self) -> list[str]:
+        """The required resources that this process has not read, each with what it waits for."""
+        return [f"{each.resource.label} ({each.waits_for})" for each in self._required() if not each.listed]
 
     @property
     def complete(self) -> bool:
@@ -66,6 +72,7 @@ class ApiSource:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._server.probe())
                 for each in self.reflectors:
                     tasks.create_task(each.run())
         finally:

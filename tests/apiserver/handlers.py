@@ -127,7 +127,7 @@ class Handlers:
         if request.path == "/openapi/v2" and _PROTOBUF in request.headers.get(hdrs.ACCEPT, ""):
             # No octets are a valid OpenAPI document in protobuf: one that knows no kind, so nothing is validated.
             return web.Response(headers={"Content-Type": "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"})
-        found = document(request.path)
+        found = document(request.path, self._watch_settings.git_version)
         if found is not None:
             self._counters.ask("discovery", "", "", "", params, user.name)
             return _json(found)
@@ -137,7 +137,8 @@ class Handlers:
         self._counters.ask(verb, resource.plural, namespace, name, params, user.name)
         scope = name if resource is NAMESPACES else namespace  # a namespace is also in itself, for access rules
         self._access.authorise(user, verb, resource, scope, name)
-        fault = self._faults.take(resource.plural, verb)
+        streamed = ("stream",) if verb == "watch" and "sendInitialEvents" in params else ()
+        fault = self._faults.take(resource.plural, verb, *streamed)
         match fault:
             case Refuse(code, retry_after, message):
                 text = message or _MESSAGES.get(code, "injected by the test")
