@@ -127,7 +127,10 @@ class Connection:
                     await self._retire(session)
                 yield response
             finally:
-                # A watch that is left has more to say; its connection cannot be used again.
+                # A watch that is left has more to say; its connection cannot be used again. A peer that hangs would
+                # not take part in a TLS farewell.
+                if response.connection and response.connection.protocol:
+                    response.connection.protocol.abort()
                 response.close()
         finally:
             await session.leave()

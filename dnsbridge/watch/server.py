@@ -70,7 +70,10 @@ class Server:
             log.info("cluster %s: %s; lists are read in pages from now on", self._cluster, line)
 
     def read(self, about: str, recovered: bool) -> None:
-        """A resource has read something; `recovered`: after a failure that others are likely to meet as well."""
+        """A resource, or the probe (empty), has read something.
+
+        `recovered`: after a failure that others are likely to meet as well.
+        """
         for line in self._troubles.read(about, time.monotonic()):
             log.info("cluster %s: %s", self._cluster, line)
         if recovered:
@@ -101,7 +104,7 @@ class Server:
             if probed is None:
                 self._probing.clear()
             elif await self._answers(probed, next(timeouts)):
-                self._back()
+                self.read("", recovered=True)
 
     async def version(self) -> str:
         """The server's version (`gitVersion`), read once after each time that it came back; empty: not known."""
