@@ -69,6 +69,10 @@ class Reflector:
         """The last connection was given up; a status line alone proves nothing after that."""
         self._garbled = 0
         """Connections in a row on which something came that is no event."""
+        self._listed_at = 0.0
+        """Monotonic time of the end of the last list."""
+        self._expires_at_once = False
+        """The version of the last list was too old as soon as that was read; to list ever again would be no use."""
         self._shared_trouble = False
         """The last failure was one that other resources are likely to meet as well."""
         self._woken = False
@@ -96,14 +100,17 @@ class Reflector:
                 refused = error
             except Exception as error:
                 refused = unreachable(error)
+            paged = not watching and not streaming
+            if paged:
+                await self._streaming.pages_ended(self._server)
             if streaming and refused and not self._intake.position and self._streaming.failed(refused):
                 self.counts.errors += not refused.invalid
                 self.problem = refused.problem
                 continue
             if refused is None:
-                paged = not watching and not streaming
-                if paged or time.monotonic() - started > SHORTEST_WATCH:
+                if (paged and not self._expires_at_once) or time.monotonic() - started > SHORTEST_WATCH:
                     self._backoff.succeeded()
+                if paged or time.monotonic() - started > SHORTEST_WATCH:
                     continue
                 refused = Refused("the watch ends as soon as it has begun")
             await self._pause(refused)
@@ -130,21 +137,14 @@ class Reflector:
                 self._backoff.succeeded()
 
     async def _pages(self) -> None:
-        problem, decided = self.problem, False
+        problem = self.problem
 
         def page_read() -> None:
-            nonlocal decided
             if self._streaming.page_read():
-                decided = True
                 self._server.say_pages(problem, self.resource.label)
 
-        try:
-            async with self._server.turns.take(self.resource.required) as turn:
-                await self._reader.pages(turn, page_read, self._list_read)
-        finally:
-            self._streaming.pages_failed()
-            if decided:
-                await self._streaming.remember(self._server)
+        async with self._server.turns.take(self.resource.required) as turn:
+            await self._reader.pages(turn, page_read, self._list_read)
 
     async def _pause(self, refused: Refused) -> None:
         """Wait after a failure, as long as it asks for or until the server is back."""
@@ -162,6 +162,9 @@ class Reflector:
         """What a failure changes; returns the seconds until the next attempt."""
         if refused.expired:
             self._intake.position = ""
+            self._expires_at_once = time.monotonic() - self._listed_at < SHORTEST_WATCH
+            if self._expires_at_once:
+                self._server.complain(f"{refused.problem}, just after a list", self.resource.label)
             return self._backoff.delay()
         self._garbled = self._garbled + 1 if refused.garbled else 0
         if (refused.invalid or self._garbled >= GARBLED_WATCHES) and self._intake.position:
@@ -197,6 +200,7 @@ class Reflector:
             self._server.read(self.resource.label, recovered)
 
     def _list_read(self, objects: int) -> None:
+        self._listed_at = time.monotonic()
         self.absent = False
         if not self.listed:
             self.listed = True

@@ -58,6 +58,7 @@ class Server:
         self._version = ""
         self._version_of = -1
         """The generation whose version is known."""
+        self._asking_version = asyncio.Lock()
 
     def complain(self, problem: str, about: str = "") -> None:
         """Say a problem of a resource, or of the server as a whole, when it is time to."""
@@ -108,14 +109,15 @@ class Server:
 
     async def version(self) -> str:
         """The server's version (`gitVersion`), read once after each time that it came back; empty: not known."""
-        if self._version_of != self.generation:
-            self._version_of = self.generation
-            octets = await self._get("/version", CONNECT_TIMEOUT)
-            try:
-                self._version = _version_decoder.decode(octets).git_version
-            except frames.UNREADABLE:
-                self._version = ""
-        return self._version
+        async with self._asking_version:
+            if self._version_of != self.generation:
+                self._version_of = self.generation
+                octets = await self._get("/version", CONNECT_TIMEOUT)
+                try:
+                    self._version = _version_decoder.decode(octets).git_version
+                except frames.UNREADABLE:
+                    self._version = ""
+            return self._version
 
     async def _answers(self, probed: Resource, connect: float) -> bool:
         octets = await self._get(probed.query(limit=1), connect)

@@ -40,7 +40,8 @@ class Streaming:
         self._failed = False
         """The last streaming list failed, and no page has been asked for since."""
         self._version = ""
-        self._generation = 0
+        self._generation: int | None = None
+        """Of the server, when its version was asked for last."""
 
     @property
     def wanted(self) -> bool:
@@ -59,14 +60,12 @@ class Streaming:
         self._failed = False
         return decided
 
-    def pages_failed(self) -> None:
-        """Note that no page, or no further page, could be read."""
+    async def pages_ended(self, server: Versions) -> None:
+        """A list in pages has come to its end or failed; note of which server it is known what is known."""
         self._failed = False
-
-    async def remember(self, server: Versions) -> None:
-        """Note of which server it is known that streaming lists do not work."""
-        self._generation = server.generation
-        self._version = await server.version()
+        if self.refused and self._generation is None:
+            self._generation = server.generation
+            self._version = await server.version()
 
     async def recall(self, server: Versions) -> None:
         """Before a list: forget what is known when the server is another version than it was."""
@@ -75,5 +74,5 @@ class Streaming:
         self._generation = server.generation
         version = await server.version()
         if version and self._version and version != self._version:
-            self.refused = False
+            self.refused, self._generation = False, None
         self._version = self._version or version

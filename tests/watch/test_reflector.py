@@ -104,6 +104,14 @@ CASES = [
         "a@1 c@11",
     ),
     Case(
+        "410 to every watch: lists ever less often",
+        [error(422), *[reply for _ in range(5) for reply in (page("a@1", version=9), error(410, "too old"))]],
+        "stream" + ", list, watch 9" * 5 + ", list",
+        [0, 0, 0, 0.125, 0.125, 0.375, 0.375, 0.875, 0.875, 1.875, 1.875, 3.875],
+        "a@1",
+        {"lists": 7, "errors": 0},
+    ),
+    Case(
         "a version from the future is a version too old",
         [watch(AB, 2.0, bookmark("99999")), error(504, "Too large resource version: 99999"), watch(AB, 2.0)],
         "stream, watch 99999, stream, watch 3",
