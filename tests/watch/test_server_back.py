@@ -73,7 +73,7 @@ async def waited(host: Host, server: Server, delays: dict[str, float], resources
     return ended
 
 
-BOTH = {"services": SERVICES, "endpointslices": ENDPOINT_SLICES, "nodes": None}
+BOTH = {"nodes": None, "services": SERVICES, "endpointslices": ENDPOINT_SLICES}
 
 
 @pytest.fixture(autouse=True)
