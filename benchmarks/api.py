@@ -2,6 +2,7 @@
 
     Api(shape, pods, folder, core)    starts it; `with` stops it
     api.cut(number)                   a relist of everything, with marks that show when each list has come to its end
+    api.away(number, seconds, ...)    an outage, during which the marks change
     api.change(count, rate)           changes one slice after the other, in the background
 
 The marks are the objects that come last in every list: mark.zz.svc (of the Service) and end.mark.zz.svc (of its slice).
@@ -99,6 +100,14 @@ class Api:
     def cut(self, number: int) -> None:
         """Forget all history while services and slices are watched, so that both are listed again, with other marks."""
         self._ask("cut", number)
+
+    def away(self, number: int, seconds: float, forget: bool) -> float:
+        """Be away for so long, and come back with other marks; when that was (monotonic seconds).
+
+        `forget` all history meanwhile, so that everything is listed again.
+        """
+        back: float = self._ask("away", number, seconds, forget)
+        return back
 
     def add_pods(self, count: int) -> None:
         """Put that many pods."""
@@ -200,6 +209,17 @@ class _Served:
         self._server.change(put=_mark_objects(number))
         # Before the watches get their turn: what they have not sent is too old, and they end with 410.
         self._server.compact()
+
+    async def away(self, number: int, seconds: float, forget: bool) -> float:
+        """See Api."""
+        await self._server.unlisten()
+        await asyncio.sleep(seconds)
+        self._server.change(put=_mark_objects(number))
+        if forget:
+            self._server.compact()
+        back = time.monotonic()
+        await self._server.listen()
+        return back
 
     async def add_pods(self, count: int) -> None:
         """See Api."""

@@ -7,6 +7,7 @@ endpoints. The exit status says whether the measurement worked, never how it cam
     start     less the lists: what a bare client needs for the same streaming lists on the same core
     change    from the moment when the API server has made the event to that when a prober has the new answer: sending
               it, TLS, scheduling of both processes, decoding, indexing, and the prober's own round trip, given below
+    back      from the moment when the server, which was away, listens again to the answer from what it has changed
     relist    from sending a question to its answer's arrival in this host's socket, as the kernel stamped it
     others    what else ran on dnsbridge's core; with more than a few hundredths of a second the latencies are not ours
 
@@ -56,13 +57,16 @@ class Size(msgspec.Struct, frozen=True):
     starts: int = 3
     changes: int = 600
     relists: int = 4
+    outages: int = 3
+    away: float = 20
+    """Seconds of an outage; each resource then waits for up to half of that."""
     rounds: int = 5
     seconds: float = 3
     """Of a round."""
 
 
 QUICK = Size(
-    Shape(services=1_000, headless=100, endpoints_per_slice=10, namespaces=10, nodes=10), 15_000, 1, 40, 2, 1, 1
+    Shape(services=1_000, headless=100, endpoints_per_slice=10, namespaces=10, nodes=10), 15_000, 1, 40, 2, 1, 2, 1, 1
 )
 
 
@@ -97,6 +101,7 @@ class Bench:
                 synced = self._memory(server, peer)
                 self._change(server, peer, questions)
                 self._relist(server, peer)
+                self._outages(server, peer)
                 self._throughput(server, peer, questions)
             self._pods(server, synced)
 
@@ -225,6 +230,15 @@ class Bench:
         ]
         self.add("answers at other times, p99.9", percentile(outside, 99.9), "ms")
         self.add("dnsbridge's core taken by others meanwhile", peer.kept_waiting() - waited, "s")
+
+    def _outages(self, server: Api, peer: Watching) -> None:
+        for forget, what in ((False, "watches resumed"), (True, "everything listed again")):
+            late = []
+            for _ in range(self.size.outages):
+                self._cuts += 1
+                back = server.away(self._cuts, self.size.away, forget)
+                late.append(max(self._wait(peer)) - back)
+            self.add(f"server back after {self.size.away:g} s to the last name, {what}", max(late), "s", 1)
 
     def _throughput(self, server: Api, peer: Watching, questions: Path) -> None:
         seconds = self.size.seconds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
 from dnsbridge.app.forward_zones import second
+from dnsbridge.app.not_read import NotRead
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Loaded
@@ -81,10 +82,14 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
     overlap = parts.overlap()
     if overlap:
         log.error(OVERLAP, overlap)
+    not_read = NotRead(time.monotonic())
     while True:
         unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
         await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
-        moved = parts.refresh(time.monotonic())
+        now = time.monotonic()
+        moved = parts.refresh(now)
+        for line in not_read.lines(parts.clusters, now):
+            log.warning("%s", line)
         # It goes through all objects: what would be a use of memory that is shared from then on comes before.
         lines = [() if each.cluster.freshness is Freshness.STALE else tuple(describe_cluster(each)) for each in moved]
         if moved and tell:

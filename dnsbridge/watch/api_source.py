@@ -15,6 +15,7 @@ from dnsbridge.watch.connection import ApiAddress, Connection
 from dnsbridge.watch.endpoint_apis import EndpointApis
 from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import Resource
+from dnsbridge.watch.server import Server
 
 
 class ApiSource:
@@ -31,13 +32,14 @@ class ApiSource:
     ) -> None:
         """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
         self.connection = Connection(address)
+        self._server = Server(cluster, self.connection)
 
         def reflector(
             resource: Resource,
             held: Mapping[Key, Object] = held,
             on_changes: Callable[[list[Change]], None] = on_changes,
         ) -> Reflector:
-            return Reflector(resource, cluster, self.connection, held, on_changes, silence, Backoff(random.random))
+            return Reflector(resource, cluster, self._server, held, on_changes, silence, Backoff(random.random))
 
         self._reflector = reflector
         self._others = [reflector(resource) for resource in resources if not resource.older]
@@ -77,6 +79,10 @@ class ApiSource:
     def _chosen(self) -> bool:
         return self._endpoints is None or self._endpoints.chosen is not None
 
+    def missing(self) -> list[str]:
+        """The required resources that this process has not read, each with what it waits for."""
+        return [f"{each.resource.label} ({each.waits_for})" for each in self._required() if not each.listed]
+
     @property
     def complete(self) -> bool:
         """Whether this process has read all that the server has to say, optional resources too.
@@ -96,6 +102,7 @@ class ApiSource:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._server.probe())
                 for each in self._others:
                     tasks.create_task(each.run())
                 if self._endpoints:

@@ -93,8 +93,6 @@ class Connection:
 
     def __init__(self, address: ApiAddress) -> None:
         self.address = address
-        self.troubles: set[str] = set()
-        """What was said of the server as a whole since it last answered."""
         self._session: _Session | None = None
         self._opening = asyncio.Lock()
 
@@ -112,8 +110,10 @@ class Connection:
         await self._retire(self._session)
 
     @asynccontextmanager
-    async def get(self, path: str, silence: float) -> AsyncIterator["ClientResponse"]:
+    async def get(self, path: str, silence: float, connect: float = CONNECT_TIMEOUT) -> AsyncIterator["ClientResponse"]:
         """A response whose body is still to be read; ends with TimeoutError when nothing comes for `silence` seconds.
+
+        `connect` is in seconds, for TCP and TLS.
 
         After 401 the credentials are read anew for the next request, while the watches of others go on. Raises
         CannotConnect, and what aiohttp raises (ClientError, OSError, TimeoutError).
@@ -121,25 +121,28 @@ class Connection:
         session = await self._open()
         session.users += 1
         try:
-            response = await self._ask(session, path, silence)
+            response = await self._ask(session, path, silence, connect)
             try:
                 if response.status == HTTPStatus.UNAUTHORIZED:
                     await self._retire(session)
                 yield response
             finally:
-                # A watch that is left has more to say; its connection cannot be used again.
+                # A watch that is left has more to say; its connection cannot be used again. A peer that hangs would
+                # not take part in a TLS farewell.
+                if response.connection and response.connection.protocol:
+                    response.connection.protocol.abort()
                 response.close()
         finally:
             await session.leave()
 
-    async def _ask(self, session: _Session, path: str, silence: float) -> "ClientResponse":
+    async def _ask(self, session: _Session, path: str, silence: float, connect: float) -> "ClientResponse":
         from aiohttp import ClientTimeout  # noqa: PLC0415  loaded with the first connection
 
         headers = {"Accept": "application/json", "User-Agent": "dnsbridge"}
         authorization = await session.configuration.get_api_key_with_prefix("BearerToken")
         if authorization:
             headers["Authorization"] = authorization.strip()  # a token file may end with a newline
-        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        timeout = ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
         url = session.configuration.host + path
         answer = await session.rest.request("GET", url, headers=headers, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: ClientResponse = answer.response
@@ -160,6 +163,13 @@ class Connection:
                 except (OSError, ValueError) as error:
                     raise CannotConnect(f"{self.address}: certificate or key: {_reason(error)}") from None
             return self._session
+
+
+def bear(response: "ClientResponse", silence: float) -> None:
+    """Let what is still to come of a response be silent for so many seconds."""
+    if response.connection and response.connection.protocol:
+        response.connection.protocol.read_timeout = silence
+        response.connection.protocol.start_timeout()
 
 
 def _session(configuration: "Configuration") -> _Session:

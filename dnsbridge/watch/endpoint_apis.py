@@ -25,8 +25,9 @@ from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object
 from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import Connection
+from dnsbridge.watch.intake import DISTRUST_FROM, EMPTY_LIST_SECONDS, EMPTY_LISTS, TURN
 from dnsbridge.watch.offered import Groups, groups_of
-from dnsbridge.watch.reflector import DISTRUST_FROM, EMPTY_LIST_SECONDS, EMPTY_LISTS, TURN, Reflector
+from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import Resource
 
 log = logging.getLogger(__name__)

@@ -24,21 +24,27 @@ class Refused(Exception):
         *,
         code: int = 0,
         retry_after: float = 0.0,
-        no_streaming: bool = False,
         silent: bool = False,
         nowhere: bool = False,
+        unconnected: bool = False,
+        lasting: bool = False,
         garbled: bool = False,
+        doubted: bool = False,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.code = code
         self.retry_after = retry_after
-        self.no_streaming = no_streaming
-        """The server does not know streaming lists."""
         self.silent = silent
         """Nothing came for too long."""
         self.garbled = garbled
         """Something came that is no event."""
+        self.doubted = doubted
+        """A list came whole, and is not believed."""
+        self.unconnected = unconnected
+        """There was no connection, or there were no credentials: the server was not asked."""
+        self.lasting = lasting
+        """Somebody has to mend it: a kubeconfig, credentials, a certificate."""
         self._nowhere = nowhere
 
     @property
@@ -64,7 +70,22 @@ class Refused(Exception):
     @property
     def of_server(self) -> bool:
         """Every resource meets the same: no connection, or nobody who may ask (401)."""
-        return self._nowhere or self.code == 401
+        return self._nowhere or self.unconnected or self.code == 401
+
+    @property
+    def unasked(self) -> bool:
+        """The request itself was not judged: it did not reach the server, or not as a known user (401)."""
+        return self.unconnected or self.code == 401
+
+    @property
+    def shared(self) -> bool:
+        """Other resources of the same server are likely to meet the same."""
+        return self.of_server or self.silent or self.code >= 500
+
+    @property
+    def away(self) -> bool:
+        """The server, or what it stands on, is not there at present: one that comes back by itself."""
+        return self.shared and not (self.silent or self.lasting or self.retry_after or self.code == 401)
 
     @property
     def not_offered(self) -> bool:
@@ -72,7 +93,7 @@ class Refused(Exception):
         return self.forbidden or self.not_found
 
 
-def refusal_of(code: int, headers: Mapping[str, str], body: bytes | msgspec.Raw, streaming: bool = False) -> Refused:
+def refusal_of(code: int, headers: Mapping[str, str], body: bytes | msgspec.Raw) -> Refused:
     """The refusal that an HTTP status, or the Status of an ERROR event, is."""
     try:
         status = frames.status_decoder.decode(body)
@@ -81,8 +102,7 @@ def refusal_of(code: int, headers: Mapping[str, str], body: bytes | msgspec.Raw,
     said = " ".join(status.message.split())[:300] or status.reason or "no reason given"
     if "Too large resource version" in said:
         code = 410  # our version is from a future that the server has lost: only a new list helps
-    no_streaming = streaming and code in (400, 422)
-    return Refused(f"HTTP {code}: {said}", code=code, retry_after=_retry_after(headers), no_streaming=no_streaming)
+    return Refused(f"HTTP {code}: {said}", code=code, retry_after=_retry_after(headers))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
@@ -110,21 +130,21 @@ def unreachable(error: Exception) -> Refused:
     )
 
     if isinstance(error, ConnectionTimeoutError):
-        return Refused(f"no connection within {CONNECT_TIMEOUT:g} s", nowhere=True)
+        return Refused(f"no connection within {CONNECT_TIMEOUT:g} s", unconnected=True)
     if isinstance(error, TimeoutError):
         return Refused("no sign of life", silent=True)
     if isinstance(error, (*frames.UNREADABLE, frames.LineTooLong)):
         return Refused(f"what came is no event: {str(error) or 'a line without end'}", garbled=True)
     if isinstance(error, CannotConnect):
-        return Refused(str(error), nowhere=True)
+        return Refused(str(error), unconnected=True, lasting=True)
     certificate = getattr(error, "certificate_error", None) or error.__cause__
     if isinstance(certificate, ssl.SSLError):
         said = getattr(certificate, "verify_message", "") or certificate.reason or certificate
-        return Refused(f"TLS: {said}", nowhere=True)
+        return Refused(f"TLS: {said}", unconnected=True, lasting=True)
     if isinstance(error, ClientConnectorError):
         number = error.os_error.errno or 0
         why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
-        return Refused(f"cannot connect to {error.host}:{error.port}: {why.lower()}", nowhere=True)
+        return Refused(f"cannot connect to {error.host}:{error.port}: {why.lower()}", unconnected=True)
     if isinstance(error, ClientOSError | ClientPayloadError | ServerDisconnectedError | ConnectionError):
         return Refused("the connection broke", nowhere=True)
     text = " ".join(str(error).split())[:300]

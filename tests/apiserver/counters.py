@@ -31,6 +31,8 @@ class Counters(Struct):
     """The last ones, oldest first, without those that were refused as unauthenticated."""
     refused: Counter[int] = field(default_factory=Counter)
     """Errors that were answered, by HTTP status."""
+    streamed: list[tuple[str, float]] = field(default_factory=list)
+    """When the end of a streaming list of a resource was said, in seconds of time.monotonic()."""
     objects: Counter[str] = field(default_factory=Counter)
     """Objects sent in lists, by resource."""
     events: Counter[str] = field(default_factory=Counter)

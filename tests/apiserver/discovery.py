@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from tests.apiserver.resources import Object, Resource
 from tests.apiserver.status import no_such_path
 
-VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.1", "platform": "linux/amd64"}
+GIT_VERSION = "v1.33.1"
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 
-def document(path: str, served: Sequence[Resource]) -> Object | None:
+def document(path: str, served: Sequence[Resource], git_version: str = GIT_VERSION) -> Object | None:
     """The document at a path, or None when the path is none of discovery's; raises Failure (404) below /apis."""
     parts = path.strip("/").split("/")
     match parts:
         case ["version"]:
-            return dict(VERSION)
+            major, minor, _ = git_version.removeprefix("v").split(".", 2)
+            return {"major": major, "minor": minor, "gitVersion": git_version, "platform": "linux/amd64"}
         case ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
         case ["apis"]:
@@ -95,5 +96,5 @@ def _openapi(path: str, served: Sequence[Resource]) -> Object:
         parameter = {"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}
         operation = {"x-kubernetes-group-version-kind": kind, "parameters": [parameter], "responses": {}}
         paths[f"/{path}/{folder}{resource.plural}/{{name}}"] = {"patch": operation}
-    info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
+    info = {"title": "Kubernetes", "version": GIT_VERSION}
     return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": {}}}

@@ -10,6 +10,8 @@ Reset       the connection ends with a TCP RST
 Cut         the next event or object is sent half, then the connection ends
 Say         lines of our choosing between the events: garbage, odd bookmarks, errors
 Replay      a watch that resumes gets events again that it has had, in their order or backwards
+End         the response ends as it should, but too soon
+NoEnd       a streaming list whose end is never said: the server ignores sendInitialEvents, as all did before 1.27
 EmptyList   a list, or the initial events of a watch, without any object
 Slow        so many octets per second
 Rewrite     each event or object passes through a function: fields missing, events of any size
@@ -61,6 +63,16 @@ class Cut(Struct, frozen=True):
     """Whether the response ends as HTTP wants it, so that only its content is damaged."""
 
 
+class End(Struct, frozen=True):
+    """The end, between two events or objects."""
+
+    after: int = 0
+
+
+class NoEnd(Struct, frozen=True):
+    """Initial events, then all others, but no bookmark that says where the initial ones ended."""
+
+
 class Say(Struct, frozen=True):
     """Lines of our choosing."""
 
@@ -91,7 +103,7 @@ class Rewrite(Struct, frozen=True):
     edit: Edit
 
 
-Fault = Refuse | Stall | Hang | Reset | Cut | Say | Replay | EmptyList | Slow | Rewrite
+Fault = Refuse | Stall | Hang | Reset | Cut | End | NoEnd | Say | Replay | EmptyList | Slow | Rewrite
 
 
 class Injection(Struct, eq=False):
@@ -101,7 +113,7 @@ class Injection(Struct, eq=False):
     resource: str | None
     """Plural; None: any; `discovery`: documents that say what there is."""
     verb: str | None
-    """`list`, `watch`, `get` ...; None: any."""
+    """`list`, `watch`, `get` ..., `stream` (the watches that are streaming lists); None: any."""
     left: int | None
     """Requests that it still meets; None: all until it is cleared."""
     met: int = 0
@@ -126,12 +138,14 @@ class Faults:
         """End one fault, or all; streams that they have struck stay as they are."""
         self._injections = [other for other in self._injections if injection not in (None, other)]
 
-    def take(self, resource: str, verb: str) -> Fault | None:
+    def take(self, resource: str, *verbs: str) -> Fault | None:
         """The fault that this request meets, the oldest that fits."""
         for injection in self._injections:
             # Clients ask for documents of discovery whenever they like, so a fault for any resource is not for these.
             resources = ("discovery",) if resource == "discovery" else (None, resource)
-            if injection.left == 0 or injection.resource not in resources or injection.verb not in (None, verb):
+            if injection.left == 0 or injection.resource not in resources:
+                continue
+            if injection.verb not in (None, *verbs):
                 continue
             injection.met += 1
             if injection.left is not None:

@@ -137,7 +137,7 @@ class Handlers:
         if "/apis" in self.without and request.path.split("/")[1] == "apis" and request.path.count("/") < 4:
             raise no_such_path()
         served = self.served
-        found = document(request.path, served)
+        found = document(request.path, served, self._watch_settings.git_version)
         if found is not None:
             self._counters.ask("discovery", "", "", "", params, user.name)
             return await self._discovery(request, found)
@@ -147,7 +147,8 @@ class Handlers:
         self._counters.ask(verb, resource.plural, namespace, name, params, user.name)
         scope = name if resource is NAMESPACES else namespace  # a namespace is also in itself, for access rules
         self._access.authorise(user, verb, resource, scope, name)
-        fault = self._faults.take(resource.plural, verb)
+        streamed = ("stream",) if verb == "watch" and "sendInitialEvents" in params else ()
+        fault = self._faults.take(resource.plural, verb, *streamed)
         match fault:
             case Refuse(code, retry_after, message):
                 text = message or _MESSAGES.get(code, "injected by the test")

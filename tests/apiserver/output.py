@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from tests.apiserver.counters import Counters
-from tests.apiserver.faults import Cut, EmptyList, Fault, Hang, Reset, Rewrite, Say, Slow, Stall
+from tests.apiserver.faults import Cut, EmptyList, End, Fault, Hang, Reset, Rewrite, Say, Slow, Stall
 
 AT_ONCE = 500
 """Units that are joined and written together."""
@@ -63,7 +63,7 @@ class Output:
         """Give it a fault, which counts from now."""
         self.fault = fault
         self._strike_at = self._sent
-        if isinstance(fault, Stall | Hang | Reset | Cut | Say):
+        if isinstance(fault, Stall | Hang | Reset | Cut | End | Say):
             self._strike_at += fault.after
         self.wake.set()
 
@@ -95,7 +95,7 @@ class Output:
         fault = self.fault
         if isinstance(fault, Rewrite):
             units = [fault.edit(unit) for unit in units]
-        if isinstance(fault, Stall | Hang | Reset | Cut | Say):
+        if isinstance(fault, Stall | Hang | Reset | Cut | End | Say):
             before = max(0, self._strike_at - self._sent)
             due = before < len(units) if isinstance(fault, Cut) else before <= len(units)
             if due:
@@ -113,8 +113,10 @@ class Output:
         self._sent += len(units)
         await self._write(opening + self._separator.join(units))
 
-    async def _strike(self, fault: Stall | Hang | Reset | Cut | Say, unit: bytes) -> None:
+    async def _strike(self, fault: Stall | Hang | Reset | Cut | End | Say, unit: bytes) -> None:
         match fault:
+            case End():
+                raise Ended
             case Say():
                 await self._write(fault.octets)
             case Cut():

@@ -10,6 +10,7 @@ from tests.apiserver.client import BROKEN, SERVICES, SILENCE, SLICES, run, servi
 from tests.apiserver.faults import (
     Cut,
     EmptyList,
+    End,
     Fault,
     Hang,
     Refuse,
@@ -55,6 +56,7 @@ def test_refusals() -> None:
         (Reset(after=2), "broken"),
         (Cut(after=2), "broken"),
         (Cut(after=2, clean=True), "ADDED ADDED half"),
+        (End(after=2), "ADDED ADDED"),
         (Say(b"garbage\n", after=1), "ADDED other ADDED ADDED silence"),
         (Say(b'{"type":"BOOKMARK","object":{}}\n'), "BOOKMARK ADDED ADDED ADDED silence"),
         (EmptyList(), "silence"),

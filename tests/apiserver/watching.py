@@ -6,7 +6,8 @@ import time
 import msgspec
 from msgspec import Struct
 
-from tests.apiserver.faults import Replay
+from tests.apiserver.discovery import GIT_VERSION
+from tests.apiserver.faults import NoEnd, Replay
 from tests.apiserver.listing import Options
 from tests.apiserver.output import Output
 from tests.apiserver.resources import Resource
@@ -23,6 +24,8 @@ class WatchSettings(Struct):
     """Seconds until a watch ends whose client gave no timeoutSeconds."""
     streaming_lists: bool = True
     """The feature gate WatchList."""
+    git_version: str = GIT_VERSION
+    """What the server says at /version."""
     gone_as_status: bool = False
     """A watch from a compacted version gets HTTP 410 instead of an ERROR event."""
 
@@ -93,7 +96,7 @@ class Watch:
         entries = [self._collection.entries[key] for key in self._collection.keys]
         if not output.empty:
             await self._send(output, [self._line("ADDED", entry) for entry in entries if self._selects(entry)])
-        if self._options.initial_events and self._options.bookmarks:
+        if self._options.initial_events and self._options.bookmarks and not isinstance(output.fault, NoEnd):
             await self._bookmark(output, {"k8s.io/initial-events-end": "true"})
 
     async def _send(self, output: Output, lines: list[bytes]) -> None:
@@ -102,6 +105,8 @@ class Watch:
 
     async def _bookmark(self, output: Output, annotations: dict[str, str] | None = None) -> None:
         output.counters.bookmarks[self._resource.plural] += 1
+        if annotations:
+            output.counters.streamed.append((self._resource.plural, time.monotonic()))
         metadata = {"resourceVersion": str(self._position), "creationTimestamp": None}
         bookmark = {
             "kind": self._resource.kind,

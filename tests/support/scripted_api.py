@@ -9,7 +9,7 @@ resourceVersion; all of them are services.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -23,6 +23,7 @@ from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import Connection
 from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import SERVICES, Resource
+from dnsbridge.watch.server import Server
 
 SILENCE = 60.0
 
@@ -89,18 +90,25 @@ def error_event(code: int) -> bytes:
 class Script:
     """A connection to a server that follows a script; `ended` when it is asked for more than that."""
 
-    def __init__(self, replies: list[Reply], now: Callable[[], float]) -> None:
+    def __init__(self, replies: list[Reply], now: Callable[[], float], versions: Sequence[str] = ("v1.33.1",)) -> None:
+        """`versions` are what is said at /version, in turn, the last one for ever; empty: HTTP 403."""
         self.requests: list[str] = []
         self.times: list[float] = []
-        self.troubles: set[str] = set()
+        self.versions = 0
+        """How often the version was asked for; that is none of the requests."""
+        self._versions = versions
         self.ended = asyncio.Event()
         self._replies = iter(replies)
         self._now = now
         self._started = now()
 
     @asynccontextmanager
-    async def get(self, path: str, silence: float) -> AsyncIterator[Any]:
+    async def get(self, path: str, silence: float, connect: float = 10.0) -> AsyncIterator[Any]:
         """As Connection.get does."""
+        if path == "/version":
+            self.versions += 1
+            yield _version(self._versions[min(self.versions, len(self._versions)) - 1])
+            return
         self.requests.append(_request(path))
         self.times.append(round(self._now() - self._started, 3))
         reply = next(self._replies, None)
@@ -110,18 +118,42 @@ class Script:
             return
         if reply.instead:
             raise reply.instead
-        body = _body(reply.steps, silence)
+        protocol = _Protocol(silence)
+        body = _body(reply.steps, protocol)
 
         async def read() -> bytes:
             return b"".join([octets async for octets in body])
 
         content = SimpleNamespace(iter_chunked=lambda _: body)
-        yield SimpleNamespace(status=reply.status, headers=reply.headers, read=read, content=content)
+        connection = SimpleNamespace(protocol=protocol)
+        yield SimpleNamespace(
+            status=reply.status, headers=reply.headers, read=read, content=content, connection=connection
+        )
 
 
-async def _body(steps: tuple[Step, ...], silence: float) -> AsyncIterator[bytes]:
+class _Protocol:
+    """How long a body may be silent."""
+
+    def __init__(self, silence: float) -> None:
+        self.read_timeout = silence
+        self.started = 0
+
+    def start_timeout(self) -> None:
+        """Another silence counts from now on."""
+        self.started += 1
+
+
+def _version(text: str) -> Any:
+    async def read() -> bytes:
+        return msgspec.json.encode({"gitVersion": text})
+
+    return SimpleNamespace(status=200 if text else 403, read=read)
+
+
+async def _body(steps: tuple[Step, ...], protocol: _Protocol) -> AsyncIterator[bytes]:
     for step in steps:
         if isinstance(step, float):
+            silence = protocol.read_timeout
             await asyncio.sleep(min(step, silence))
             if step >= silence:
                 raise TimeoutError
@@ -153,7 +185,13 @@ class Followed:
         self.history: list[str] = []
         """What was held after each delivery."""
         self.reflector = Reflector(
-            resource, "dev", cast(Connection, script), self.objects, self._take, SILENCE, Backoff(lambda: 0.0)
+            resource,
+            "dev",
+            Server("dev", cast(Connection, script)),
+            self.objects,
+            self._take,
+            SILENCE,
+            Backoff(lambda: 0.0),
         )
 
     @property

@@ -2,13 +2,15 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dnsbridge.watch import reflector
+from dnsbridge.watch import intake, reader, reflector, server
+from dnsbridge.watch.resources import SERVICES, Resource
+from tests.support.scripted_api import Followed, Reply, Script
 
 
 class _Instant(selectors.DefaultSelector):
@@ -46,12 +48,32 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 @pytest.fixture
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs a coroutine in a TimeLoop, whose clock is the reflector's as well."""
+    """Runs a coroutine in a TimeLoop, whose clock is that of all that follows a resource."""
     loop = TimeLoop()
-    monkeypatch.setattr(reflector, "time", SimpleNamespace(monotonic=loop.time))
+    for module in (intake, reader, reflector, server):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
 
     def run(work: Coroutine[Any, Any, None]) -> None:
         loop.run_until_complete(work)
 
     yield run
     loop.close()
+
+
+@pytest.fixture
+def play(in_no_time: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Followed]:
+    """Plays a script to its end; nothing is random. `versions` are what is said at /version, in turn."""
+    for module in (reader, reflector, server):
+        monkeypatch.setattr(module, "random", SimpleNamespace(random=lambda: 0.0))
+
+    def play(replies: list[Reply], resource: Resource = SERVICES, versions: Sequence[str] = ("v1.33.1",)) -> Followed:
+        made: list[Followed] = []
+
+        async def work() -> None:
+            made.append(Followed(Script(replies, asyncio.get_running_loop().time, versions), resource))
+            await made[0].run()
+
+        in_no_time(work())
+        return made[0]
+
+    return play

@@ -82,28 +82,28 @@ def status(code: int, message: str = "", reason: str = "") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "streaming", "follows", "problem"),
+    ("code", "body", "follows", "problem"),
     [
-        (410, status(410, "too old"), False, "expired", "HTTP 410: too old"),
-        (504, status(504, "Too large resource version: 9, current: 5"), False, "expired", "HTTP 410: Too large"),
-        (403, status(403, 'services is forbidden: User "x"'), False, "forbidden not_offered", "HTTP 403: services is"),
-        (404, b"404 page not found\n", False, "not_found not_offered", "HTTP 404: no reason given"),
-        (401, status(401, "Unauthorized", "Unauthorized"), False, "of_server", "HTTP 401: Unauthorized"),
-        (422, status(422, "sendInitialEvents is forbidden"), True, "no_streaming invalid", "HTTP 422: sendInitial"),
-        (400, status(400, "unknown parameter"), True, "no_streaming invalid", "HTTP 400: unknown"),
-        (422, status(422, "invalid resource version"), False, "invalid", "HTTP 422: invalid"),
-        (429, status(429, "", "TooManyRequests"), False, "", "HTTP 429: TooManyRequests"),
-        (500, b"", False, "", "HTTP 500: no reason given"),
-        (503, b'{"message": 5}', True, "", "HTTP 503: no reason given"),
-        (502, b"<html>\xff</html>", False, "", "HTTP 502: no reason given"),
-        (410, b'{"message": "\xff"}', False, "expired", "HTTP 410: no reason given"),
-        (500, status(500, "a\nb\t" + "x" * 1000), False, "", "HTTP 500: a b x"),
+        (410, status(410, "too old"), "expired", "HTTP 410: too old"),
+        (504, status(504, "Too large resource version: 9, current: 5"), "expired", "HTTP 410: Too large"),
+        (403, status(403, 'services is forbidden: User "x"'), "forbidden not_offered", "HTTP 403: services is"),
+        (404, b"404 page not found\n", "not_found not_offered", "HTTP 404: no reason given"),
+        (401, status(401, "Unauthorized", "Unauthorized"), "of_server unasked", "HTTP 401: Unauthorized"),
+        (422, status(422, "sendInitialEvents is forbidden"), "invalid", "HTTP 422: sendInitial"),
+        (400, status(400, "unknown parameter"), "invalid", "HTTP 400: unknown"),
+        (422, status(422, "invalid resource version"), "invalid", "HTTP 422: invalid"),
+        (429, status(429, "", "TooManyRequests"), "", "HTTP 429: TooManyRequests"),
+        (500, b"", "away", "HTTP 500: no reason given"),
+        (503, b'{"message": 5}', "away", "HTTP 503: no reason given"),
+        (502, b"<html>\xff</html>", "away", "HTTP 502: no reason given"),
+        (410, b'{"message": "\xff"}', "expired", "HTTP 410: no reason given"),
+        (500, status(500, "a\nb\t" + "x" * 1000), "away", "HTTP 500: a b x"),
     ],
 )
-def test_refusals(code: int, body: bytes, streaming: bool, follows: str, problem: str) -> None:
+def test_refusals(code: int, body: bytes, follows: str, problem: str) -> None:
     """What a status means, and the one line that says it."""
-    refused = refusal_of(code, {}, body, streaming)
-    names = ("expired", "forbidden", "not_found", "of_server", "no_streaming", "silent", "not_offered", "invalid")
+    refused = refusal_of(code, {}, body)
+    names = ("expired", "forbidden", "not_found", "of_server", "silent", "not_offered", "invalid", "unasked", "away")
     assert {name for name in names if getattr(refused, name)} == set(follows.split())
     assert refused.problem.startswith(problem)
     assert "\n" not in refused.problem
@@ -198,7 +198,7 @@ def test_unreachable_tls() -> None:
 def test_refused_is_plain() -> None:
     """A refusal of our own has no consequences but a wait."""
     refused = Refused("odd")
-    names = ("expired", "forbidden", "not_found", "of_server", "no_streaming", "silent", "invalid")
+    names = ("expired", "forbidden", "not_found", "of_server", "unasked", "away", "silent", "invalid")
     assert not any(getattr(refused, name) for name in names)
 
 

@@ -3,23 +3,20 @@
 What is checked are the requests and the times at which they came, what is held at the end, and the counters.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import NamedTuple
 
+import aiohttp
 import pytest
 
-from dnsbridge.watch import reflector
 from dnsbridge.watch.connection import CannotConnect
 from dnsbridge.watch.reflector import NOT_OFFERED_SECONDS
 from dnsbridge.watch.resources import NAMESPACES, SERVICES, Resource
 from tests.support.scripted_api import (
     Followed,
     Reply,
-    Script,
     bookmark,
     error,
     error_event,
@@ -28,29 +25,10 @@ from tests.support.scripted_api import (
     page,
     watch,
 )
-from tests.watch.conftest import Run
-
-
-@pytest.fixture
-def play(in_no_time: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Followed]:
-    """Plays a script to its end; nothing is random."""
-    monkeypatch.setattr(reflector, "random", SimpleNamespace(random=lambda: 0.0))
-
-    def play(replies: list[Reply], resource: Resource = SERVICES) -> Followed:
-        made: list[Followed] = []
-
-        async def work() -> None:
-            made.append(Followed(Script(replies, asyncio.get_running_loop().time), resource))
-            await made[0].run()
-
-        in_no_time(work())
-        return made[0]
-
-    return play
-
 
 Play = Callable[..., Followed]
 RESET = ConnectionResetError(104, "Connection reset by peer")
+UNREACHABLE = aiohttp.ConnectionTimeoutError("timeout")
 AB = listed("a@1", "b@2", version=3)
 
 
@@ -99,9 +77,9 @@ CASES = [
     ),
     Case(
         "410 as status: what is gone disappears at the end of the list",
-        [watch(AB, 2.0), error(410, "too old"), watch(event("ADDED", "c", "5"), 1.0, listed("b@2", version=9), 2.0)],
+        [watch(AB, 2.0), error(410, "too old"), watch(event("ADDED", "c", "5"), 0.5, listed("b@2", version=9), 2.0)],
         "stream, watch 3, stream, watch 9",
-        [0, 2, 2.125, 5.125],
+        [0, 2, 2.125, 4.625],
         "b@2 c@5",
         {"errors": 0},
     ),
@@ -126,6 +104,14 @@ CASES = [
         "a@1 c@11",
     ),
     Case(
+        "410 to every watch: lists ever less often",
+        [error(422), *[reply for _ in range(5) for reply in (page("a@1", version=9), error(410, "too old"))]],
+        "stream" + ", list, watch 9" * 5 + ", list",
+        [0, 0, 0, 0.125, 0.125, 0.375, 0.375, 0.875, 0.875, 1.875, 1.875, 3.875],
+        "a@1",
+        {"lists": 7, "errors": 0},
+    ),
+    Case(
         "a version from the future is a version too old",
         [watch(AB, 2.0, bookmark("99999")), error(504, "Too large resource version: 99999"), watch(AB, 2.0)],
         "stream, watch 99999, stream, watch 3",
@@ -148,27 +134,33 @@ CASES = [
         "a@1 b@2",
     ),
     Case(
-        "a streaming list that breaks begins again, and takes nothing away",
-        [watch(AB, 2.0), error(410), watch(event("ADDED", "a", "8"), RESET), watch(listed("a@8", "b@9", version=9))],
-        "stream, watch 3, stream, stream, watch 9",
+        "a streaming list that breaks takes nothing away",
+        [watch(AB, 2.0), error(410), watch(event("ADDED", "a", "8"), RESET), page("a@8", "b@9", version=9)],
+        "stream, watch 3, stream, list, watch 9",
         [],
         "a@8 b@9",
     ),
     Case(
         "Retry-After is waited for, each time",
-        [error(429, **{"Retry-After": "7"}), error(503, **{"Retry-After": "1"}), watch(AB, 2.0)],
-        "stream, stream, stream, watch 3",
-        [0, 7, 8, 10],
+        [
+            error(429, **{"Retry-After": "7"}),
+            error(429, **{"Retry-After": "7"}),
+            error(503, **{"Retry-After": "1"}),
+            error(503, **{"Retry-After": "1"}),
+            watch(AB, 2.0),
+        ],
+        "stream, list, stream, list, stream, watch 3",
+        [0, 0, 7, 7, 8, 10],
         "a@1 b@2",
-        {"errors": 2},
+        {"errors": 4},
     ),
     Case(
         "ever longer between failures, up to a bound",
-        [error(500)] * 10,
-        ", ".join(["stream"] * 11),
-        [0, 0.125, 0.375, 0.875, 1.875, 3.875, 7.875, 15.875, 30.875, 45.875, 60.875],
+        [error(500)] * 20,
+        ", ".join(["stream, list"] * 10 + ["stream"]),
+        [*sorted([0, 0.125, 0.375, 0.875, 1.875, 3.875, 7.875, 15.875, 30.875, 45.875] * 2), 60.875],
         "",
-        {"errors": 10},
+        {"errors": 20},
     ),
     Case(
         "a watch that went on for a while starts the delays anew, however it ended",
@@ -180,11 +172,11 @@ CASES = [
     ),
     Case(
         "a list that came to its end starts the delays anew",
-        [error(422), error(500), error(500), error(500), page("a@1", version=3), watch(RESET)],
-        "stream, list, list, list, list, watch 3, watch 3",
-        [0, 0, 0.125, 0.375, 0.875, 0.875, 1.0],
+        [error(422), error(500), error(422), error(500), error(422), page("a@1", version=3), watch(RESET)],
+        "stream, list, stream, list, stream, list, watch 3, watch 3",
+        [0, 0, 0.125, 0.125, 0.375, 0.375, 0.375, 0.5],
         "a@1",
-        {"errors": 4},
+        {"errors": 3},
     ),
     Case(
         "watches that end at once are not asked for again and again",
@@ -203,15 +195,15 @@ CASES = [
     ),
     Case(
         "silence before headers",
-        [Reply(instead=TimeoutError()), watch(AB, 2.0)],
-        "stream, stream, watch 3",
+        [watch(AB, 2.0), Reply(instead=TimeoutError()), watch(2.0)],
+        "stream, watch 3, watch 3, watch 3",
         [],
         "a@1 b@2",
         {"silences": 1},
     ),
     Case(
         "a server that cannot be reached",
-        [Reply(instead=CannotConnect("kubeconfig: no such file")), Reply(instead=RESET), watch(AB, 2.0)],
+        [Reply(instead=CannotConnect("kubeconfig: no such file")), Reply(instead=UNREACHABLE), watch(AB, 2.0)],
         "stream, stream, stream, watch 3",
         [0, 0.125, 0.375, 2.375],
         "a@1 b@2",
@@ -399,7 +391,7 @@ def test_empty_lists(play: Play, caplog: pytest.LogCaptureFixture, lies: int, st
     full = [f"s{number}@{number + 1}" for number in range(20)]
     followed = play([watch(listed(*full, version=50), 2.0, error_event(410))] + [watch(listed(version=60), 2.0)] * lies)
     assert len(followed.held.split()) == (20 if stays else 0)
-    assert len([line for line in caplog.messages if "an empty list, while 20 objects are held" in line]) == min(lies, 2)
+    assert len([line for line in caplog.messages if "an empty list, while 20 objects are held" in line]) == 1
     few = play([watch(AB, 2.0, error_event(410)), watch(listed(version=60), 2.0)])
     assert few.held == ""
 
@@ -410,17 +402,17 @@ def test_empty_lists(play: Play, caplog: pytest.LogCaptureFixture, lies: int, st
         (
             NAMESPACES,
             error(403, "namespaces is forbidden"),
-            [0, NOT_OFFERED_SECONDS, NOT_OFFERED_SECONDS + 2],
+            [0, 0, NOT_OFFERED_SECONDS, NOT_OFFERED_SECONDS + 2],
             ['a ClusterRole must grant apiGroups: [""], resources: ["namespaces"], verbs: ["list", "watch"]'],
         ),
         (
             SERVICES,
             error(403, "services is forbidden"),
-            [0, 0.125, 2.125],
+            [0, 0, 0.125, 2.125],
             ['a ClusterRole must grant apiGroups: [""], resources: ["services"], verbs: ["list", "watch"]'],
         ),
-        (NAMESPACES, error(404), [0, NOT_OFFERED_SECONDS, NOT_OFFERED_SECONDS + 2], []),
-        (SERVICES, error(404, "no such"), [0, 0.125, 2.125], ["services: HTTP 404: no such; trying again"]),
+        (NAMESPACES, error(404), [0, 0, NOT_OFFERED_SECONDS, NOT_OFFERED_SECONDS + 2], []),
+        (SERVICES, error(404, "no such"), [0, 0, 0.125, 2.125], ["services: HTTP 404: no such; trying again"]),
     ],
     ids=["403 optional", "403 required", "404 optional", "404 required"],
 )
@@ -433,7 +425,7 @@ def test_not_offered(
     lines: list[str],
 ) -> None:
     """What is missing is said in one line; what can be done without is not asked for again soon."""
-    followed = play([reply, watch(bookmark("3", end=True), 2.0)], resource)
+    followed = play([reply, reply, watch(bookmark("3", end=True), 2.0)], resource)
     assert followed.script.times == times
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warned) == len(lines)
@@ -443,7 +435,7 @@ def test_not_offered(
 def test_said_once(play: Play, caplog: pytest.LogCaptureFixture) -> None:
     """A failure that goes on is one line, and its end another; a silence that a resume mends is none."""
     caplog.set_level(logging.INFO, "dnsbridge")
-    play([error(503, "busy")] * 5 + [watch(AB, 100.0), watch(2.0)])
+    play([error(503, "busy")] * 6 + [watch(AB, 100.0), watch(2.0)])
     said = [re.sub("^cluster dev: ", "", line) for line in caplog.messages]
     assert said == ["services: HTTP 503: busy; trying again", "services: connected again", "services: 2 read"]
 

@@ -1,0 +1,47 @@
+"""The lines about clusters that have not been read: when they come, and what they name."""
+
+from types import SimpleNamespace
+from typing import cast
+
+from dnsbridge.app.not_read import LONGEST, NotRead
+from dnsbridge.app.parts import Bridged
+from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.watch.connection import ApiAddress
+from dnsbridge.watch.manifests import ManifestSource
+from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+
+
+def cluster(name: str, **problems: str | None) -> tuple[Bridged, ApiSource]:
+    """A cluster whose resources wait for these problems; None: nothing has happened yet."""
+    held: dict[Key, Object] = {}
+    source = ApiSource(name, ApiAddress(), (SERVICES, ENDPOINT_SLICES, NAMESPACES), held, lambda _: None, 60.0)
+    for each in source.reflectors:
+        each.problem = problems.get(each.resource.plural) or ""
+    return cast(Bridged, SimpleNamespace(cluster=SimpleNamespace(name=name), source=source)), source
+
+
+def test_when() -> None:
+    """After five seconds, then at intervals that double up to a bound; as soon as all has been read, no more."""
+    bridged, source = cluster("dev")
+    not_read = NotRead(100.0)
+    said = [second for second in range(5000) if not_read.lines([bridged], 100.0 + second)]
+    assert said[:5] == [5, 15, 35, 75, 155]
+    assert said[-1] - said[-2] == LONGEST
+    for each in source.reflectors:
+        each.listed = True
+    assert not_read.lines([bridged], 1e6) == []
+
+
+def test_what() -> None:
+    """Each cluster is a line with the required resources that are missing and their last problem; files are none."""
+    first, source = cluster("east", services="HTTP 500: no", namespaces="HTTP 500: no")
+    second, _ = cluster("west", endpointslices="HTTP 403: no")
+    files = SimpleNamespace(cluster=SimpleNamespace(name="files"), source=object.__new__(ManifestSource))
+    assert NotRead(0.0).lines([first, second, cast(Bridged, files)], 5.0) == [
+        "cluster east: not read yet: services (HTTP 500: no), endpointslices (no answer yet)",
+        "cluster west: not read yet: services (no answer yet), endpointslices (HTTP 403: no)",
+    ]
+    source.reflectors[0].listed = True
+    source.reflectors[1].alive_at = 3.0
+    assert NotRead(0.0).lines([first], 5.0) == ["cluster east: not read yet: endpointslices (its list is not complete)"]
