@@ -36,8 +36,9 @@ def settings(kubeconfig: Path, **more: object) -> Fields:
 
 
 def complaints(program: Program) -> list[str]:
-    """The lines of its log above INFO, without their time."""
-    return [line.split(" ", 1)[1] for line in program.log() if " INFO " not in line]
+    """The lines of its log above INFO, without their time, and without those that come again at intervals."""
+    lines = [line.split(" ", 1)[1] for line in program.log() if " INFO " not in line]
+    return [line for line in lines if "not read yet: " not in line and "(still, " not in line]
 
 
 def refused(folder: Path, *options: str) -> str:
