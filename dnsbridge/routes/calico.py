@@ -80,9 +80,9 @@ def _blocks(
             if known is None and not block.borrowed:
                 owners[block.cidr] = Block(prefix_of(block.cidr), (), f"IPAMBlock {block.name}")
             continue
-        if known is None or (block.cidr in disputed and node in disputed.pop(block.cidr)):
+        if known is None or not known.nodes or (block.cidr in disputed and node in disputed.pop(block.cidr)):
             owners[block.cidr] = Block(prefix_of(block.cidr), (node,), f"IPAMBlock {block.name}")
-        elif known.nodes != (node,) and block.cidr not in disputed:
+        elif known.nodes[0] != node and block.cidr not in disputed:
             strays.append(f"{block.cidr} (of {known.nodes[0]}, or of {node})")
     for cidr, nodes in disputed.items():
         del owners[cidr]

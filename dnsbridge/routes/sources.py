@@ -174,7 +174,7 @@ def _compare(
     mine: dict[str, tuple[Block, ...]] = {}
     for block in given:
         mine[block.nodes[0]] = (*mine.get(block.nodes[0], ()), block)
-    theirs = memory.grouped(owners_of, blocks)
+    theirs = {owners: of_node for owners, of_node in memory.grouped(owners_of, blocks).items() if owners[0]}
     names = [names[0] for names, _ in theirs]
     found = memory.pairs(_apart, list(theirs.values()), [mine.get(name, ()) for name in names])
     apart = {name: prefix for name, prefix in sorted(zip(names, found, strict=True), key=itemgetter(0)) if prefix}

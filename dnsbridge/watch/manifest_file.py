@@ -18,6 +18,8 @@ from dnsbridge.cluster.checks import quoted
 from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode, key_of, objects_of
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object, Service
 from dnsbridge.cluster.selection import EVERYTHING, Selections, takes
+from dnsbridge.routes.tables.objects_text import holds_listing
+from dnsbridge.routes.tables.reading import Refused, read
 from dnsbridge.watch.documents import Document, MalformedError, json_documents, yaml_documents
 
 MAX_OCTETS = 256 * 1024 * 1024
@@ -58,7 +60,10 @@ class Broken(Struct, frozen=True):
 
 
 def read_file(path: Path, content: bytes, selections: Selections = EVERYTHING) -> FileObjects | Broken:
-    """The objects of a file that are selected: JSON if its name ends in `.json`, else YAML. Never raises."""
+    """The objects of a file that are selected: JSON if its name ends in `.json`, else YAML, or a listing of Calico's.
+
+    Never raises.
+    """
     if len(content) > MAX_OCTETS:
         return Broken(1, f"has over {MAX_OCTETS >> 20} MiB; split it into several files")
     try:
@@ -67,11 +72,22 @@ def read_file(path: Path, content: bytes, selections: Selections = EVERYTHING) -
         return Broken(content.count(b"\n", 0, error.start) + 1, "is not UTF-8")
     if "\0" in text:
         return Broken(text.count("\n", 0, text.index("\0")) + 1, "holds a NUL octet")
+    if holds_listing(text):
+        return _listing(text)
     try:
         return _read(json_documents(text) if path.suffix == ".json" else yaml_documents(text), selections)
     except MalformedError as error:
         problem = " ".join(error.problem.split())[:200]
         return Broken(error.line, problem if problem.isprintable() else ascii(problem))
+
+
+def _listing(text: str) -> FileObjects | Broken:
+    """The objects that a listing of Calico's blocks stands for."""
+    found = read(text)
+    if isinstance(found, Refused):
+        return Broken(found.line or 1, found.problem)
+    lines = [Problem(each.line, Key("Line", "", str(each.line)), each.problem) for each in found.left_out]
+    return FileObjects({each.key: each for each in found.objects}, tuple(lines))
 
 
 def _read(documents: Iterator[Document], selections: Selections) -> FileObjects:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from dnsbridge.cluster.objects import (
     BlockAffinity,
+    CalicoNode,
     CiliumNode,
     FlannelConfiguration,
     IPAMBlock,
@@ -70,14 +71,17 @@ OBJECTS: list[st.SearchStrategy[Object]] = [
         IPAMBlock,
         name=st.sampled_from("abcd"),
         cidr=cidrs,
-        node=NAMES,
+        node=NAMES | st.just(""),
         borrowed=st.lists(st.tuples(addresses, NAMES), max_size=2).map(tuple),
     ),
+    st.builds(CalicoNode, name=NAMES, addresses=few),
     st.builds(CiliumNode, name=NAMES, addresses=few, pod_cidrs=st.lists(cidrs, max_size=2, unique=True).map(tuple)),
     st.builds(Service, namespace=st.just("a"), name=st.sampled_from("ab"), cluster_ips=few, external_ips=few),
     st.builds(Service, namespace=st.just("kube-system"), name=st.just("kube-dns"), cluster_ips=few),
     st.builds(ServiceCIDR, name=st.sampled_from("ab"), cidrs=cidrs.map(lambda cidr: (cidr,))),
-    st.builds(IPPool, name=st.just("p"), cidr=cidrs, vxlan=st.sampled_from(["Never", "Always"])),
+    st.builds(
+        IPPool, name=st.just("p"), cidr=cidrs, vxlan=st.sampled_from(["Never", "Always"]), disabled=st.booleans()
+    ),
     st.builds(
         FlannelConfiguration, name=st.just("f"), networks=cidrs.map(lambda cidr: (cidr,)), backend=st.just("vxlan")
     ),

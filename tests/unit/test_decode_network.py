@@ -13,6 +13,7 @@ from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
     BlockAffinity,
+    CalicoNode,
     CiliumNode,
     FlannelConfiguration,
     IPAMBlock,
@@ -201,6 +202,18 @@ GOOD: dict[str, tuple[dict[str, Any], Object]] = {
         BGPPeer(name="web", address=packed("10.0.0.1"), asn=64513),
     ),
     "peer, by selector": (manifest("BGPPeer", spec={"peerSelector": "rr == 'yes'"}), BGPPeer(name="web")),
+    "calico's own node": (
+        manifest(
+            "Node",
+            "projectcalico.org/v3",
+            spec={
+                "bgp": {"ipv4Address": "10.73.13.1/24", "ipv6Address": "fd00::1", "ipv4IPIPTunnelAddr": "10.1.0.1"},
+                "addresses": [{"address": "10.73.13.1/24", "type": "CalicoNodeIP"}, {"address": "x", "type": "?"}],
+            },
+        ),
+        CalicoNode(name="web", addresses=(packed("10.73.13.1"), packed("fd00::1"))),
+    ),
+    "calico's own node, for its policies alone": (manifest("Node", "projectcalico.org/v3"), CalicoNode(name="web")),
     "cilium": (
         manifest(
             "CiliumNode",

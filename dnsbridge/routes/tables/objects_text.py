@@ -1,4 +1,7 @@
-"""Whether a text holds Kubernetes objects, as `calicoctl get ... -o yaml` prints them, and what of it is a prompt."""
+"""Whether a text holds Kubernetes objects, as `calicoctl get ... -o yaml` prints them, or lists what stands for some.
+
+A prompt above printed objects is no part of their YAML or JSON.
+"""
 
 import re
 
@@ -6,6 +9,9 @@ from dnsbridge.routes.tables.lines import heading, plain
 
 _YAML = re.compile(r"^(?:- ?)?(?:apiVersion|kind|items|metadata):", re.MULTILINE)
 _JSON = re.compile(r"\s*\{\s*\"(?:apiVersion|kind|items|metadata)\"")
+_LISTING = re.compile(r"^\s*/?calico/(?:ipam|v1/ipam|resources)/\S+\s*$|^\s*\|\s*GROUPING\s*\|", re.MULTILINE)
+_BEGINNING = 1 << 16
+"""Characters of a text in which a listing shows that it is one."""
 _LINE = re.compile(r"^[^\s{}\[\]#-].*|^\[[^\]\"{}]*\][#$].*|^[#$] .*", re.MULTILINE)
 """A line that may be a prompt: no part of YAML begins so but a key."""
 
@@ -13,6 +19,11 @@ _LINE = re.compile(r"^[^\s{}\[\]#-].*|^\[[^\]\"{}]*\][#$].*|^[#$] .*", re.MULTIL
 def holds_objects(text: str) -> bool:
     """Whether a text holds objects; the values of etcd's keys are none, since a key stands above each."""
     return bool(_JSON.match(text) or _YAML.search(text))
+
+
+def holds_listing(text: str) -> bool:
+    """Whether a text lists the keys of Calico in etcd, or its blocks as `calicoctl ipam show` does."""
+    return bool(_LISTING.search(text, 0, _BEGINNING)) and not holds_objects(text)
 
 
 def without_prompts(text: str) -> str:

@@ -24,11 +24,15 @@ FORMS = (
     "ipam show --show-blocks`, `calicoctl get nodes,ippools,blockaffinities -o yaml`"
 )
 MAX_ROUTES = 200_000
-"""Of one text; of objects as many."""
+"""Of one text."""
+MAX_OBJECTS = 100_000
+"""Blocks, pools and nodes of one text."""
 MAX_LINE = 4096
 """Characters, but for the values of etcd's keys."""
 MAX_LEFT_OUT = 20
 """Lines that are said one by one."""
+MAX_BAD = 20_000
+"""Lines of which nothing is made: with more, a text is none of the forms."""
 _MAX_HOSTS = 1000
 _MAX_BROKEN = 20
 """Arrays of JSON that are not whole; each may cost a look at all of the text."""
@@ -241,8 +245,8 @@ class _Reader:
         self._links, self._pasted_at = {}, 0
 
     def _add_object(self, obj: Object, number: int) -> None:
-        if len(self.found.objects) >= MAX_ROUTES:
-            raise _TooMuchError(number, f"over {MAX_ROUTES} blocks")
+        if len(self.found.objects) >= MAX_OBJECTS:
+            raise _TooMuchError(number, f"over {MAX_OBJECTS} blocks")
         self.found.objects.append(obj)
 
     def _turn_to(self, host: str) -> None:
@@ -270,6 +274,9 @@ class _Reader:
             self.found.left_out.append(LeftOut(number, problem, is_route))
         else:
             self.found.more_left_out += 1
+            if self.found.more_left_out > MAX_BAD:
+                first = self.found.left_out[0]
+                raise _TooMuchError(first.line, f"{first.problem}, and over {MAX_BAD} lines like it")
             self.found.more_routes_left_out += is_route
 
 
