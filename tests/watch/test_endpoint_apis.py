@@ -16,7 +16,7 @@ import pytest
 
 from dnsbridge.watch.offered import Groups, NotSaid, read_groups
 from tests.apiserver.access import ADMIN, Rule, User
-from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Stall
+from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Slow, Stall
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.cluster_server import CLUSTER, Asking, Following, following
 from tests.support.kubeconfigs import endpoint_slice, service
@@ -218,17 +218,17 @@ def test_an_older_list_that_is_not_whole_changes_nothing(tmp_path: Path) -> None
 
 
 def test_a_proxy_does_not_decide(tmp_path: Path) -> None:
-    """Something between that answers 404 to all for a moment leads nowhere, though Endpoints are listed after that."""
+    """Something that answers 404 to all for a moment leads nowhere, though Endpoints are listed whole after that."""
     with in_thread(server_of()) as server, following(server, tmp_path) as program:
+        chosen(program, V1)
         with Asking(program.program, ALWAYS):
-            server.call(server.faults.add, Stall(), "endpoints", "list", 1)
+            server.call(server.faults.add, Slow(300), "endpoints", "list", 1)
             upgraded(server, frozenset({"/apis", "discovery.k8s.io"}))
             soon(lambda: asked(server, "endpoints") >= 1)
             server.call(setattr, server, "without", frozenset())
-            soon(lambda: asked(server, "endpoints") >= 2)
-            before = asked(server, "discovery")
-            soon(lambda: asked(server, "discovery") > before or program.count("watches", "endpointslices") > 1)
-        program.until(FROM_V1, within=WITHIN)
+            logged(program, "endpoints: [0-9]+ read")
+            server.change(put=[endpoint_slice("both", ["10.128.1.3"])])
+            program.until({**FROM_V1, "both.shop.svc A": "10.128.1.3"}, within=WITHIN)
         assert not [line for line in program.program.log() if line.endswith(OLD)]
 
 
