@@ -18,14 +18,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from dnsbridge.cluster.changes import Change, Gone, Put
+from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object
 from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import Connection
-from dnsbridge.watch.intake import DISTRUST_FROM, EMPTY_LIST_SECONDS, EMPTY_LISTS, TURN
+from dnsbridge.watch.endpoint_run import Api, MakeReflector, Run, Turns
+from dnsbridge.watch.intake import DISTRUST_FROM, EMPTY_LIST_SECONDS, EMPTY_LISTS
 from dnsbridge.watch.offered import Groups, groups_of
 from dnsbridge.watch.reflector import Reflector
 from dnsbridge.watch.resources import Resource
@@ -45,11 +46,6 @@ _LOOK = 0.01
 _IDLE_LOOK = 0.5
 """The same while none is."""
 
-Api = tuple[Resource, ...]
-"""The resources that are read together."""
-MakeReflector = Callable[[Resource, Mapping[Key, Object], Callable[[list[Change]], None]], Reflector]
-"""For a resource, what is held of it, and who is told of changes."""
-
 
 def words(api: Api, newest: bool) -> str:
     """What is read, for people."""
@@ -59,85 +55,6 @@ def words(api: Api, newest: bool) -> str:
     if len(read) == 1:
         return f"{read[0]} (the server has no EndpointSlices)"
     return f"{read[0]}, and {read[1]} where a service has no slice (the server has no newer ones)"
-
-
-class _Run:
-    """One API that is read, and what it has listed as long as that does not count."""
-
-    def __init__(self, api: Api, make: MakeReflector, on_changes: Callable[[list[Change]], None]) -> None:
-        self.api = api
-        self.objects: dict[Key, Object] = {}
-        self.late: list[Change] | None = None
-        """What came since `objects` began to be handed over."""
-        self.counts = False
-        self.reflectors = [make(each, _Held(self), self._take) for each in api]
-        self.index: Mapping[Key, Object] = {}
-        """What all changes have made, once this counts."""
-        self.errors = 0
-        """Of the reflectors, when the server was last asked."""
-        self._on_changes = on_changes
-        self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def listed(self) -> bool:
-        """Whether all of it has been read."""
-        return all(each.listed for each in self.reflectors)
-
-    @property
-    def failed(self) -> bool:
-        """Whether a request has failed since the server was last asked."""
-        return sum(each.counts.errors for each in self.reflectors) > self.errors
-
-    @property
-    def refused(self) -> bool:
-        """Whether the server said last that it does not have something of it, or does not let us see it."""
-        return any(each.absent for each in self.reflectors)
-
-    def asked(self) -> None:
-        """The server has been asked."""
-        self.errors = sum(each.counts.errors for each in self.reflectors)
-
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Read it."""
-        self._tasks = [tasks.create_task(each.run()) for each in self.reflectors]
-
-    async def stop(self) -> None:
-        """Read it no more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _take(self, changes: list[Change]) -> None:
-        if self.counts:
-            self._on_changes(changes)
-            return
-        for change in changes:
-            if isinstance(change, Put):
-                self.objects[change.object.key] = change.object
-            else:
-                self.objects.pop(change.key, None)
-        if self.late is not None:
-            self.late += changes
-
-
-class _Held(Mapping[Key, Object]):
-    """What a run's reflectors have made: apart from everything else at first, and then with everything else."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-
-    @property
-    def _now(self) -> Mapping[Key, Object]:
-        return self._run.index if self._run.counts else self._run.objects
-
-    def __getitem__(self, key: Key) -> Object:
-        return self._now[key]
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._now)
-
-    def __len__(self) -> int:
-        return len(self._now)
 
 
 class EndpointApis:
@@ -155,9 +72,9 @@ class EndpointApis:
     ) -> None:
         """`newest` says what is read instead; `held` is what all changes so far have made, of all kinds."""
         self.apis: tuple[Api, ...] = ((newest,), *newest.older)
-        self.chosen: _Run | None = None
+        self.chosen: Run | None = None
         """What counts."""
-        self._trying: _Run | None = None
+        self._trying: Run | None = None
         self._cluster = cluster
         self._connection = connection
         self._make = make
@@ -203,7 +120,7 @@ class EndpointApis:
                 if trying and whole:
                     await self._settle(trying)
 
-    def _runs(self) -> list[_Run]:
+    def _runs(self) -> list[Run]:
         return [run for run in (self.chosen, self._trying) if run]
 
     async def _read(self, api: Api) -> None:
@@ -219,7 +136,7 @@ class EndpointApis:
 
     def _try(self, api: Api) -> None:
         assert self._tasks
-        self._trying = _Run(api, self._make, self._on_changes)
+        self._trying = Run(api, self._make, self._on_changes)
         self._trying.start(self._tasks)
 
     async def _news(self) -> None:
@@ -236,7 +153,7 @@ class EndpointApis:
                 return
             await asyncio.sleep(_LOOK if trying else _IDLE_LOOK)
 
-    def _doubtful(self, run: _Run) -> bool:
+    def _doubtful(self, run: Run) -> bool:
         """Whether the server may have become another one; the newest API is given up for no less than a refusal."""
         return run.failed and (run.refused or run.api is not self.apis[0])
 
@@ -274,7 +191,7 @@ class EndpointApis:
                     return api if response.status == 200 else None
         return self.apis[-1]
 
-    async def _settle(self, run: _Run) -> None:
+    async def _settle(self, run: Run) -> None:
         """All of it has been read: it counts from now on, and nothing else does."""
         stale = await self._stale(run)
         if not run.objects and len(stale) >= DISTRUST_FROM:
@@ -285,28 +202,13 @@ class EndpointApis:
         self._empty_lists = 0
         if self.chosen:
             await self.chosen.stop()
-        run.late = []
-        turns = _Turns()
-        by_service: dict[tuple[str, str], list[Change]] = {}
-        for obj in list(run.objects.values()):
-            by_service.setdefault(_service(obj), []).append(Put(obj))
-            await turns.give()
-        for obj in stale:
-            by_service.setdefault(_service(obj), []).append(Gone(obj.key))
-        for changes in by_service.values():
-            self._on_changes(changes)
-            await turns.give()
-        run.index = self._held
-        run.counts = True
-        self._on_changes(run.late)
-        run.late = None
-        run.objects = {}
+        await run.take_over(stale, self._held)
         self.chosen, self._trying = run, None
         log.info("cluster %s: endpoints from %s", self._cluster, self.words)
 
-    async def _stale(self, run: _Run) -> list[EndpointSlice | Endpoints]:
+    async def _stale(self, run: Run) -> list[EndpointSlice | Endpoints]:
         """What is held of endpoints and is not among what was read."""
-        turns = _Turns()
+        turns = Turns()
         found = []
         for obj in list(self._held.values()):
             if isinstance(obj, EndpointSlice | Endpoints) and obj.key not in run.objects:
@@ -314,27 +216,10 @@ class EndpointApis:
             await turns.give()
         return found
 
-    async def _distrust(self, run: _Run, held: int) -> None:
+    async def _distrust(self, run: Run, held: int) -> None:
         """Read it anew, a little later."""
         problem = f"an empty list, while {held} objects are held; not believed yet"
         log.warning("cluster %s: %s: %s; trying again", self._cluster, run.api[0].plural, problem)
         await run.stop()
         await asyncio.sleep(EMPTY_LIST_SECONDS)
         self._try(run.api)
-
-
-class _Turns:
-    """Lets the event loop see to questions every so often."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + TURN
-
-    async def give(self) -> None:
-        """Wait, if it is time for that."""
-        if time.monotonic() > self._until:
-            await asyncio.sleep(0)
-            self._until = time.monotonic() + TURN
-
-
-def _service(obj: Object) -> tuple[str, str]:
-    return obj.namespace, obj.service if isinstance(obj, EndpointSlice) else obj.name

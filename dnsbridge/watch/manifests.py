@@ -14,7 +14,6 @@ import os
 import stat
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dnsbridge.cluster.changes import Change, difference
-from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object, Service
+from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.cluster.selection import EVERYTHING, Selections
 from dnsbridge.watch.file_stamps import MAX_FILES, Scan, Stamp, Unreadable, scan, stamp_of
 from dnsbridge.watch.manifest_file import (
@@ -34,6 +33,7 @@ from dnsbridge.watch.manifest_file import (
     read_file,
     shown,
 )
+from dnsbridge.watch.manifest_notes import MAX_LINES, Notes
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,6 @@ MOVING_LOOKS = 4
 """After how many looks a file that never rests is read all the same."""
 PROGRESS_INTERVAL = 2.0
 """Seconds of reading between two lines that say how far it is."""
-MAX_LINES = 20
-"""How many problems of one kind are logged one by one at a time."""
 
 
 class ManifestError(Exception):
@@ -98,9 +96,7 @@ class ManifestSource:
         self.counts = ManifestCounts()
         self._on_changes = on_changes
         self._selections = selections
-        self._orphans: set[Key] = set()
-        self._unused = ""
-        """What was said of objects that are not used."""
+        self._notes = Notes(path)
         self._files: dict[Path, _File] = {}
         self._duplicates: set[tuple[Key, Path, Path]] = set()
         self._complaint = ""
@@ -261,44 +257,9 @@ class ManifestSource:
         if len(new) > MAX_LINES:
             log.warning("%s: and %d more objects that come in two files", shown(self.path), len(new) - MAX_LINES)
         self._duplicates = duplicates
-        self._say_orphans(wanted, origin)
-        self._say_unused()
+        read = {path: file.good for path, file in self._files.items() if file.good}
+        self._notes.say(read, wanted, origin)
         return wanted
-
-    def _say_orphans(self, wanted: dict[Key, Object], origin: dict[Key, Path]) -> None:
-        """Say which endpoints have no names because their service is missing, and is not left out by the selectors."""
-        unselected = frozenset[Key]().union(*(file.good.unselected for file in self._files.values() if file.good))
-        orphans: dict[Key, Key] = {}
-        for key, obj in wanted.items():
-            if isinstance(obj, EndpointSlice | Endpoints):
-                service = Key(Service.kind, obj.namespace, obj.service if isinstance(obj, EndpointSlice) else obj.name)
-                if service not in wanted and service not in unselected:
-                    orphans[key] = service
-        new = [key for key in orphans if key not in self._orphans]
-        for key in new[:MAX_LINES]:
-            good = self._files[origin[key]].good
-            line = good.lines.get(key, 1) if good else 1
-            log.warning(
-                "%s:%d: %s: %s is missing, so there is no name for it", shown(origin[key]), line, key, orphans[key]
-            )
-        if len(new) > MAX_LINES:
-            log.warning("%s: and %d more of services that are missing", shown(self.path), len(new) - MAX_LINES)
-        self._orphans = set(orphans)
-
-    def _say_unused(self) -> None:
-        """Say what is not used, by kind, unless that was said before."""
-        found: Counter[str] = Counter()
-        for file in self._files.values():
-            if file.good:
-                found.update(file.good.unused)
-        kinds = sorted(found.items(), key=lambda each: (-each[1], each[0]))
-        words = [f"{count} {kind}" for kind, count in kinds[:MAX_LINES]]
-        if len(kinds) > MAX_LINES:
-            words.append(f"{sum(count for _, count in kinds[MAX_LINES:])} of other kinds")
-        text = ", ".join(words)
-        if text and text != self._unused:
-            log.info("%s: not used: %s", shown(self.path), text)
-        self._unused = text
 
     @contextmanager
     def _progress(self, total: int) -> Iterator[list[int]]:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from dnsbridge.cluster.decode import MAX_LIST_DEPTH, Flawed, Invalid, Unused, decode, objects_of, slim
 from dnsbridge.cluster.objects import (
     Endpoint,
-    Endpoints,
     EndpointSlice,
     IPPool,
     Namespace,
@@ -23,11 +22,9 @@ from dnsbridge.cluster.objects import (
     Port,
     Service,
     ServiceCIDR,
-    Subset,
 )
 from dnsbridge.cluster.raw import RAW_TYPES
 
-TOLERATE = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 LABELS = {"kubernetes.io/service-name": "web"}
 
 
@@ -46,11 +43,6 @@ def endpoint_slice(labels: dict[str, str] | None = None, **rest: Any) -> dict[st
     """An EndpointSlice of the service `web`."""
     metadata = {"name": "web-abc12", "labels": LABELS if labels is None else labels}
     return manifest("EndpointSlice", "discovery.k8s.io/v1", metadata=metadata, **{"addressType": "IPv4", **rest})
-
-
-def endpoints(metadata: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
-    """Endpoints of the service `web`."""
-    return manifest("Endpoints", "v1", metadata=metadata or {}, **rest)
 
 
 def packed(text: str) -> bytes:
@@ -138,83 +130,6 @@ GOOD: dict[str, tuple[dict[str, Any], Object]] = {
         endpoint_slice(addressType="IPv6", endpoints=None, ports=None),
         EndpointSlice(namespace="shop", name="web-abc12", service="web"),
     ),
-    "slice of v1beta1: topology, no nodeName": (
-        {
-            **endpoint_slice(
-                endpoints=[
-                    {
-                        "addresses": ["10.0.0.1"],
-                        "conditions": {"ready": False},
-                        "hostname": "web-0",
-                        "targetRef": {"kind": "Pod", "name": "web-0", "namespace": "shop"},
-                        "topology": {"kubernetes.io/hostname": "node-1", "topology.kubernetes.io/zone": "a"},
-                    }
-                ],
-                ports=[{"name": "", "port": 80, "protocol": "TCP"}],
-            ),
-            "apiVersion": "discovery.k8s.io/v1beta1",
-        },
-        EndpointSlice(
-            namespace="shop",
-            name="web-abc12",
-            service="web",
-            endpoints=(Endpoint((packed("10.0.0.1"),), "web-0", False, "web-0"),),
-            ports=(Port("", "TCP", 80),),
-        ),
-    ),
-    "Endpoints as kube-controller-manager 1.9 writes them": (
-        endpoints(
-            metadata={"labels": {"app": "web"}, "selfLink": "/api/v1/namespaces/shop/endpoints/web", "uid": "0"},
-            subsets=[
-                {
-                    "addresses": [
-                        {
-                            "ip": "10.0.0.1",
-                            "hostname": "web-0",
-                            "nodeName": "node-1",
-                            "targetRef": {"kind": "Pod", "namespace": "shop", "name": "web-0", "resourceVersion": "7"},
-                        }
-                    ],
-                    "notReadyAddresses": [
-                        {"ip": "10.0.0.2", "nodeName": "node-2", "targetRef": {"kind": "Pod", "name": "web-1"}}
-                    ],
-                    "ports": [
-                        {"name": "http", "port": 8080, "protocol": "TCP"},
-                        {"name": "dns", "port": 53, "protocol": "UDP"},
-                    ],
-                },
-                {"notReadyAddresses": None, "addresses": [{"ip": "fd00::1"}], "ports": [{"port": 81}]},
-                {"addresses": [{"ip": "10.0.0.3", "targetRef": {"kind": "Node", "name": "n"}}]},
-            ],
-        ),
-        Endpoints(
-            namespace="shop",
-            name="web",
-            subsets=(
-                Subset(
-                    (
-                        Endpoint((packed("10.0.0.1"),), "web-0", True, "web-0"),
-                        Endpoint((packed("10.0.0.2"),), "", False, "web-1"),
-                    ),
-                    (Port("http", "TCP", 8080), Port("dns", "UDP", 53)),
-                ),
-                Subset((Endpoint((IP6,)),), (Port("", "TCP", 81),)),
-                Subset((Endpoint((packed("10.0.0.3"),)),)),
-            ),
-        ),
-    ),
-    "service whose unready endpoints count, before publishNotReadyAddresses": (
-        service(metadata={"annotations": {TOLERATE: "true", "other": "x"}}, clusterIP="None"),
-        Service(namespace="shop", name="web", headless=True, publish_not_ready=True),
-    ),
-    "service whose unready endpoints count, unquoted in YAML": (
-        service(metadata={"annotations": {TOLERATE: True}}, clusterIP="None"),
-        Service(namespace="shop", name="web", headless=True, publish_not_ready=True),
-    ),
-    "service whose unready endpoints do not count": (
-        service(metadata={"annotations": {TOLERATE: "false"}}, clusterIP="None"),
-        Service(namespace="shop", name="web", headless=True),
-    ),
     "pod": (
         manifest("Pod", "v1", status={"phase": "Running", "podIP": "10.0.0.9", "podIPs": [{"ip": "10.0.0.1"}]}),
         Pod(namespace="shop", name="web", addresses=(packed("10.0.0.1"),)),
@@ -254,19 +169,6 @@ UNUSED: dict[str, dict[str, Any]] = {
     "another kind": manifest("Deployment", "apps/v1"),
     "the same kind of another group": manifest("Service", "serving.knative.dev/v1", spec={}),
     "a slice of Kubernetes 1.16": manifest("EndpointSlice", "discovery.k8s.io/v1alpha1"),
-    "Endpoints of a service without pods": endpoints(),
-    "Endpoints with null subsets": endpoints(subsets=None),
-    "Endpoints whose subset is empty": endpoints(subsets=[{"ports": [{"port": 80}]}]),
-    "a lock of kube-scheduler 1.9": endpoints(
-        metadata={
-            "name": "kube-scheduler",
-            "namespace": "kube-system",
-            "annotations": {
-                "control-plane.alpha.kubernetes.io/leader": '{"holderIdentity":"m1","leaseDurationSeconds":15}'
-            },
-        },
-        subsets=[],
-    ),
     "a pod that succeeded": manifest("Pod", "v1", status={"phase": "Succeeded"}),
     "a pod that failed": manifest("Pod", "v1", status={"phase": "Failed"}),
     "a slice of no service": endpoint_slice(labels={}),
@@ -340,14 +242,6 @@ BAD: list[tuple[object, str]] = [
         "EndpointSlice shop/web-abc12: endpoints[0].addresses: expected at least one address",
     ),
     (
-        endpoints(subsets=[{"addresses": ["10.0.0.1"]}]),
-        "Endpoints shop/web: subsets[0].addresses[0]: expected a mapping, got a string",
-    ),
-    (
-        endpoints(subsets=[{"notReadyAddresses": [{"ip": "web-0"}]}]),
-        "Endpoints shop/web: subsets[0].notReadyAddresses[0].ip: expected an IP address, got web-0",
-    ),
-    (
         manifest("Pod", "v1", status={"podIPs": [{"ip": "x"}]}),
         "Pod shop/web: status.podIPs[0].ip: expected an IP address, got x",
     ),
@@ -382,31 +276,6 @@ def test_octets(name: str) -> None:
 def test_unused(name: str) -> None:
     """An object that nothing comes from is told apart from a wrong one."""
     assert isinstance(decode(UNUSED[name]), Unused)
-
-
-EXPECTED_TO_COUNT = {
-    "a slice of no service": "metadata.labels: kubernetes.io/service-name is missing",
-    "a slice of names": "addressType: FQDN has no addresses",
-    "a slice of Kubernetes 1.16": "apiVersion: discovery.k8s.io/v1alpha1 is not read; write discovery.k8s.io/v1 or ",
-}
-"""How the problem begins."""
-
-
-@pytest.mark.parametrize("name", UNUSED)
-def test_unused_but_expected(name: str) -> None:
-    """Only what its author may expect to count has a problem; only what says nothing at all is not counted."""
-    outcome = decode(UNUSED[name])
-    assert isinstance(outcome, Unused)
-    assert outcome.problem.startswith(EXPECTED_TO_COUNT.get(name, ""))
-    assert bool(outcome.problem) is (name in EXPECTED_TO_COUNT)
-    assert outcome.counted is (outcome.key.kind != "Endpoints")
-
-
-def test_a_kind_of_another_group() -> None:
-    """A kind that is used, but of another API group, is called with its group."""
-    outcome = decode(UNUSED["the same kind of another group"])
-    assert isinstance(outcome, Unused)
-    assert outcome.key.kind == "Service.serving.knative.dev"
 
 
 @pytest.mark.parametrize(("data", "message"), BAD)

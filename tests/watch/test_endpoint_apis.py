@@ -4,9 +4,11 @@ A server is of a version by what it does not have (`without`), and its objects a
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ import pytest
 
 from dnsbridge.watch.offered import Groups, NotSaid, read_groups
 from tests.apiserver.access import ADMIN, Rule, User
-from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Stall
+from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Slow, Stall
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.cluster_server import CLUSTER, Asking, Following, following
 from tests.support.kubeconfigs import endpoint_slice, service
@@ -31,6 +33,8 @@ from tests.support.old_cluster import (
 )
 from tests.support.program import eventually
 
+WITHIN = 60.0
+"""Seconds that any condition is waited for."""
 V1 = "discovery.k8s.io/v1 EndpointSlices"
 BETA = (
     "discovery.k8s.io/v1beta1 EndpointSlices, and v1 Endpoints where a service has no slice"
@@ -48,6 +52,14 @@ def server_of(without: Iterable[str] = ()) -> ApiServer:
     return server
 
 
+soon = partial(eventually, within=WITHIN)
+
+
+def logged(program: Following, pattern: str) -> None:
+    """Wait for a line of the log."""
+    soon(lambda: any(re.search(pattern, line) for line in program.program.log()))
+
+
 def asked(server: ApiServer, resource: str) -> int:
     """How often a resource was asked for; `discovery`: what there is."""
     return server.call(lambda: len(server.counters.asked(None, "" if resource == "discovery" else resource)))
@@ -56,12 +68,12 @@ def asked(server: ApiServer, resource: str) -> int:
 def chosen(program: Following, words: str, times: int = 1) -> None:
     """Wait until the log says so many times that endpoints are from there."""
     line = f"endpoints from {words}"
-    eventually(lambda: sum(each.endswith(line) for each in program.program.log()) >= times)
+    soon(lambda: sum(each.endswith(line) for each in program.program.log()) >= times)
 
 
 def fresh(program: Following) -> None:
     """Wait until the cluster has been read; a resource that was refused is asked for again within 30 seconds."""
-    eventually(lambda: any(each.endswith("cluster dev: fresh") for each in program.program.log()), within=60)
+    soon(lambda: any(each.endswith("cluster dev: fresh") for each in program.program.log()))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +144,7 @@ def test_no_trouble_leads_to_an_older_api(tmp_path: Path, trouble: Trouble) -> N
             server.faults.add(fault, resource, None, None)
         of_discovery = any(resource == "discovery" for _, resource in trouble.faults)
         with following(server, tmp_path, user=trouble.user or ADMIN, wait=False) as program:
-            eventually(lambda: asked(server, "endpointslices") >= 3 and asked(server, "discovery") >= 2 * of_discovery)
+            soon(lambda: asked(server, "endpointslices") >= 3 and asked(server, "discovery") >= 2 * of_discovery)
             assert program.answer("many.shop.svc A") == "SERVFAIL"
             assert not [line for line in program.program.log() if "endpoints from" in line]
             server.call(server.faults.clear)
@@ -148,8 +160,8 @@ def test_only_what_was_read_counts(tmp_path: Path, fault: Fault) -> None:
     with in_thread(server_of({"discovery.k8s.io/v1"})) as server:
         server.faults.add(fault, "endpoints", None, None)
         with following(server, tmp_path, wait=False) as program:
-            program.program.wait_for_log("endpointslices: [0-9]+ read")
-            eventually(lambda: asked(server, "endpoints") >= 2)
+            logged(program, "endpointslices: [0-9]+ read")
+            soon(lambda: asked(server, "endpoints") >= 2)
             assert program.answer("old.shop.svc A") == "SERVFAIL"
             assert not [line for line in program.program.log() if line.endswith("fresh")]
             server.call(server.faults.clear)
@@ -161,7 +173,7 @@ def test_an_upgrade_leaves_no_gap(tmp_path: Path) -> None:
     """From Endpoints to slices, back, and by v1beta1: what both say is always answered, and no old object stays."""
     with in_thread(server_of(WITHOUT_SLICES)) as server, following(server, tmp_path) as program:
         chosen(program, OLD)
-        program.until(FROM_OLD)
+        program.until(FROM_OLD, within=WITHIN)
         with Asking(program.program, ALWAYS):
             for number, (without, words, answers) in enumerate(
                 (
@@ -173,10 +185,10 @@ def test_an_upgrade_leaves_no_gap(tmp_path: Path) -> None:
             ):
                 upgraded(server, without)
                 chosen(program, words, 1 + (number > 0 and words is not BETA))
-                program.until(answers, within=30)
+                program.until(answers, within=WITHIN)
         # What is of another API is gone, not only outvoted.
         server.change(delete=[each for each in OBJECTS if each["kind"] == "EndpointSlice"])
-        program.until({"both.shop.svc A": "NXDOMAIN", "many.shop.svc A": "NXDOMAIN"})
+        program.until({"both.shop.svc A": "NXDOMAIN", "many.shop.svc A": "NXDOMAIN"}, within=WITHIN)
 
 
 def upgraded(server: ApiServer, without: frozenset[str]) -> None:
@@ -196,27 +208,27 @@ def test_an_older_list_that_is_not_whole_changes_nothing(tmp_path: Path) -> None
     with in_thread(server_of()) as server:
         server.change(put=[each for pair in pairs for each in pair])
         with following(server, tmp_path) as program:
-            program.until(known)
+            program.until(known, within=WITHIN)
             server.call(server.faults.add, Refuse(503), "endpoints", None, 3)
             server.call(server.faults.add, EmptyList(), "endpoints", "list", None)
             with Asking(program.program, known):
                 upgraded(server, WITHOUT_SLICES)
-                program.program.wait_for_log("endpoints: an empty list, while [0-9]+ objects are held; not believed")
+                logged(program, "endpoints: an empty list, while [0-9]+ objects are held; not believed")
             assert program.answers(known)
 
 
 def test_a_proxy_does_not_decide(tmp_path: Path) -> None:
-    """Something between that answers 404 to all for a moment leads nowhere, though Endpoints are listed after that."""
+    """Something that answers 404 to all for a moment leads nowhere, though Endpoints are listed whole after that."""
     with in_thread(server_of()) as server, following(server, tmp_path) as program:
+        chosen(program, V1)
         with Asking(program.program, ALWAYS):
-            server.call(server.faults.add, Stall(), "endpoints", "list", 1)
+            server.call(server.faults.add, Slow(300), "endpoints", "list", 1)
             upgraded(server, frozenset({"/apis", "discovery.k8s.io"}))
-            eventually(lambda: asked(server, "endpoints") >= 1)
+            soon(lambda: asked(server, "endpoints") >= 1)
             server.call(setattr, server, "without", frozenset())
-            eventually(lambda: asked(server, "endpoints") >= 2)
-            before = asked(server, "discovery")
-            eventually(lambda: asked(server, "discovery") > before or program.count("watches", "endpointslices") > 1)
-        program.until(FROM_V1, within=30)
+            logged(program, "endpoints: [0-9]+ read")
+            server.change(put=[endpoint_slice("both", ["10.128.1.3"])])
+            program.until({**FROM_V1, "both.shop.svc A": "10.128.1.3"}, within=WITHIN)
         assert not [line for line in program.program.log() if line.endswith(OLD)]
 
 
@@ -233,7 +245,7 @@ def test_a_lock_costs_nothing(tmp_path: Path) -> None:
             noted = {"control-plane.alpha.kubernetes.io/leader": leader}
             lock = endpoints("kube-scheduler", namespace="kube-system", annotations=noted)
             server.change(put=[lock, endpoints("many", subset(*MANY), annotations=noted)])
-        eventually(lambda: program.count("events", "endpoints") >= seen + 40)
+        soon(lambda: program.count("events", "endpoints") >= seen + 40)
         hits = program.program.metrics()["dnsbridge_prepared_hits_total"]
         assert {text: program.answer(text) for text in answers} == answers
         after = program.program.metrics()
@@ -258,11 +270,12 @@ def test_old_objects_with_fields_missing(tmp_path: Path) -> None:
         server.change(put=objects)
         with following(server, tmp_path) as program:
             program.until(
-                {
+                within=WITHIN,
+                expected={
                     "db.shop.svc A": "10.128.5.1",
                     "db.shop.svc SRV": "0 100 80 10-128-5-1.db.shop.svc.cluster.local.",
                     "web.shop.svc A": "10.96.0.7",
-                }
+                },
             )
             assert program.warnings() == []
 
@@ -274,17 +287,17 @@ def test_a_restart_while_the_server_is_away(tmp_path: Path, workers: int) -> Non
         settings: dict[str, Any] = {"state_dir": tmp_path / "state", "workers": workers}
         kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
         with following(server, tmp_path, kubeconfig=kubeconfig, **settings) as program:
-            program.until(FROM_OLD)
+            program.until(FROM_OLD, within=WITHIN)
             server.change(put=[endpoints("old", subset("10.128.2.3"))])
-            program.until({"old.shop.svc A": "10.128.2.3"})
+            program.until({"old.shop.svc A": "10.128.2.3"}, within=WITHIN)
         server.call(setattr, server, "without", frozenset())
         server.faults.add(Refuse(503), None, None, None)
         with following(server, tmp_path, kubeconfig=kubeconfig, wait=False, **settings) as program:
-            program.until({**ALWAYS, "old.shop.svc A": "10.128.2.3"}, within=30)
+            program.until({**ALWAYS, "old.shop.svc A": "10.128.2.3"}, within=WITHIN)
             with Asking(program.program, ALWAYS):
                 server.call(server.faults.clear)
                 chosen(program, V1)
-                program.until(FROM_V1, within=30)
+                program.until(FROM_V1, within=WITHIN)
 
 
 def shown(folder: Path, kubeconfig: Path, http: str) -> dict[str, str]:
