@@ -241,7 +241,8 @@ def test_a_listing_beside_printed_nodes(tmp_path: Path) -> None:
     """Nodes as calicoctl or kubectl print them give addresses to the blocks of a listing, in another file."""
     nodes = tmp_path / "nodes.yaml"
     nodes.write_text(
-        "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: ku13-1}\nspec: {bgp: {ipv4Address: 10.73.13.1/24}}\n"
+        "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: ku13-1}\n"
+        "spec: {bgp: {ipv4Address: 10.73.13.1/24}}\n"
         "---\napiVersion: v1\nkind: Node\nmetadata: {name: ku13-3}\n"
         "status: {addresses: [{type: InternalIP, address: 10.73.13.3}]}\n",
         encoding="utf-8",
@@ -261,7 +262,8 @@ def test_a_listing_as_manifests(name: str) -> None:
 def test_a_listing_beside_a_cluster(tmp_path: Path) -> None:
     """A listing adds its blocks to what the cluster says of its nodes; of two clusters it is open whose they are."""
     nodes = tmp_path / "nodes.yaml"
-    node = "apiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\nstatus: {{addresses: [{{type: InternalIP, address: {}}}]}}\n"
+    node = "apiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\n"
+    node += "status: {{addresses: [{{type: InternalIP, address: {}}}]}}\n"
     nodes.write_text(
         "---\n".join([node.format("ku13-1", "10.73.13.1"), node.format("ku13-3", "10.73.13.3")]), encoding="utf-8"
     )
