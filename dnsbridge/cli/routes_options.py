@@ -13,7 +13,8 @@ _ROUTES = (
         "--table",
         metavar="FILE",
         multiple=True,
-        help="Output of `ip route` on a gateway or node, read instead of the cluster; may be repeated.",
+        help="What `ip route`, `route -n` or `netstat -rn` prints on a gateway or node, read instead of the cluster; "
+        "or Calico's blocks, by etcdctl or calicoctl; may be repeated.",
     ),
     click.option("--via", metavar="WAY", help="Next hops: nodes, gateways or auto.  [default: auto]"),
     click.option(

@@ -169,7 +169,8 @@ class Routes(Section, frozen=True):
     tables: Annotated[
         tuple[TableSource, ...],
         Meta(
-            description="Files with the output of `ip route` on a gateway or node, read instead of the clusters; "
+            description="Files with what `ip route`, `route -n` or `netstat -rn` prints on a gateway or node, read "
+            "instead of the clusters; or with Calico's blocks, as etcdctl or calicoctl list them; "
             "kernel is the table of this host, where it is one."
         ),
     ] = ()

@@ -262,10 +262,8 @@ def test_a_listing_as_manifests(name: str) -> None:
 def test_a_listing_beside_a_cluster(tmp_path: Path) -> None:
     """A listing adds its blocks to what the cluster says of its nodes; of two clusters it is open whose they are."""
     nodes = tmp_path / "nodes.yaml"
-    node = (
-        "apiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\n"
-        "status: {{addresses: [{{type: InternalIP, address: {}}}]}}\n"
-    )
+    node = "apiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\n"
+    node += "status: {{addresses: [{{type: InternalIP, address: {}}}]}}\n"
     nodes.write_text(
         "---\n".join([node.format("ku13-1", "10.73.13.1"), node.format("ku13-3", "10.73.13.3")]), encoding="utf-8"
     )
