@@ -477,7 +477,7 @@ def test_demo() -> None:
         for line in lines[1:]:
             # Only names of the example cluster: any other would be forwarded.
             assert re.fullmatch(rf"  dig @127\.0\.0\.1 -p {DEMO_PORT} \S+\.svc\.cluster\.local( SRV)?", line), line
-            command = [*line.split(), "+short", "+tries=1"]
+            command = [*line.split(), "+short", "+tries=1", "+timeout=30"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
             answers.append(sorted(done.stdout.splitlines()))
         demo.terminate()

@@ -15,7 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-TIMEOUT = 30
+from tests.support.waiting import DEADLINE
+
+TIMEOUT = DEADLINE
 """Seconds that a command in it has."""
 _FILES = Path("/etc/netns")
 _CLONE_NEWNET = 0x40000000

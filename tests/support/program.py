@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -144,18 +144,22 @@ class Program:
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
         """The first line from number `after` on that matches, when it comes."""
         assert self._process
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            ended = self._process.poll() is not None
+        process = self._process
+
+        def found() -> re.Match[str] | None:
+            ended = process.poll() is not None
             for line in self.log()[after:]:
                 if match := re.search(pattern, line):
                     return match
-            if ended or time.monotonic() > deadline:
-                shown = "\n".join(self.log())
-                raise AssertionError(
-                    f"no log line matches {pattern!r} ({'it ended' if ended else 'time out'}):\n{shown}"
-                )
-            time.sleep(0.01)
+            assert not ended, f"it ended, and {missing()}"
+            return None
+
+        def missing() -> str:
+            return f"no log line matches {pattern!r}:\n" + "\n".join(self.log())
+
+        match = eventually(found, missing)
+        assert match
+        return match
 
     def stop(self) -> None:
         """End it with SIGTERM; it must end well, and must not have met an error of its own."""
@@ -208,6 +212,22 @@ class Program:
                 return receive_frame(tcp)
         except (TimeoutError, ConnectionError):
             return None
+
+    @contextmanager
+    def sent(self, message: bytes) -> Iterator[Callable[[], bytes | None]]:
+        """Send some octets over UDP; what is yielded gives the answer that has come by then, and waits for none."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.connect(self.servers[0])
+            udp.send(message)
+            udp.setblocking(False)
+
+            def received() -> bytes | None:
+                try:
+                    return udp.recv(65535)
+                except (BlockingIOError, ConnectionRefusedError):
+                    return None
+
+            yield received
 
     def exchange(
         self, query: dns.message.Message, transport: Transport = "udp", *, server: int = 0, timeout: float = DEADLINE

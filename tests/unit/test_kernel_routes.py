@@ -32,7 +32,7 @@ async def main():
     heard = KernelEvents()
     for command in %r:
         subprocess.run(["ip", *command.split()], check=True)
-        found = await asyncio.wait_for(heard.next(), 10)
+        found = await asyncio.wait_for(heard.next(), DEADLINE)
         print(found.name)
     heard.close()
 asyncio.run(main())

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from tests.apiserver.access import READER, Rule, User
-from tests.apiserver.client import BROKEN, SERVICES, SLICES, Client, run, service, serving, until
+from tests.apiserver.client import BROKEN, SERVICES, SLICES, Client, run, service, serving
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer, in_thread
+from tests.support.waiting import until
 
 
 def test_pages_of_one_version() -> None:
@@ -333,13 +334,11 @@ def test_in_a_thread() -> None:
 
 
 def test_a_large_cluster() -> None:
-    """10,000 services and slices with 100,000 endpoints are made, and listed over TLS, in seconds."""
+    """10,000 services and slices with 100,000 endpoints are made, and listed over TLS."""
 
     async def test() -> None:
         async with serving(tls=True) as client:
-            began = time.monotonic()
             client.server.load(cluster(Shape(services=10_000, headless=1000, endpoints_per_slice=10)))
-            assert time.monotonic() - began < 6  # 1 s where nothing else runs
             async with client.session.get(client.server.url + SLICES) as response:
                 octets = await response.read()
             assert octets.count(b'"addresses":') == 100_003
