@@ -15,9 +15,9 @@ help: ## this list
 demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C ends it
 	@$(BIN)/dnsbridge demo
 
-test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part)
+test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part; DEEP=1: more examples of each property)
 	@tools/debian_packages.sh test
-	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@DNSBRIDGE_DEEP=$(DEEP) $(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP) ## lint, format, types, floors, module sizes
 	@$(BIN)/ruff check --quiet

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import dns.flags
 import dns.message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbridge.resolvers.forward import Forward
@@ -15,6 +15,7 @@ from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
 from tests.support.driven_loop import DrivenLoop
 from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
+from tests.support.properties import examples
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, silence
 
 TRUNCATED = answer(flags=dns.flags.TC)
@@ -148,7 +149,7 @@ def test_one_of_two_upstreams_becomes_a_black_hole() -> None:
     run(test())
 
 
-@settings(max_examples=8, deadline=None)
+@examples(4)
 @given(seed=st.integers(0, 1 << 30), count=st.integers(1, 3))
 def test_nothing_leaks_in_a_storm(seed: int, count: int) -> None:
     """Whatever is lost, late or wrong: each question has one outcome in time, and nothing is in flight in the end."""
