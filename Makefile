@@ -19,12 +19,13 @@ test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part; DEEP=1
 	@tools/debian_packages.sh test
 	@DNSBRIDGE_DEEP=$(DEEP) $(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
-check: $(STAMP) ## lint, format, types, floors, module sizes
+check: $(STAMP) ## lint, format, types, floors, module sizes, tests that wait by the clock
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted: $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
+	@$(BIN)/python tools/check_waits.py
 
 bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hour (QUICK=1: five minutes)
 	@tools/debian_packages.sh bench

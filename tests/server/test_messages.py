@@ -295,7 +295,7 @@ def connect(names: Program) -> Iterator[Callable[[], socket.socket]]:
     opened: list[socket.socket] = []
 
     def open_one() -> socket.socket:
-        opened.append(socket.create_connection(names.servers[0], 10))
+        opened.append(socket.create_connection(names.servers[0], DEADLINE))
         return opened[-1]
 
     yield open_one

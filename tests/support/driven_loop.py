@@ -1,6 +1,7 @@
 """An event loop whose clock the loop itself drives: time passes only while nothing can be read, and then at once.
 
     DrivenLoop      the loop; timers fire in their order, however slow the machine is
+    clock           its time, by which a test may measure
     pass_time       lets time pass in a coroutine on it, an hour as soon as a second
     run_driven      runs a coroutine on one, with `time.monotonic` showing the loop's clock
 
@@ -82,8 +83,15 @@ class DrivenLoop(asyncio.SelectorEventLoop):
 
 async def pass_time(seconds: float) -> None:
     """Let time pass in which all others of the loop may do what they have to do."""
-    assert isinstance(asyncio.get_running_loop(), DrivenLoop)
+    clock()  # which fails where it would be real time
     await asyncio.sleep(seconds)
+
+
+def clock() -> float:
+    """Seconds by the clock of the driven loop that runs this."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, DrivenLoop)
+    return loop.now
 
 
 def run_driven(work: Coroutine[Any, Any, T]) -> T:

@@ -21,7 +21,8 @@ def eventually(condition: Callable[[], T], what: Callable[[], object] | str = ""
     """What a condition gives as soon as it holds; `what` is said when it never does, or makes what is said."""
     ends = time.monotonic() + DEADLINE
     while not (got := condition()):
-        assert time.monotonic() < ends, _missing(what)
+        if time.monotonic() > ends:
+            raise AssertionError(_missing(what))
         time.sleep(_LOOK)
     return got
 
@@ -31,7 +32,8 @@ async def until(condition: Callable[[], T], what: Callable[[], object] | str = "
     clock = asyncio.get_running_loop().time
     ends = clock() + DEADLINE
     while not (got := condition()):
-        assert clock() < ends, _missing(what)
+        if clock() > ends:
+            raise AssertionError(_missing(what))
         await asyncio.sleep(_LOOK)
     return got
 

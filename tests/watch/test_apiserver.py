@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.apiserver.access import READER, Rule, User
 from tests.apiserver.client import BROKEN, SERVICES, SLICES, Client, run, service, serving
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer, in_thread
+from tests.support.driven_loop import clock
 from tests.support.waiting import until
 
 
@@ -223,11 +223,11 @@ def test_thousands_of_changes() -> None:
 
     async def test() -> None:
         async with serving(tls=True) as client, client.watch() as stream:
-            before = time.monotonic()
+            before = clock()
             changes = [client.server.change(put=[service(f"svc-{number}")])[0] for number in range(3000)]
             versions = [(await stream.event())["object"]["metadata"]["resourceVersion"] for _ in changes]
             assert versions == [str(change.resource_version) for change in changes]
-            assert before <= changes[0].at <= changes[-1].at <= time.monotonic()
+            assert before <= changes[0].at <= changes[-1].at <= clock()
             assert client.server.counters.events["services"] == 3000
 
     run(test())

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from dnsbridge.watch.lease import SHORTEST, Candidate
 from tests.apiserver.access import Rule, User
 from tests.apiserver.resources import BY_PLURAL
 from tests.apiserver.server import ApiServer
-from tests.support.driven_loop import pass_time, run_driven
+from tests.support.driven_loop import clock, pass_time, run_driven
 from tests.support.waiting import until
 
 DURATION = SHORTEST
@@ -35,7 +34,7 @@ class Member:
 
     def _noted(self, what: str) -> lease.Act:
         async def note() -> None:
-            self.told.append((what, time.monotonic()))
+            self.told.append((what, clock()))
 
         return note
 
@@ -95,9 +94,9 @@ def test_one_leads_and_hands_over_when_it_ends(tmp_path: Path) -> None:
             await until(lambda: two.candidate.holder == "one")
             assert spec(server)["holderIdentity"] == "one"
             await stop(first)
-            began = time.monotonic()
+            began = clock()
             await until(lambda: two.candidate.leads)
-            assert time.monotonic() - began < DURATION * 0.6
+            assert clock() - began < DURATION * 0.6
             assert (one.words, two.words) == (["lead", "lose"], ["lead"])
             assert spec(server)["holderIdentity"] == "two"
             assert spec(server)["renewTime"].endswith("Z") or "+00:00" in spec(server)["renewTime"]
@@ -116,9 +115,9 @@ def test_the_api_server_falls_silent(tmp_path: Path) -> None:
             task = one.start()
             await until(lambda: one.candidate.leads)
             await server.unlisten()
-            began = time.monotonic()
+            began = clock()
             await until(lambda: not one.candidate.leads)
-            assert time.monotonic() - began < DURATION * 0.7
+            assert clock() - began < DURATION * 0.7
             await asyncio.sleep(0)
             await server.listen()
             await until(lambda: one.candidate.leads)
