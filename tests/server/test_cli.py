@@ -38,7 +38,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
     command = [*COMMAND, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     assert "Traceback" not in done.stdout + done.stderr
     return done
 
@@ -363,7 +365,13 @@ def test_a_full_disk(arguments: list[str]) -> None:
     """What cannot be written is an error of one line, and the exit code says so."""
     with Path("/dev/full").open("w", encoding="ascii") as full:
         done = subprocess.run(
-            [*COMMAND, *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+            [*COMMAND, *arguments],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
         )
     assert done.stderr == "standard output: no space left on device; make room there, or write elsewhere\n"
     assert done.returncode == 1

@@ -337,7 +337,16 @@ DIG = [
 @pytest.mark.parametrize(("arguments", "expected"), DIG)
 def test_dig(office: Office, arguments: list[str], expected: list[str]) -> None:
     """dig, with its cookie, and with its second try over TCP when an answer is truncated."""
-    command = ["dig", "@127.0.0.1", "-p", str(office.program.port), "+short", "+tries=1", "+timeout=30", *arguments]
+    command = [
+        "dig",
+        "@127.0.0.1",
+        "-p",
+        str(office.program.port),
+        "+short",
+        "+tries=1",
+        "+timeout=30",
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stdout
     shown = [line for line in done.stdout.splitlines() if not line.startswith(";;")]

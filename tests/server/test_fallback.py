@@ -25,6 +25,7 @@ import pytest
 from tests.support.knot import Knot
 from tests.support.program import ROOT, Program, RunningUpstream, closed_port, eventually
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, raw
+from tests.support.waiting import DEADLINE
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 MODES = ("never", "unsynced", "unknown", "miss")
@@ -76,7 +77,7 @@ TABLE = [
 def coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
     """Knot with the zone that the program prints, another address for `known`, and records of its own."""
     command = [sys.executable, "-m", "dnsbridge", "zone", "--manifests", str(EXAMPLE)]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
     lines = [line.replace(CACHE, COREDNS) for line in printed.splitlines() if "\tSOA\t" not in line]
     lines.append("@ 5 IN SOA ns.dns hostmaster 1 7200 1800 86400 30")
     lines.append(f"extra.web.shop.svc 5 IN A {EXTRA}")

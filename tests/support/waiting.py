@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-DEADLINE = 60.0
+DEADLINE = 120.0
 _LOOK = 0.005
 
 
