@@ -85,6 +85,8 @@ class Row(NamedTuple):
     """Counters of the watch of services that it moves, and by how much at least."""
     log: str = ""
     """What the one line about it has in it; empty: nothing is said, but that a connection broke."""
+    may_say: str = ""
+    """What is said only where the watch had just begun, which is a matter of how busy the machine is."""
 
 
 def lines(*texts: bytes, after: int = 0) -> Say:
@@ -115,7 +117,7 @@ STREAMING = [
     Row("half-open TCP", Hang(), "open", 1, DEAD, 0.4, {"silences": 1}),
     Row("RST", Reset(), "open", counts={"errors": 1, "watches": 1}),
     Row("FIN", Cut(), "open", counts={"errors": 1, "watches": 1}),
-    Row("half a line, then a clean end", Cut(clean=True), "open", counts={"watches": 1}, log="ends as soon as"),
+    Row("half a line, then a clean end", Cut(clean=True), "open", counts={"watches": 1}, may_say="ends as soon as"),
     Row("a line of garbage", lines(b"\xff\x00garbage"), "open", counts={"errors": 1}, log="what came is no event"),
     Row("410 as status", Refuse(410), "resume", 1, counts={"lists": 1}),
     Row("410 as event", lines(GONE), "open", counts={"lists": 1}),
@@ -198,6 +200,8 @@ def survive(program: Following, row: Row) -> str:
         server.change(later.put, later.delete)
         program.until(later.after)
     said = [line for line in program.warnings()[warned:] if BROKE not in line]
+    if row.may_say:
+        said = [line for line in said if row.may_say not in line]
     assert len(said) <= row.times, said
     assert bool(said) == bool(row.log), said
     assert all(row.log in line for line in said), said
