@@ -15,16 +15,17 @@ help: ## this list
 demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C ends it
 	@$(BIN)/dnsbridge demo
 
-test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part)
+test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part; DEEP=1: more examples of each property)
 	@tools/debian_packages.sh test
-	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@DNSBRIDGE_DEEP=$(DEEP) $(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
-check: $(STAMP) ## lint, format, types, floors, module sizes
+check: $(STAMP) ## lint, format, types, floors, module sizes, tests that wait by the clock
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted: $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/check_sizes.py
+	@$(BIN)/python tools/check_waits.py
 
 bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hour (QUICK=1: five minutes)
 	@tools/debian_packages.sh bench

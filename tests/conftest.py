@@ -1,4 +1,4 @@
-"""What all tests share: parts outside Python that a test needs, and how long hypothesis searches.
+"""What all tests share: parts outside Python that a test needs, and how many examples hypothesis draws.
 
     @pytest.mark.needs("dig", "knotd")     programs listed in tools/debian-packages.txt
     @pytest.mark.needs("netns")            root, and network namespaces that work
@@ -15,15 +15,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+
+from tests.support.properties import load_profile
 
 REQUIRE_PARTS = os.environ.get("DNSBRIDGE_REQUIRE_PARTS", "") not in ("", "0")
 PACKAGES = Path(__file__).parent.parent / "tools" / "debian-packages.txt"
 
-# No deadline: a shared machine may stall any single example.
-settings.register_profile("default", max_examples=30, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+load_profile()  # before the tests are read: a property keeps the settings that hold when it is defined
 
 # Debian keeps servers there (FRR's in a folder of their own), and an ordinary user's PATH does not have them.
 os.environ["PATH"] += os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin", "/usr/lib/frr"])

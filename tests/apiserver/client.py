@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import aiohttp
 
 from tests.apiserver.resources import Object
 from tests.apiserver.server import ApiServer
+from tests.support.driven_loop import run_driven
 
 SERVICES = "/api/v1/services"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
@@ -25,19 +26,8 @@ def service(name: str, **labels: str) -> Object:
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine, for ten seconds at most."""
-
-    async def limited() -> None:
-        async with asyncio.timeout(10):
-            await test
-
-    asyncio.run(limited())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    while not condition():  # noqa: ASYNC110  (nothing here could set an event)
-        await asyncio.sleep(0.005)
+    """Run a test's coroutine; only its own waiting makes time pass."""
+    run_driven(test)
 
 
 class Client:

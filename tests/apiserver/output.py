@@ -135,4 +135,4 @@ class Output:
         step = max(1, self.fault.octets_per_second // 20)
         for first in range(0, len(octets), step):
             await self.response.write(octets[first : first + step])
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # delay: the fault is to be slow

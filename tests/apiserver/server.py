@@ -33,6 +33,7 @@ from tests.apiserver.resources import BY_KIND, BY_PLURAL, NAMESPACES, RESOURCES,
 from tests.apiserver.store import Change, Store
 from tests.apiserver.tls import Authority
 from tests.apiserver.watching import WatchSettings
+from tests.support.waiting import DEADLINE
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 32 * 2**20
@@ -264,12 +265,12 @@ def in_thread(server: ApiServer, prepare: Callable[[], None] = lambda: None) -> 
 
     thread = threading.Thread(target=asyncio.run, args=(main(),), name="API server", daemon=True)
     thread.start()
-    stop = ready.result(timeout=30)
+    stop = ready.result(timeout=DEADLINE)
     try:
         yield server
     finally:
         server.call(stop.set)
-        thread.join(timeout=30)
+        thread.join(timeout=DEADLINE)
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -18,8 +18,6 @@ from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
 
 pytestmark = pytest.mark.needs("netns")
-FOLLOWED = 1.0
-"""Seconds within which a host that only pulls must have a change."""
 
 
 @pytest.fixture
@@ -61,18 +59,16 @@ class Served:
 
 
 def test_a_host_that_only_pulls(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """It follows a change within a second; the server may go, and this host start anew, and the last good set stays."""
+    """It follows a change; the server may go, and this host start anew, and the last good set stays."""
     served = Served(place, api, tmp_path)
     with served.running() as url:
         with Companion(place, tmp_path, served.pulling(url)) as companion:
             eventually(lambda: pods(place) == THREE)
-            took = []
             for number in (4, 5):
                 api.change(put=[node(number)])
-                took.append(eventually(lambda: str(number) in pods(place)))  # noqa: B023  called at once
+                eventually(lambda: str(number) in pods(place))  # noqa: B023  called at once
                 api.change(delete=[node(number)])
-                took.append(eventually(lambda: str(number) not in pods(place)))  # noqa: B023
-            assert max(took) < FOLLOWED, took
+                eventually(lambda: str(number) not in pods(place))  # noqa: B023
         stopped = Companion(place, tmp_path, served.pulling(url))
     with stopped as companion:
         companion.wait_for_log(r"routes of an earlier run")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tests.apiserver.server import ApiServer, in_thread
 from tests.support.companion import Companion, ip, node, table
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("netns")
 
@@ -25,8 +25,6 @@ SERVICE_CIDR = {
     "metadata": {"name": "kubernetes"},
     "spec": {"cidrs": [SERVICES]},
 }
-LIMIT = 0.050
-"""Seconds from a watch event to the kernel."""
 
 
 @pytest.fixture
@@ -51,15 +49,14 @@ def pods(place: Namespace) -> dict[str, str]:
 
 
 class Seen:
-    """Lines of `ip monitor`, with when each came."""
+    """Lines of `ip monitor`."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[float, str]] = []
+        self.lines: list[str] = []
 
-    def wait_for(self, text: str) -> float:
-        """When the first line with this came, once it has."""
-        eventually(lambda: any(text in line for _, line in self.lines))
-        return next(at for at, line in self.lines if text in line)
+    def wait_for(self, text: str) -> None:
+        """Wait until a line with this has come."""
+        eventually(lambda: any(text in line for line in self.lines))
 
 
 @contextlib.contextmanager
@@ -71,7 +68,7 @@ def monitor(place: Namespace) -> Iterator[Seen]:
     def read() -> None:
         assert process.stdout
         for line in process.stdout:
-            seen.lines.append((time.monotonic(), line))
+            seen.lines.append(line)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -97,37 +94,35 @@ THREE = {"1": "10.0.0.11", "2": "10.0.0.12", "3": "10.0.0.13"}
 
 
 def test_the_kernel_follows_the_cluster(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """Nodes come and go, and one route of pods each with them, soon; what is foreign stays; an end leaves all."""
+    """Nodes come and go, and one route of pods each with them; what is foreign stays; an end leaves all."""
     ip(place, "route add 10.50.0.0/16 via 10.0.0.99 proto bird")
     foreign = ip(place, "route show proto bird")
-    taken = []
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
         eventually(lambda: pods(place) == THREE)
         eventually(lambda: SERVICES in table(place))
         before = len(companion.lines)
         with monitor(place) as seen:
             for number in range(4, 9):
-                changed = api.change(put=[node(number)])[0].at
-                taken.append(seen.wait_for(f"10.244.{number}.0/24") - changed)
+                api.change(put=[node(number)])
+                seen.wait_for(f"10.244.{number}.0/24")
             for number in range(4, 9):
                 api.change(delete=[node(number)])
                 seen.wait_for(f"Deleted 10.244.{number}.0/24")
                 companion.wait_for_log(rf"sink kernel: removed 10\.244\.{number}\.")
-            touched = [line for _, line in seen.lines if "10.244." in line]
+            touched = [line for line in seen.lines if "10.244." in line]
         assert len(touched) == 10, touched
         said = [line for line in companion.lines[before:] if "sink kernel: " in line and " 10.244." in line]
         assert len(said) == 10, said
         assert ip(place, "route show proto bird") == foreign
-    assert min(taken) < LIMIT, taken
     assert pods(place) == THREE
 
 
 def test_what_others_take_comes_back(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """A route of ours that is deleted by hand is back at once, and so are those that went with their interface."""
+    """A route of ours that is deleted by hand comes back, and so are those that went with their interface."""
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:
         eventually(lambda: pods(place) == THREE)
         ip(place, "route del 10.244.2.0/24")
-        assert eventually(lambda: pods(place) == THREE) < 1.0
+        eventually(lambda: pods(place) == THREE)
         companion.wait_for_log(r"sink kernel: added 10\.244\.2\.0/24")
         ip(place, "link set lan down")
         eventually(lambda: not pods(place))
@@ -150,14 +145,14 @@ def test_silence_takes_nothing(place: Namespace, api: ApiServer, tmp_path: Path)
                 api.change(delete=[node(3)])
                 run(api, api.listen())
                 eventually(lambda: pods(place) == {"1": "10.0.0.11", "2": "10.0.0.12"})
-            touched = [line for _, line in seen.lines if "10.244." in line]
+            touched = [line for line in seen.lines if "10.244." in line]
             assert len(touched) == 1, touched
 
 
 def run(api: ApiServer, work: Any) -> None:
     """Run a coroutine of the server in its loop."""
     assert api._loop
-    asyncio.run_coroutine_threadsafe(work, api._loop).result(10)
+    asyncio.run_coroutine_threadsafe(work, api._loop).result(DEADLINE)
 
 
 def test_a_mass_change_stops(place: Namespace, api: ApiServer, tmp_path: Path) -> None:

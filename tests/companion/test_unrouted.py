@@ -14,6 +14,7 @@ from tests.support.companion import ip
 from tests.support.kubeconfigs import endpoint_slice, service
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("netns")
 _ASK = """
@@ -76,7 +77,7 @@ def ask(place: Namespace, program: Program, *names: str) -> dict[str, Any]:
         text=True,
         check=False,
         cwd=os.getcwd(),
-        timeout=30,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -142,7 +142,7 @@ def program(kubeconfig: Path) -> Iterator[Program]:
     """The program, which never asks the cluster's CoreDNS."""
     cluster = {"name": "e2e", "source": {"kubeconfig": str(kubeconfig)}, "fallback": "never"}
     with Program(settings={"clusters": [cluster]}, listen=["127.0.0.1:0"]) as started:
-        eventually(lambda: any("cluster e2e: fresh" in line for line in started.log()), PATIENCE)
+        eventually(lambda: any("cluster e2e: fresh" in line for line in started.log()))
         yield started
 
 
@@ -165,7 +165,7 @@ def test_life_of_a_namespace(api: Api, program: Program) -> None:
     def soon(name: str, rtype: str, *expected: str) -> None:
         wanted = sorted(expected)
         try:
-            eventually(lambda: said(program, name, rtype) == wanted, PATIENCE)
+            eventually(lambda: said(program, name, rtype) == wanted)
         except AssertionError:
             assert (name, rtype, said(program, name, rtype)) == (name, rtype, wanted)
 

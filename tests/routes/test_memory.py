@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -33,6 +33,7 @@ from dnsbridge.routes.sources import picture_of
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.reverse import Prefixes
 from tests.routes.support import host
+from tests.support.properties import examples
 
 GATEWAY = (("node-role.kubernetes.io/gateway", ""),)
 NAMES = st.sampled_from(["n1", "n2", "n3", "n4"])
@@ -115,7 +116,7 @@ def bounds(few: bool) -> Iterator[None]:
         yield
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.integers(1, 2),
     STEPS,

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.support.links import Switch, must
-from tests.support.namespace import TIMEOUT, Namespace
+from tests.support.namespace import Namespace
 from tests.support.program import ROOT, eventually
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("netns")
 NODES = {"node1": ("10.200.20.105", "10.233.98.0/24"), "node2": ("10.200.20.106", "10.233.112.0/24")}
@@ -45,7 +46,7 @@ class Office:
         command = [*self.host.prefix, *prefix, sys.executable, "-m", "dnsbridge", "routes", *arguments, *source]
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=ROOT, env=environment
+            command, capture_output=True, text=True, timeout=DEADLINE, check=False, cwd=ROOT, env=environment
         )
 
     def tables(self) -> str:

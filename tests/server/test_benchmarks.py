@@ -34,7 +34,7 @@ def suite(*arguments: str) -> "subprocess.CompletedProcess[str]":
     peers = sorted(set().union(*PEERS.values()) - {"dnsbridge"})
     command = [sys.executable, "-m", "benchmarks.suite", "--quick", *arguments]
     command += [word for peer in peers for word in ("--peer", peer)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.needs("knotd", "unbound", "dnsperf", "nsd", "named", "dnsmasq", "dnsdist", "pdns_recursor")

@@ -6,7 +6,6 @@ Every command that could ask a DNS server gets one by --upstream, so that none i
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ import pytest
 
 from dnsbridge import __version__
 from tests.support.knot import Knot
+from tests.support.namespace import Namespace
 from tests.support.program import DEADLINE, ROOT, RunningUpstream, closed_port
 from tests.support.scripted_upstream import ScriptedUpstream, answer
 
@@ -38,7 +38,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
     command = [*COMMAND, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     assert "Traceback" not in done.stdout + done.stderr
     return done
 
@@ -363,7 +365,13 @@ def test_a_full_disk(arguments: list[str]) -> None:
     """What cannot be written is an error of one line, and the exit code says so."""
     with Path("/dev/full").open("w", encoding="ascii") as full:
         done = subprocess.run(
-            [*COMMAND, *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+            [*COMMAND, *arguments],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
         )
     assert done.stderr == "standard output: no space left on device; make room there, or write elsewhere\n"
     assert done.returncode == 1
@@ -457,17 +465,18 @@ def test_config_schema() -> None:
 DEMO_PORT = 5300
 
 
-@pytest.mark.needs("dig")
-def test_demo() -> None:
+@pytest.fixture
+def host() -> Iterator[Namespace]:
+    """A host of its own, on which the port of the demo is free."""
+    with Namespace("nameserver 127.0.0.2\n") as made:
+        yield made
+
+
+@pytest.mark.needs("dig", "netns")
+def test_demo(host: Namespace) -> None:
     """It says three dig commands to try, which give answers, and ends well."""
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
-            try:
-                probe.bind(("127.0.0.1", DEMO_PORT))
-            except OSError:
-                pytest.skip(f"port {DEMO_PORT} of 127.0.0.1, where the demo listens, is taken")
-    demo = subprocess.Popen([*COMMAND, "demo"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [*host.prefix, *COMMAND, "demo"]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     timer = threading.Timer(DEADLINE, demo.kill)
     timer.start()
     try:
@@ -477,8 +486,7 @@ def test_demo() -> None:
         for line in lines[1:]:
             # Only names of the example cluster: any other would be forwarded.
             assert re.fullmatch(rf"  dig @127\.0\.0\.1 -p {DEMO_PORT} \S+\.svc\.cluster\.local( SRV)?", line), line
-            command = [*line.split(), "+short", "+tries=1"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+            done = host.run(*line.split(), "+short", "+tries=1", "+timeout=30")
             answers.append(sorted(done.stdout.splitlines()))
         demo.terminate()
         assert demo.wait(DEADLINE) == 0

@@ -11,7 +11,6 @@ There is no forward zone for all other names.
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +26,7 @@ import pytest
 
 from tests.support.knot import Knot
 from tests.support.program import TRANSPORTS, Program, Transport, closed_port, records
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("knotd")
 
@@ -223,16 +223,10 @@ def test_the_longest_forward_zone_is_asked(office: Office) -> None:
 
 
 def test_upstreams_that_fail_are_passed_over(office: Office) -> None:
-    """A closed port costs nothing and a silent server its 0.8 s; after three timeouts it costs nothing either."""
-    elapsed = []
+    """A closed port and a silent server cost no answer (how long they take: see the unit tests of forwarding)."""
     for number in range(6):
-        start = time.monotonic()
         got = office.program.ask(f"w{number}.failover.example")
-        elapsed.append(time.monotonic() - start)
         assert records(got.answer) == [f"w{number}.failover.example. 300 IN A 192.0.2.30"]
-    assert max(elapsed[:3]) < ALL_ATTEMPTS
-    assert elapsed[0] > 0.5, "the silent server was not asked"
-    assert max(elapsed[3:]) < 0.5, elapsed
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -343,8 +337,17 @@ DIG = [
 @pytest.mark.parametrize(("arguments", "expected"), DIG)
 def test_dig(office: Office, arguments: list[str], expected: list[str]) -> None:
     """dig, with its cookie, and with its second try over TCP when an answer is truncated."""
-    command = ["dig", "@127.0.0.1", "-p", str(office.program.port), "+short", "+tries=1", "+timeout=5", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    command = [
+        "dig",
+        "@127.0.0.1",
+        "-p",
+        str(office.program.port),
+        "+short",
+        "+tries=1",
+        "+timeout=30",
+        *arguments,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stdout
     shown = [line for line in done.stdout.splitlines() if not line.startswith(";;")]
     assert sorted(shown) == sorted(expected)

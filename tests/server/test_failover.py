@@ -1,6 +1,5 @@
-"""The program with upstreams that fail, asked as its users ask it: who answers, and how long it takes."""
+"""The program with upstreams that fail, asked as its users ask it. The unit tests of forwarding drive its clock."""
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,33 +24,26 @@ def settings(upstreams: list[str], policy: str = "sequential") -> dict[str, obje
 
 @pytest.mark.parametrize("failing", ["silent", "refused", "SERVFAIL"])
 def test_a_failing_first_upstream(failing: str) -> None:
-    """No question fails; at most one takes the time of an attempt."""
+    """No question fails, and the upstream that does is known not to be up."""
     first = ScriptedUpstream(SERVFAIL if failing == "SERVFAIL" else silence)
     with RunningUpstream(first) as broken, RunningUpstream(ScriptedUpstream(TWO)) as good, closed_port() as closed:
         address = f"127.0.0.1:{closed.getsockname()[1]}" if failing == "refused" else broken.address
         with Program(settings=settings([address, good.address]), upstreams=None, http=True) as program:
-            elapsed = []
             for number in range(30):
-                start = time.monotonic()
                 assert program.ask(f"n{number}.example").rcode() == dns.rcode.NOERROR
-                elapsed.append(time.monotonic() - start)
-            print(f"{failing}: {[round(seconds * 1000) for seconds in sorted(elapsed)[-3:]]} ms at most")  # noqa: T201 - a figure to look at
-            assert sum(seconds > 0.4 for seconds in elapsed) == (failing == "silent")
             up = f'dnsbridge_upstream_up{{upstream="{address}",zone="."}}'
             assert program.metrics()[up] == 0
 
 
 def test_all_are_down() -> None:
-    """SERVFAIL with No Reachable Authority (22) within 2.5 s, the first time and later."""
+    """SERVFAIL with No Reachable Authority (22), the first time and later."""
     with ExitStack() as running:
         silent = [running.enter_context(RunningUpstream(ScriptedUpstream(silence))) for _ in range(2)]
         program = running.enter_context(Program(settings=settings([one.address for one in silent]), upstreams=None))
         for number in range(3):
-            start = time.monotonic()
             got = program.ask(f"n{number}.example", edns=True)
             assert got.rcode() == dns.rcode.SERVFAIL
             assert [option.code for option in got.extended_errors()] == [22]
-            assert time.monotonic() - start < 2.5
 
 
 @pytest.mark.parametrize(("policy", "both"), [("sequential", False), ("random", True), ("round_robin", True)])

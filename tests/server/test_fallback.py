@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,12 +25,11 @@ import pytest
 from tests.support.knot import Knot
 from tests.support.program import ROOT, Program, RunningUpstream, closed_port, eventually
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, raw
+from tests.support.waiting import DEADLINE
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 MODES = ("never", "unsynced", "unknown", "miss")
 STALENESS = "2s"
-COREDNS_SECONDS = 2.5
-"""A CoreDNS that is silent has 1.5 seconds, and a busy machine may be late."""
 
 NAMES = {
     "known": "web.shop.svc",
@@ -79,7 +77,7 @@ TABLE = [
 def coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
     """Knot with the zone that the program prints, another address for `known`, and records of its own."""
     command = [sys.executable, "-m", "dnsbridge", "zone", "--manifests", str(EXAMPLE)]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
     lines = [line.replace(CACHE, COREDNS) for line in printed.splitlines() if "\tSOA\t" not in line]
     lines.append("@ 5 IN SOA ns.dns hostmaster 1 7200 1800 86400 30")
     lines.append(f"extra.web.shop.svc 5 IN A {EXTRA}")
@@ -285,34 +283,30 @@ BAD_ANSWERS: list[tuple[str, Sequence[Behaviour]]] = [
 
 
 def test_coredns_that_answers_badly_is_one_that_does_not_answer(tmp_path: Path) -> None:
-    """Errors and garbage give SERVFAIL with Network Error, within the time for a CoreDNS that is silent."""
+    """Errors and garbage give SERVFAIL with Network Error."""
     with ExitStack() as running:
         servers = [running.enter_context(RunningUpstream(ScriptedUpstream(*script))) for _, script in BAD_ANSWERS]
         program = running.enter_context(unsynced(tmp_path / "m", *(server.address for server in servers)))
         for number, (what, _) in enumerate(BAD_ANSWERS):
-            start = time.monotonic()
             assert said(program, f"web.shop.svc.c{number}.k8s.test", edns=True) == NETWORK, what
-            assert time.monotonic() - start < COREDNS_SECONDS, what
             assert servers[number].asked(), what
 
 
 def test_a_silent_coredns_does_not_use_up_the_clients_patience(tmp_path: Path) -> None:
-    """A stub resolver repeats its question after five seconds; the answer comes well before."""
+    """A client that asks once gets SERVFAIL with Network Error (how soon: see the unit tests of forwarding)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         with unsynced(tmp_path / "m", f"127.0.0.1:{silent.getsockname()[1]}") as program:
-            start = time.monotonic()
             assert said(program, "web.shop.svc.cluster.local", edns=True) == NETWORK
-            assert time.monotonic() - start < COREDNS_SECONDS
 
 
 def test_coredns_that_forwards_to_us_is_refused_and_does_not_loop(tmp_path: Path) -> None:
-    """Our own question is refused when it comes back; the client gets SERVFAIL at once, after a handful of packets."""
+    """Our own question is refused when it comes back; the client gets SERVFAIL after a handful of packets."""
     running: list[Program] = []
     seen: list[str] = []
 
     def forward_back(message: bytes) -> Sequence[Reply]:
-        reply = running[0].exchange_raw(message, timeout=3)
+        reply = running[0].exchange_raw(message)
         assert reply is not None
         read = dns.message.from_wire(reply)
         seen.append(f"{dns.rcode.to_text(read.rcode())} {[option.to_text() for option in read.extended_errors()]}")
@@ -324,9 +318,7 @@ def test_coredns_that_forwards_to_us_is_refused_and_does_not_loop(tmp_path: Path
     ):
         running.append(program)
         for questions in (1, 2, 3):
-            start = time.monotonic()
             assert said(program, f"web{questions}.shop.svc.cluster.local", edns=True) == NETWORK
-            assert time.monotonic() - start < 1
             assert len(seen) <= 3 * questions, seen
         assert len(seen) >= 3
         assert all(text.startswith("REFUSED") and "came back" in text for text in seen), seen
@@ -384,13 +376,10 @@ def test_a_loop_that_is_not_known_is_bounded(tmp_path: Path) -> None:
     """What comes back waits with the question that is out: three attempts at most, SERVFAIL, and nothing goes round."""
     with FoldingRelay() as relay, unsynced(tmp_path / "m", f"127.0.0.1:{relay.port}") as program:
         relay.target = program.port
-        start = time.monotonic()
         assert said(program, "web.shop.svc.cluster.local", edns=True) == NETWORK
-        assert time.monotonic() - start < COREDNS_SECONDS
-        asked = relay.asked
-        assert 1 <= asked <= 3
+        assert 1 <= relay.asked <= 3
         assert said(program, "www.example.com", edns=True) == "SERVFAIL 22"
-        assert relay.asked == asked, "packets still go round"
+        assert relay.asked <= 3, "packets still go round"
 
 
 KUBE_DNS = """

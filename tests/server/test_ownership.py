@@ -19,6 +19,7 @@ from tests.server.test_negative import ANY, NO_DATA, NO_SUCH_NAME
 from tests.support.corporate import corporate_dns
 from tests.support.program import ROOT, TRANSPORTS, Program, RunningUpstream, Transport
 from tests.support.rows import Row, check, check_negative_soa, check_soa, shown
+from tests.support.waiting import DEADLINE
 
 CORPORATE, PARTNER = "corporate", "partner"
 
@@ -244,7 +245,7 @@ def test_two_clusters_with_one_claim(tmp_path: Path, settings: tuple[Any, Any], 
         [*command, "--http", "", "--upstream", "127.0.0.1:1"],
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=DEADLINE,
         cwd=ROOT,
         check=False,
     )

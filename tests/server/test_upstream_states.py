@@ -19,6 +19,7 @@ from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program, RunningUpstream, closed_port, eventually
 from tests.support.scripted_upstream import ScriptedUpstream, answer
 from tests.support.unbound import Unbound
+from tests.support.waiting import DEADLINE
 
 EXAMPLE = {"name": "dev", "source": {"manifests": str(ROOT / "dnsbridge" / "example")}}
 ZONE = (
@@ -32,7 +33,9 @@ def show(*arguments: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "http_proxy": "http://127.0.0.1:9"}
     command = [sys.executable, "-m", "dnsbridge", "config", "show", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done
 

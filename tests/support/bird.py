@@ -15,7 +15,6 @@ from tests.support.links import must
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
-START_SECONDS = 10
 _ROUTE = re.compile(r"^(?P<prefix>[0-9a-f.:]+/\d+) +(?P<rest>.*)$")
 _VIA = re.compile(r"^\s+via (?P<address>[0-9a-f.:]+) on ")
 
@@ -52,7 +51,7 @@ protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
                 daemon.check()
                 return self.socket.exists()
 
-            eventually(there, START_SECONDS)
+            eventually(there)
         except BaseException:
             self._stack.close()
             raise

@@ -91,7 +91,7 @@ class Asking:
             while True:
                 for text, expected in self._expected.items():
                     started = time.monotonic()
-                    got = said(self._program.ask(*question(text), timeout=5))
+                    got = said(self._program.ask(*question(text)))
                     self.slowest = max(self.slowest, time.monotonic() - started)
                     if got != expected:
                         self.wrong[f"{text}: {got}, not {expected}"] += 1
@@ -123,15 +123,16 @@ class Following:
         """Whether all is answered as expected now."""
         return all(self.fresh_answer(text) == answer for text, answer in expected.items())
 
-    def until(self, expected: Mapping[str, str], within: float = 10.0) -> float:
-        """Wait until all is answered as expected; returns the seconds that it took."""
+    def until(self, expected: Mapping[str, str]) -> float:
+        """Wait until all is answered as expected; returns the seconds that it took, for the log."""
+
+        def missing() -> str:
+            now = {text: self.fresh_answer(text) for text in expected}
+            log = "\n".join(self.program.log())
+            return f"{now}, not {dict(expected)}\n{log}"
+
         started = time.monotonic()
-        while not self.answers(expected):
-            if time.monotonic() - started > within:
-                now = {text: self.fresh_answer(text) for text in expected}
-                log = "\n".join(self.program.log())
-                raise AssertionError(f"not within {within} s: {now}, not {dict(expected)}\n{log}")
-            time.sleep(0.001)
+        eventually(lambda: self.answers(expected), missing)
         return time.monotonic() - started
 
     def count(self, name: str, resource: str = "services") -> int:

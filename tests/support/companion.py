@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ from typing import Any
 
 from tests.support.namespace import Namespace
 from tests.support.program import DEADLINE, ROOT
+from tests.support.waiting import eventually
 
 PROTOCOL = 83
 OWN_ADDRESS = "10.0.0.1"
@@ -141,15 +141,22 @@ class Companion:
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
         """The first line from number `after` on that matches, when it comes."""
         assert self._process
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            ended = self._process.poll() is not None
+        process = self._process
+
+        def found() -> re.Match[str] | None:
+            ended = process.poll() is not None
             for line in list(self._lines)[after:]:
                 if match := re.search(pattern, line):
                     return match
-            late = ended or time.monotonic() > deadline
-            assert not late, f"no log line matches {pattern!r}:\n{self.text}"
-            time.sleep(0.01)
+            assert not ended, f"it ended, and {missing()}"
+            return None
+
+        def missing() -> str:
+            return f"no log line matches {pattern!r}:\n{self.text}"
+
+        match = eventually(found, missing)
+        assert match
+        return match
 
     @property
     def lines(self) -> list[str]:

@@ -17,7 +17,6 @@ from tests.support.links import must
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
-START_SECONDS = 15
 _DAEMONS = ("zebra", "staticd", "bgpd")
 
 
@@ -103,4 +102,4 @@ class Frr:
             daemon.check()
             return (folder / f"{name}.vty").exists()
 
-        eventually(there, START_SECONDS)
+        eventually(there)

@@ -14,8 +14,6 @@ from tests.support.links import must
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
-START_SECONDS = 15
-
 
 class GoBgp:
     """The daemon; `with` runs it."""
@@ -39,7 +37,7 @@ class GoBgp:
                 daemon.check()
                 return self._host.run("gobgp", "global").returncode == 0
 
-            eventually(there, START_SECONDS)
+            eventually(there)
         except BaseException:
             self._stack.close()
             raise

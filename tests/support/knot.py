@@ -6,7 +6,6 @@ with Knot(folder, {"corp.example": ZONE}) as knot:
 
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +15,9 @@ import dns.message
 import dns.query
 import dns.rcode
 
+from tests.support.waiting import DEADLINE, eventually
+
 ADDRESS = "127.0.0.1"
-START_SECONDS = 15
 STOP_SECONDS = 5
 _TRIES = 5
 
@@ -77,7 +77,7 @@ class Knot:
         """Its own answer."""
         query = dns.message.make_query(name, rtype, use_edns=0, payload=1232)
         exchange = dns.query.tcp if tcp else dns.query.udp
-        return exchange(query, self.address, timeout=3, port=self.port)
+        return exchange(query, self.address, timeout=DEADLINE, port=self.port)
 
     def _start(self) -> bool:
         """Start it and wait until it has all zones; False if it ended, as it does when its port was taken meanwhile."""
@@ -93,11 +93,10 @@ class Knot:
             )
         if self._prefix:
             return True
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if all(self._has(zone) for zone in self._zones):
-                return True
-            time.sleep(0.02)
+        process = self._process
+        eventually(lambda: process.poll() is not None or all(map(self._has, self._zones)), self._log)
+        if process.poll() is None:
+            return True
         self.stop()
         return False
 

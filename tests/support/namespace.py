@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-TIMEOUT = 30
-"""Seconds that a command in it has."""
+from tests.support.waiting import DEADLINE
+
 _FILES = Path("/etc/netns")
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,7 +56,7 @@ class Namespace:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it."""
-        return subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        return subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=DEADLINE, check=False)
 
     def enter(self) -> None:
         """Have the calling thread in it from now on: the sockets that it opens are there."""
@@ -75,6 +75,6 @@ class Namespace:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -2,7 +2,6 @@
 
     Program               `dnsbridge serve` over manifests; `with` starts and stops it
     RunningUpstream       a ScriptedUpstream in a thread of its own; `with` starts and stops it
-    eventually            waits for a condition, with a deadline
     records               a section of a message as a list of text lines
 
 Nothing is ever asked of this machine's own DNS servers: unless a test names an upstream, questions go to a closed port.
@@ -18,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -34,13 +33,13 @@ import dns.rdatatype
 import dns.rrset
 
 from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.waiting import DEADLINE as DEADLINE  # noqa: PLC0414 - tests find it here as well
+from tests.support.waiting import eventually as eventually  # noqa: PLC0414 - tests find it here as well
 
 Transport = Literal["udp", "tcp"]
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 15.0
-"""Seconds that a start, a stop or an answer may take on a busy machine."""
 
 
 class Server(NamedTuple):
@@ -145,18 +144,22 @@ class Program:
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
         """The first line from number `after` on that matches, when it comes."""
         assert self._process
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            ended = self._process.poll() is not None
+        process = self._process
+
+        def found() -> re.Match[str] | None:
+            ended = process.poll() is not None
             for line in self.log()[after:]:
                 if match := re.search(pattern, line):
                     return match
-            if ended or time.monotonic() > deadline:
-                shown = "\n".join(self.log())
-                raise AssertionError(
-                    f"no log line matches {pattern!r} ({'it ended' if ended else 'time out'}):\n{shown}"
-                )
-            time.sleep(0.01)
+            assert not ended, f"it ended, and {missing()}"
+            return None
+
+        def missing() -> str:
+            return f"no log line matches {pattern!r}:\n" + "\n".join(self.log())
+
+        match = eventually(found, missing)
+        assert match
+        return match
 
     def stop(self) -> None:
         """End it with SIGTERM; it must end well, and must not have met an error of its own."""
@@ -209,6 +212,22 @@ class Program:
                 return receive_frame(tcp)
         except (TimeoutError, ConnectionError):
             return None
+
+    @contextmanager
+    def sent(self, message: bytes) -> Iterator[Callable[[], bytes | None]]:
+        """Send some octets over UDP; what is yielded gives the answer that has come by then, and waits for none."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.connect(self.servers[0])
+            udp.send(message)
+            udp.setblocking(False)
+
+            def received() -> bytes | None:
+                try:
+                    return udp.recv(65535)
+                except (BlockingIOError, ConnectionRefusedError):
+                    return None
+
+            yield received
 
     def exchange(
         self, query: dns.message.Message, transport: Transport = "udp", *, server: int = 0, timeout: float = DEADLINE
@@ -340,15 +359,6 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
             return None
         received += octets
     return bytes(received)
-
-
-def eventually(condition: Callable[[], object], within: float = DEADLINE) -> float:
-    """Wait until a condition holds; returns the seconds that it took, and fails after `within` seconds."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < within, f"not so within {within} s"
-        time.sleep(0.01)
-    return time.monotonic() - start
 
 
 def records(section: Sequence[dns.rrset.RRset]) -> list[str]:

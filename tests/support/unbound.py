@@ -6,12 +6,12 @@ with Unbound(folder, certificate, key, ["www.corp.example. 60 A 192.0.2.10"]) as
 
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.knot import ADDRESS, START_SECONDS, STOP_SECONDS, free_port
+from tests.support.knot import ADDRESS, STOP_SECONDS, free_port
+from tests.support.waiting import eventually
 
 
 class Unbound:
@@ -46,12 +46,17 @@ class Unbound:
         with (self._folder / "unbound.log").open("wb") as log:
             command = ["unbound", "-d", "-c", str(config)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(f"unbound does not start: {(self._folder / 'unbound.log').read_text()[-2000:]}")
-            time.sleep(0.02)
+        process = self._process
+
+        def log_text() -> str:
+            return f"unbound does not start: {(self._folder / 'unbound.log').read_text()[-2000:]}"
+
+        try:
+            eventually(lambda: process.poll() is not None or self._listens(), log_text)
+            assert process.poll() is None, log_text()
+        except AssertionError:
+            self.stop()
+            raise
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ Client.ask(name)         the answer of that worker
 """
 
 import re
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +30,15 @@ class Client:
         self.socket.bind((host, 0))
         self.socket.connect((host, port))
         self.socket.settimeout(DEADLINE)
+
+    def send(self, name: str) -> None:
+        """Ask for an address, and wait for nothing."""
+        self.socket.send(dns.message.make_query(name, "A", use_edns=0).to_wire())
+
+    def has_heard(self) -> bool:
+        """Whether an answer lies there, which is taken."""
+        ready, _, _ = select.select([self.socket], [], [], 0)
+        return bool(ready and self.socket.recv(65535))
 
     def ask(self, name: str, rtype: str = "A") -> dns.message.Message:
         """The answer to one question."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from dnsbridge.config import (
@@ -23,6 +23,7 @@ from dnsbridge.config import (
     schema,
     upstream_is_self,
 )
+from tests.support.properties import examples
 
 NONE = Flags()
 
@@ -459,7 +460,7 @@ _scalars = st.tuples(_names, st.text("0123456789.:[]{}%/-_e+&*!~'\"", max_size=2
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(300, HealthCheck.function_scoped_fixture)
 @given(_bytes | _yaml | _scalars)
 def test_any_file(tmp_path: Path, octets: bytes) -> None:
     """Whatever a file holds, it loads or gives at most ten printable lines, each with the file's name."""
@@ -470,7 +471,7 @@ def test_any_file(tmp_path: Path, octets: bytes) -> None:
         assert all(line.startswith("d.yaml") and line.isprintable() for line in lines), result
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.builds(
         Flags,

@@ -13,8 +13,7 @@ import pytest
 from dnsbridge.app.workers import crew as crew_module
 from dnsbridge.app.workers.crew import Crew, Place
 from dnsbridge.app.workers.messages import Ask, End, Frames, Leaving, Ready, ToHolder, frame, to_worker
-
-DEADLINE = 10.0
+from tests.support.waiting import DEADLINE, until
 
 
 class Sleeper:
@@ -52,13 +51,6 @@ def places(crew: Crew, count: int = 1) -> Iterator[Callable[[], list[Sleeper]]]:
     with ExitStack() as running:
         crew.start([[] for _ in range(count)])
         yield lambda: [Sleeper(crew, place, running) for place in crew.due()]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
 
 
 def run(work: Callable[[Crew], Awaitable[None]]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dnsbridge.listeners.datagrams import IPV4, IPV6, SIZE, SLOT, Batch, has_port, packed_address
 from dnsbridge.listeners.udp_socket import is_wildcard, open_socket, send_alone
+from tests.support.waiting import DEADLINE
 
 PLACES = [
     ("an address", "127.0.0.1", "127.0.0.1"),
@@ -32,7 +33,7 @@ class Setting:
     def client(self) -> socket.socket:
         """A client that takes answers only from the very address that it asks."""
         made = self.opened.enter_context(socket.socket(self.family, socket.SOCK_DGRAM))
-        made.settimeout(5)
+        made.settimeout(DEADLINE)
         made.connect(self.asked)
         return made
 

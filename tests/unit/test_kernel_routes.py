@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dnsbridge.routes.kernel_routes import Event, events
 from tests.support.namespace import Namespace
+from tests.support.waiting import DEADLINE
 
 _DUMP = """
 import asyncio, json
@@ -32,7 +33,7 @@ async def main():
     heard = KernelEvents()
     for command in %r:
         subprocess.run(["ip", *command.split()], check=True)
-        found = await asyncio.wait_for(heard.next(), 10)
+        found = await asyncio.wait_for(heard.next(), DEADLINE)
         print(found.name)
     heard.close()
 asyncio.run(main())
@@ -118,7 +119,7 @@ def test_events_of_the_kernel() -> None:
             [*namespace.prefix, sys.executable, "-c", _EVENTS % (commands,)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=DEADLINE,
             check=False,
             cwd=os.getcwd(),
         )

@@ -9,6 +9,7 @@ import pytest
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.selection import Selection, Selections, selection
 from dnsbridge.watch.manifests import ManifestSource
+from tests.support.waiting import until
 
 SERVICE = (
     "apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: shop, labels: {app: %s}}\nspec: {clusterIP: None}\n"
@@ -119,9 +120,7 @@ def test_said_anew_when_a_file_changes_it(tmp_path: Path, caplog: pytest.LogCapt
         for documents, expected in steps[1:]:
             changes.clear()
             path.write_text("---\n".join([*documents, service(f"s{len(documents)}")]), encoding="utf-8")
-            async with asyncio.timeout(30):
-                while not changes:  # noqa: ASYNC110  it is a thread that looks
-                    await asyncio.sleep(0.01)
+            await until(lambda: changes)
             check(expected)
 
     def check(expected: list[str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 from dnsbridge.routes.model import Failure, NextHop, Reached, Route
 from dnsbridge.routes.reconcile import Reconciler
 from dnsbridge.routes.sink import Held, SinkProblem
+from tests.support.driven_loop import pass_time, run_driven
+from tests.support.waiting import until
 
 
 def route(number: int) -> Route:
@@ -68,19 +70,12 @@ def scenario(test: Callable[[ScriptedSink, Reconciler], object], leads: bool = T
         reconciler = Reconciler(sink, Soon(), lambda had, wanted: refuse if had and not wanted else "", leads)
         task = asyncio.create_task(reconciler.run())
         try:
-            async with asyncio.timeout(10):
-                await test(sink, reconciler)  # type: ignore[misc]
+            await test(sink, reconciler)  # type: ignore[misc]
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(work())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    while not condition():  # noqa: ASYNC110  (nothing here could set an event)
-        await asyncio.sleep(0.001)
+    run_driven(work())
 
 
 def test_the_newest_set_counts() -> None:
@@ -136,7 +131,7 @@ def test_only_the_leader_drives() -> None:
 
     async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
         reconciler.want((ONE,))
-        await asyncio.sleep(0.01)
+        await pass_time(3600)
         assert not sink.applied
         await reconciler.make_way()
         reconciler.lead()
@@ -147,7 +142,7 @@ def test_only_the_leader_drives() -> None:
         await reconciler.stop_leading()
         sink.hold.set()
         reconciler.want((TWO,))
-        await asyncio.sleep(0.01)
+        await pass_time(3600)
         assert (sink.own, sink.applied) == ((ONE,), 2)
         await reconciler.make_way()
         assert not sink.own

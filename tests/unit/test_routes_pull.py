@@ -6,14 +6,14 @@ from typing import Any, NoReturn
 
 import pytest
 
-from dnsbridge.app import routes_pull
 from dnsbridge.app.routes_pull import CannotPull, Puller
 from dnsbridge.config.routes import Pull
+from tests.support.driven_loop import run_driven
 
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n{"version":1,"clusters":[]}'
 
 
-def problem(answer: bytes | None, monkeypatch: pytest.MonkeyPatch, name: str = "127.0.0.1") -> tuple[str, list[str]]:
+def problem(answer: bytes | None, name: str = "127.0.0.1") -> tuple[str, list[str]]:
     """What a server that gives an answer (None: never) is refused for, without its address; and what it was asked."""
     asked: list[str] = []
     ended = asyncio.Event()
@@ -44,8 +44,7 @@ def problem(answer: bytes | None, monkeypatch: pytest.MonkeyPatch, name: str = "
                 await ended.wait()
         return ""
 
-    monkeypatch.setattr(routes_pull, "TIMEOUT", 0.3)
-    return asyncio.run(pull()), asked
+    return run_driven(pull()), asked
 
 
 def status(line: str, *headers: str, body: str = "") -> bytes:
@@ -64,9 +63,9 @@ def status(line: str, *headers: str, body: str = "") -> bytes:
         (None, "no answer in time; see whether the server runs"),
     ],
 )
-def test_what_is_refused(answer: bytes | None, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused(answer: bytes | None, says: str) -> None:
     """Each is one line of words, and nobody else is asked than who was named."""
-    said, asked = problem(answer, monkeypatch)
+    said, asked = problem(answer)
     assert said == says
     assert asked == ["GET /routes HTTP/1.1"]
 
@@ -78,11 +77,11 @@ def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    said, asked = problem(GOOD, monkeypatch, "bridge.example")
+    said, asked = problem(GOOD, "bridge.example")
     assert said == "no address is known for its name; see whether the server runs and is reachable"
     assert not asked
 
 
-def test_a_good_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_answer() -> None:
     """The answer that the others are broken forms of is taken."""
-    assert problem(GOOD, monkeypatch) == ("", ["GET /routes HTTP/1.1"])
+    assert problem(GOOD) == ("", ["GET /routes HTTP/1.1"])

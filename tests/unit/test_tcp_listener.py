@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
@@ -19,9 +21,12 @@ from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.resolver import Outcome, Pending
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from tests.support.driven_loop import clock, pass_time
 from tests.support.forwarding import run, until
 from tests.support.program import framed
 
+IDLE = 10.0
+"""Seconds."""
 EVERYBODY = [ip_network("0.0.0.0/0")]
 QUESTION = framed(dns.message.make_query("www.example.com", "A").to_wire())
 
@@ -85,16 +90,18 @@ class Resolver:
 
 
 class Setting:
-    """A listener whose connections are made by hand."""
+    """A listener whose connections are made by hand, or are `real`."""
 
-    def __init__(self, slow: bool, waiting: Waiting) -> None:
+    def __init__(self, slow: bool, waiting: Waiting, real: bool = False) -> None:
         self.resolver = Resolver(slow)
         self.waiting = waiting
         responder = Responder(self.resolver, Prepared(), Counters(), 10)
         admission = Admission(Access(EVERYBODY, EVERYBODY), False, ResponseRate(1), waiting, lambda _: False, ())
-        listening = open_socket(socket.AF_INET, "127.0.0.1", 0)
-        self.listener = TcpListener(listening, responder, admission, TcpLimits(queries_in_flight=50))
-        listening.close()
+        self.listening = open_socket(socket.AF_INET, "127.0.0.1", 0)
+        limits = TcpLimits(idle_timeout=IDLE, queries_in_flight=50)
+        self.listener = TcpListener(self.listening, responder, admission, limits)
+        if not real:
+            self.listening.close()
 
     def connect(self, client: str) -> tuple[Connection, Transport]:
         """A client's connection."""
@@ -160,5 +167,77 @@ def test_connections_share_what_may_wait(others: int) -> None:
         assert all(transport.reading for _, transport in connections)
         for connection, _ in connections:
             connection.connection_lost(None)
+
+    run(test())
+
+
+@asynccontextmanager
+async def connected(slow: bool) -> AsyncIterator[tuple[Setting, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A listener, and a client that is connected to it."""
+    setting = Setting(slow, Waiting(), real=True)
+    await setting.listener.start()
+    reader, writer = await asyncio.open_connection(*setting.listening.getsockname())
+    await until(lambda: setting.listener.connections)
+    try:
+        yield setting, reader, writer
+    finally:
+        writer.close()
+        await setting.listener.stop(0)
+
+
+@pytest.mark.parametrize("begun", [b"", b"\0", b"\xff\xff", QUESTION[:20]])
+def test_a_connection_ends_with_its_idle_timeout(begun: bytes) -> None:
+    """Not before, and not after; what is no whole question does not keep it."""
+
+    async def test() -> None:
+        async with connected(slow=False) as (setting, reader, writer):
+            connected_at = clock()
+            await pass_time(IDLE / 2)
+            writer.write(begun)
+            assert await reader.read() == b""
+            assert clock() - connected_at == pytest.approx(IDLE, abs=0.1)
+            assert setting.listener.responder.counters.tcp_idle_closed == 1
+
+    run(test())
+
+
+def test_a_question_keeps_a_connection() -> None:
+    """The idle timeout runs from the last whole question."""
+
+    async def test() -> None:
+        async with connected(slow=False) as (_, reader, writer):
+            await pass_time(IDLE * 0.9)
+            writer.write(QUESTION)
+            assert len(await reader.readexactly(2)) == 2
+            asked_at = clock()
+            await reader.read()
+            assert clock() - asked_at == pytest.approx(IDLE, abs=0.1)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("asks", "answered_after", "ends_after"),
+    [
+        (False, None, 0.0),
+        (True, 1.0, 1.0),
+        (True, None, 3.0),
+    ],
+    ids=["idle", "in flight", "never answered"],
+)
+def test_the_end(asks: bool, answered_after: float | None, ends_after: float) -> None:
+    """An idle connection is closed at once, one with a question in flight when it is answered, or after the grace."""
+
+    async def test() -> None:
+        async with connected(slow=True) as (setting, reader, writer):
+            if asks:
+                writer.write(QUESTION)
+                await until(lambda: setting.resolver.waiting)
+            if answered_after:
+                asyncio.get_running_loop().call_later(answered_after, setting.resolver.settle, 1)
+            told_at = clock()
+            await setting.listener.stop(3.0)
+            assert clock() - told_at == pytest.approx(ends_after, abs=0.1)
+            assert bool(await reader.read()) is bool(answered_after)
 
     run(test())

@@ -27,6 +27,7 @@ from dnsbridge.app.workers.messages import (
     to_worker,
 )
 from dnsbridge.app.workers.views import together
+from tests.support.waiting import DEADLINE
 
 TO_WORKERS: list[ToWorker] = [
     Changed("dev", 1_700_000_000, Raw(b"\x90")),
@@ -70,11 +71,11 @@ def test_a_channel_that_is_not_read() -> None:
         got: list[bytes] = []
         ended = asyncio.Event()
         Channel(loop, theirs, got.append, ended.set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await channel.drained()
         assert channel.send(frame(End()))
         channel.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await ended.wait()
         assert [to_worker.decode(octets) for octets in got] == [*sent, End()]
 

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +11,11 @@ import pytest
 import yaml
 
 from tests.apiserver.access import READER, Rule, User
-from tests.apiserver.client import BROKEN, SERVICES, SLICES, Client, run, service, serving, until
+from tests.apiserver.client import BROKEN, SERVICES, SLICES, Client, run, service, serving
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer, in_thread
+from tests.support.driven_loop import clock
+from tests.support.waiting import until
 
 
 def test_pages_of_one_version() -> None:
@@ -222,11 +223,11 @@ def test_thousands_of_changes() -> None:
 
     async def test() -> None:
         async with serving(tls=True) as client, client.watch() as stream:
-            before = time.monotonic()
+            before = clock()
             changes = [client.server.change(put=[service(f"svc-{number}")])[0] for number in range(3000)]
             versions = [(await stream.event())["object"]["metadata"]["resourceVersion"] for _ in changes]
             assert versions == [str(change.resource_version) for change in changes]
-            assert before <= changes[0].at <= changes[-1].at <= time.monotonic()
+            assert before <= changes[0].at <= changes[-1].at <= clock()
             assert client.server.counters.events["services"] == 3000
 
     run(test())
@@ -333,13 +334,11 @@ def test_in_a_thread() -> None:
 
 
 def test_a_large_cluster() -> None:
-    """10,000 services and slices with 100,000 endpoints are made, and listed over TLS, in seconds."""
+    """10,000 services and slices with 100,000 endpoints are made, and listed over TLS."""
 
     async def test() -> None:
         async with serving(tls=True) as client:
-            began = time.monotonic()
             client.server.load(cluster(Shape(services=10_000, headless=1000, endpoints_per_slice=10)))
-            assert time.monotonic() - began < 6  # 1 s where nothing else runs
             async with client.session.get(client.server.url + SLICES) as response:
                 octets = await response.read()
             assert octets.count(b'"addresses":') == 100_003

@@ -12,6 +12,7 @@ import pytest
 from tests.apiserver.access import Rule, User
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer, in_thread
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("kubectl")
 
@@ -50,7 +51,7 @@ class Kubectl:
             input=text,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=DEADLINE,
             check=False,
         )
 

@@ -26,6 +26,7 @@ from tests.apiserver.access import MASTERS, User
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import Fields, cluster_entry, endpoint_slice, service, write
 from tests.support.program import ROOT, Program, eventually
+from tests.support.waiting import DEADLINE
 
 DAY = timedelta(days=1)
 
@@ -53,7 +54,7 @@ def refused(folder: Path, *options: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=False,
         env=environment | {"HOME": "/nowhere"},
     )
@@ -179,7 +180,7 @@ def test_no_cluster_at_all(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=False,
         env=environment | {"HOME": "/nowhere"},
     )

@@ -25,6 +25,7 @@ from tests.apiserver.access import MASTERS, User
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import ConnectProxy, ExecPlugin, Fields, cluster_entry, service, write
 from tests.support.program import Program, eventually
+from tests.support.waiting import until
 
 ALICE = User("alice", (MASTERS,))
 WEB = "10.96.0.80"
@@ -333,10 +334,3 @@ def test_credentials_renewed_many_times(tmp_path: Path) -> None:
             await until(lambda: server.connections == 0)
 
     asyncio.run(test())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  nothing here could set an event
-            await asyncio.sleep(0.005)

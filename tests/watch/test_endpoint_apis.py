@@ -33,8 +33,6 @@ from tests.support.old_cluster import (
 )
 from tests.support.program import eventually
 
-WITHIN = 60.0
-"""Seconds that any condition is waited for."""
 V1 = "discovery.k8s.io/v1 EndpointSlices"
 BETA = (
     "discovery.k8s.io/v1beta1 EndpointSlices, and v1 Endpoints where a service has no slice"
@@ -52,7 +50,7 @@ def server_of(without: Iterable[str] = ()) -> ApiServer:
     return server
 
 
-soon = partial(eventually, within=WITHIN)
+soon = partial(eventually)
 
 
 def logged(program: Following, pattern: str) -> None:
@@ -173,7 +171,7 @@ def test_an_upgrade_leaves_no_gap(tmp_path: Path) -> None:
     """From Endpoints to slices, back, and by v1beta1: what both say is always answered, and no old object stays."""
     with in_thread(server_of(WITHOUT_SLICES)) as server, following(server, tmp_path) as program:
         chosen(program, OLD)
-        program.until(FROM_OLD, within=WITHIN)
+        program.until(FROM_OLD)
         with Asking(program.program, ALWAYS):
             for number, (without, words, answers) in enumerate(
                 (
@@ -185,10 +183,10 @@ def test_an_upgrade_leaves_no_gap(tmp_path: Path) -> None:
             ):
                 upgraded(server, without)
                 chosen(program, words, 1 + (number > 0 and words is not BETA))
-                program.until(answers, within=WITHIN)
+                program.until(answers)
         # What is of another API is gone, not only outvoted.
         server.change(delete=[each for each in OBJECTS if each["kind"] == "EndpointSlice"])
-        program.until({"both.shop.svc A": "NXDOMAIN", "many.shop.svc A": "NXDOMAIN"}, within=WITHIN)
+        program.until({"both.shop.svc A": "NXDOMAIN", "many.shop.svc A": "NXDOMAIN"})
 
 
 def upgraded(server: ApiServer, without: frozenset[str]) -> None:
@@ -208,7 +206,7 @@ def test_an_older_list_that_is_not_whole_changes_nothing(tmp_path: Path) -> None
     with in_thread(server_of()) as server:
         server.change(put=[each for pair in pairs for each in pair])
         with following(server, tmp_path) as program:
-            program.until(known, within=WITHIN)
+            program.until(known)
             server.call(server.faults.add, Refuse(503), "endpoints", None, 3)
             server.call(server.faults.add, EmptyList(), "endpoints", "list", None)
             with Asking(program.program, known):
@@ -228,7 +226,7 @@ def test_a_proxy_does_not_decide(tmp_path: Path) -> None:
             server.call(setattr, server, "without", frozenset())
             logged(program, "endpoints: [0-9]+ read")
             server.change(put=[endpoint_slice("both", ["10.128.1.3"])])
-            program.until({**FROM_V1, "both.shop.svc A": "10.128.1.3"}, within=WITHIN)
+            program.until({**FROM_V1, "both.shop.svc A": "10.128.1.3"})
         assert not [line for line in program.program.log() if line.endswith(OLD)]
 
 
@@ -270,7 +268,6 @@ def test_old_objects_with_fields_missing(tmp_path: Path) -> None:
         server.change(put=objects)
         with following(server, tmp_path) as program:
             program.until(
-                within=WITHIN,
                 expected={
                     "db.shop.svc A": "10.128.5.1",
                     "db.shop.svc SRV": "0 100 80 10-128-5-1.db.shop.svc.cluster.local.",
@@ -287,17 +284,17 @@ def test_a_restart_while_the_server_is_away(tmp_path: Path, workers: int) -> Non
         settings: dict[str, Any] = {"state_dir": tmp_path / "state", "workers": workers}
         kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
         with following(server, tmp_path, kubeconfig=kubeconfig, **settings) as program:
-            program.until(FROM_OLD, within=WITHIN)
+            program.until(FROM_OLD)
             server.change(put=[endpoints("old", subset("10.128.2.3"))])
-            program.until({"old.shop.svc A": "10.128.2.3"}, within=WITHIN)
+            program.until({"old.shop.svc A": "10.128.2.3"})
         server.call(setattr, server, "without", frozenset())
         server.faults.add(Refuse(503), None, None, None)
         with following(server, tmp_path, kubeconfig=kubeconfig, wait=False, **settings) as program:
-            program.until({**ALWAYS, "old.shop.svc A": "10.128.2.3"}, within=WITHIN)
+            program.until({**ALWAYS, "old.shop.svc A": "10.128.2.3"})
             with Asking(program.program, ALWAYS):
                 server.call(server.faults.clear)
                 chosen(program, V1)
-                program.until(FROM_V1, within=WITHIN)
+                program.until(FROM_V1)
 
 
 def shown(folder: Path, kubeconfig: Path, http: str) -> dict[str, str]:

@@ -106,7 +106,7 @@ class ApiServer:
         if self.now < 0:
             await asyncio.sleep(self._away - self._back - self.now)
             raise ConnectionResetError
-        await asyncio.sleep(1e6)
+        await asyncio.sleep(1e6)  # delay: of a driven clock
         yield b""
 
 
@@ -158,9 +158,9 @@ def course(in_no_time: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
             await asyncio.sleep(-server.now)
             while not (source.listed and source.last_read_at >= back):
                 assert server.now < 60
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # delay: of a driven clock
             fresh_after = server.now
-            await asyncio.sleep(30)
+            await asyncio.sleep(30)  # delay: of a driven clock
             made.append(Course(server, source, fresh_after))
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -117,7 +117,7 @@ def test_version(tmp_path: Path, version: str, again: str) -> None:
         server.change(put=cluster(SMALL))
         refusal = server.faults.add(Refuse(500), "services", "stream", None)
         with following(server, tmp_path) as program:
-            eventually(lambda: requests(server, "services")[-1] == "watch", 30)
+            eventually(lambda: requests(server, "services")[-1] == "watch")
             in_loop(server, server.unlisten())
             program.program.wait_for_log("connection refused; trying again")
             server.call(server.faults.clear, refusal)
@@ -125,7 +125,7 @@ def test_version(tmp_path: Path, version: str, again: str) -> None:
             server.change([service("new", "10.96.200.2", namespace="faults")])
             server.compact()
             in_loop(server, server.listen())
-            program.until({"new.faults.svc A": "10.96.200.2"}, 30)
+            program.until({"new.faults.svc A": "10.96.200.2"})
         lists = [asked for asked in requests(server, "services") if asked != "watch"]
         assert lists[:2] == ["stream", "list"]
         assert lists[2:] == [again]
@@ -137,13 +137,13 @@ def test_back_after_long(tmp_path: Path) -> None:
         server.change(put=cluster(SMALL))
         with following(server, tmp_path) as program:
             in_loop(server, server.unlisten())
-            eventually(lambda: program.count("errors", "nodes") >= 6, 60)
+            eventually(lambda: program.count("errors", "nodes") >= 6)
             server.change([service("new", "10.96.200.2", namespace="faults")])
             server.compact()
             back = time.monotonic()
             in_loop(server, server.listen())
-            took = program.until({"new.faults.svc A": "10.96.200.2"}, 30)
-            eventually(lambda: len({name for name, at in server.counters.streamed if at > back}) == 7, 30)
+            took = program.until({"new.faults.svc A": "10.96.200.2"})
+            eventually(lambda: len({name for name, at in server.counters.streamed if at > back}) == 7)
             log.info("the change was answered %.2f s after the server was back", took)
             begun = [each for each in server.counters.asked("watch", sendInitialEvents="true") if each.at > back]
             ended = [at for _, at in server.counters.streamed if at > back]
@@ -180,7 +180,7 @@ def test_flapping(tmp_path: Path) -> None:
                 watches = program.count("watches")
                 server.change([service("new", f"10.96.200.{number + 1}", namespace="faults")])
                 program.strike(error_event(500, after=0))
-                eventually(lambda before=watches: program.count("watches") > before, 30)  # type: ignore[misc]
+                eventually(lambda before=watches: program.count("watches") > before)  # type: ignore[misc]
                 if number >= 15:
                     break
             lines = [line for line in program.program.log() if "HTTP 500" in line or "connected again" in line]

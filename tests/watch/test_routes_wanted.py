@@ -47,11 +47,11 @@ def loaded(folder: Path, kubeconfig: Path, **routes: object) -> Loaded:
     return found
 
 
-def plan(settings: Loaded, at: Host = NEAR, routes: bool = True) -> Wanted:
+def plan(settings: Loaded, at: Host = NEAR) -> Wanted:
     """What a command would get."""
 
     async def read() -> Wanted:
-        async with once.read_once(settings, routes) as parts:
+        async with once.read_once(settings, routes=True) as parts:
             return await wanted_routes(settings, parts, at)
 
     return asyncio.run(read())
@@ -67,7 +67,12 @@ def test_the_plan_of_a_field_case(server: ApiServer, tmp_path: Path) -> None:
 
 def test_names_alone_ask_for_no_more(server: ApiServer, tmp_path: Path) -> None:
     """Whoever only answers names does not ask an API server for what routes need."""
-    plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")), routes=False)
+
+    async def read() -> None:
+        async with once.read_once(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig"))) as parts:
+            assert parts.clusters[0].source.synced
+
+    asyncio.run(read())
     asked = {request.resource for request in server.counters.requests}
     assert "services" in asked
     assert not asked & OF_ROUTES

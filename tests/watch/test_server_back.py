@@ -140,9 +140,9 @@ def test_reading_wakes(in_no_time: Run) -> None:
         waiting = asyncio.create_task(
             waited(host, server, {"nodes": 30.0, "pods": 40.0}, {"nodes": None, "pods": None})
         )
-        await asyncio.sleep(3)
+        await asyncio.sleep(3)  # delay: of a driven clock
         server.read("services", recovered=False)
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # delay: of a driven clock
         server.read("services", recovered=True)
         assert await waiting == {"nodes": 5.0, "pods": 5.0}
 

@@ -71,7 +71,7 @@ def test_cancelled(in_no_time: Run) -> None:
     async def work() -> None:
         lists = Lists(True)
         tasks = {name: asyncio.create_task(lists.read(name, 2)) for name in ("A", "B", "C")}
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # delay: of a driven clock
         tasks["B"].cancel()
         await asyncio.sleep(0)
         tasks["A"].cancel()

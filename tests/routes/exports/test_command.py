@@ -12,6 +12,7 @@ import pytest
 from dnsbridge.routes.exports import FORMATS
 from tests.support.links import Switch
 from tests.support.program import ROOT
+from tests.support.waiting import DEADLINE
 
 EXAMPLE = ("--manifests", str(ROOT / "dnsbridge" / "example"))
 GATEWAY_TABLE = """\
@@ -81,7 +82,9 @@ def run(*arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProc
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
     command = [*prefix, sys.executable, "-m", "dnsbridge", "routes", "export", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     assert "Traceback" not in done.stdout + done.stderr
     return done
 

@@ -15,6 +15,7 @@ from tests.support.daemon import Daemon, open_folder
 from tests.support.frr import Frr
 from tests.support.links import Switch
 from tests.support.program import eventually
+from tests.support.waiting import DEADLINE
 
 
 def text(name: str, routes: Sequence[Route], about: About = About()) -> str:  # noqa: B008  # frozen
@@ -116,5 +117,5 @@ def sections(network: str) -> list[dict[str, str]]:
 
 def run(*command: str) -> None:
     """Run a program that says nothing when all is well."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -18,6 +18,7 @@ from tests.support.daemon import Daemon, open_folder
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
+from tests.support.waiting import DEADLINE
 
 GATEWAY = IPv4Address("10.0.0.1")
 ABOUT = About(default_gateway=GATEWAY)
@@ -106,7 +107,7 @@ def test_dnsmasq_reads_it(tmp_path: Path, count: int) -> None:
     """dnsmasq's own check takes the file, up to the last route that fits."""
     (tmp_path / "routes").write_text(text("dhcp-dnsmasq", TOO_MANY[:count]), encoding="utf-8")
     command = ["dnsmasq", "--test", f"--conf-file={tmp_path / 'routes'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert (done.returncode, done.stderr) == (0, "dnsmasq: syntax check OK.\n")
 
 
@@ -116,7 +117,7 @@ def test_dnsmasq_would_refuse_what_is_refused(tmp_path: Path) -> None:
     line = text("dhcp-dnsmasq", TOO_MANY[:31]).splitlines()[-1]
     (tmp_path / "routes").write_text(f"{line},10.244.99.0/24,10.0.0.11\n", encoding="utf-8")
     command = ["dnsmasq", "--test", f"--conf-file={tmp_path / 'routes'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert "dhcp-option too long" in done.stderr
     assert isinstance(export("dhcp-dnsmasq", TOO_MANY[:32], ABOUT), Refused)

@@ -94,7 +94,7 @@ def connected(pushed: str) -> Iterator[tuple[Namespace, str, Path]]:
                     daemon.check()
                     return "Initialization Sequence Completed" in daemon.log.read_text(encoding="utf-8")
 
-                eventually(complete, 30)
+                eventually(complete)
             yield client, daemons[-1].log.read_text(encoding="utf-8"), folder / "environment"
         finally:
             for daemon in daemons:
@@ -103,7 +103,7 @@ def connected(pushed: str) -> Iterator[tuple[Namespace, str, Path]]:
 
 def reaches(client: Namespace, address: str) -> bool:
     """Whether a TCP connection from there to the service succeeds."""
-    connect = f"import socket; socket.create_connection(({address!r}, 8080), 5)"
+    connect = f"import socket; socket.create_connection(({address!r}, 8080), 30)"
     return client.run(sys.executable, "-c", connect).returncode == 0
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbridge.routes.exports import About, Exported, export
@@ -14,6 +14,7 @@ from dnsbridge.routes.model import NextHop, Route, hop_order, in_order
 from tests.routes.exports.sets import MIXED
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.needs("netns", "ip")
 
@@ -119,7 +120,7 @@ def route_sets(draw: st.DrawFn) -> tuple[Route, ...]:
 
 
 @given(route_sets())
-@settings(max_examples=15)
+@examples(15)
 def test_any_set_comes_back_from_the_kernel(host: Namespace, routes: tuple[Route, ...]) -> None:
     """What the kernel shows after the script is the set, whatever it is."""
     shell(host, script("iproute2", routes))

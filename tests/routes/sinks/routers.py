@@ -28,7 +28,7 @@ IPV4_ONLY = "10.200.20.12"
 BY_IPV6 = "fd00:20::13"
 PASSWORD = b'p{ss;"word#'
 OUR_AS, THEIR_AS = 64513, 65200
-RESTART_SECONDS = 4
+RESTART_SECONDS = 10
 
 _FRR = f"""router bgp {THEIR_AS}
 bgp router-id {FRR_ADDRESS}

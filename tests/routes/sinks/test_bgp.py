@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -23,7 +22,6 @@ from tests.routes.sinks.routers import (
     OTHER_AS,
     OUR_AS,
     PASSWORD,
-    RESTART_SECONDS,
     THEIR_AS,
     WITH_PASSWORD,
     Routers,
@@ -106,12 +104,10 @@ def test_routers_have_what_is_announced(routers: Routers, main: Namespace) -> No
         assert sink.apply(CASE_1) == Reached(CASE_1)
         eventually(lambda: routers.learned() == [told(CASE_1)] * 3)
         sink.kill()
-    killed = time.monotonic()
     eventually(lambda: not processes(main))
     eventually(lambda: routers.frr.stale() == routers.gobgp.stale() == told(CASE_1).keys())
     assert routers.learned() == [told(CASE_1)] * 3
-    eventually(lambda: routers.learned() == [{}] * 3, RESTART_SECONDS + 10)
-    assert time.monotonic() - killed > RESTART_SECONDS - 1
+    eventually(lambda: routers.learned() == [{}] * 3)
 
 
 def test_next_life_takes_over_without_a_gap(routers: Routers, main: Namespace) -> None:
