@@ -166,6 +166,11 @@ HOSTILE = {
     "blanks": (" " * 10_000_000, "over 4096 characters"),
     "a million lines that say nothing": ("hello world\n" * 1_000_000, "and over 20000 lines like it"),
     "a million beginnings of JSON": ('[{"dst":"\n' * 1_000_000, "and over 20000 lines like it"),
+    "many hosts": ("".join(f"root@n{n}:~# ip route\n10.0.0.0/8 dev eth0\n" for n in range(1001)), "over 1000 hosts"),
+    "many hosts without names": (
+        "".join(f"$ ip route\n10.0.0.0/8 dev eth0 src 10.0.{n >> 8}.{n & 255}\n" for n in range(1001)),
+        "over 1000 hosts",
+    ),
     "JSON without a bottom": ('[{"a":' * 100_000, "the JSON of this route is not whole"),
     "a value of 10 MB": (f"/calico/ipam/v2/host/n/ipv4/block/10.0.0.0-8\n{{{'1' * 10_000_000}", "over 1048576"),
     "octets": ("".join(map(chr, range(256))) * 1000, "expected"),

@@ -12,7 +12,6 @@ from dnsbridge.cluster.objects import (
     BGPConfiguration,
     BGPPeer,
     BlockAffinity,
-    CalicoNode,
     CiliumNode,
     ClusterConfiguration,
     FlannelConfiguration,
@@ -75,9 +74,6 @@ def shown(found: Wanted) -> list[str]:
 PLAIN = ["10.96.0.0/16 1,2", "10.244.1.0/24 1", "10.244.2.0/24 2"]
 NAME_ONE = "name a gateway on its links, with --gateway ADDR (routes.gateways.addresses)"
 NO_GATEWAY = f"no node has the label that makes a gateway (node-role.kubernetes.io/gateway=); {NAME_ONE}"
-
-POOL = IPPool(name="default-ipv4-ippool", cidr="192.168.0.0/16")
-AFFINITY = BlockAffinity(name="a", cidr="10.244.1.0/26", node="n1")
 
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "nodes": (plan(*CLUSTER), PLAIN),
@@ -342,64 +338,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         plan(*CLUSTER, BlockAffinity(name="a", cidr="10.244.1.0/26", node="old")),
         ["10.96.0.0/16 1,2", "warning: dev: pods are said to be at old, but there is no such Node; those prefixes are "
          "left out"],
-    ),
-    "Calico: a pool without any block, a gateway": (
-        plan(node(1, labels=GATEWAY, pod_cidrs=()), SERVICES, POOL),
-        ["10.96.0.0/16 1", "192.168.0.0/16 1"],
-    ),
-    "Calico: a pool without any block, no gateway": (
-        plan(node(1, pod_cidrs=()), SERVICES, POOL),
-        ["10.96.0.0/16 1", "error: dev: no route to 192.168.0.0/16: no source says which nodes have it and where they "
-         f"are, and {NO_GATEWAY}"],
-    ),
-    "Calico: a pool without any block, nodes asked for": (
-        plan(node(1, labels=GATEWAY, pod_cidrs=()), SERVICES, POOL, via="nodes"),
-        ["10.96.0.0/16 1", "error: dev: no route to 192.168.0.0/16: no source says which nodes have it and where they "
-         "are, and via is nodes"],
-    ),
-    "Calico: a pool beside pod CIDRs that Calico does not use": (
-        plan(node(1, labels=GATEWAY), SERVICES, POOL),
-        ["10.96.0.0/16 1", "10.244.1.0/24 1", "192.168.0.0/16 1"],
-    ),
-    "Calico: a pool that pod CIDRs are from": (
-        plan(*CLUSTER, IPPool(name="p", cidr="10.244.0.0/16")), PLAIN,
-    ),
-    "Calico: a second pool without a block, a gateway": (
-        plan(node(1, labels=GATEWAY, pod_cidrs=()), SERVICES, POOL, AFFINITY),
-        ["10.96.0.0/16 1", "10.244.1.0/26 1", "192.168.0.0/16 1"],
-    ),
-    "Calico: a second pool without a block, no gateway": (
-        plan(node(1, pod_cidrs=()), SERVICES, POOL, AFFINITY),
-        ["10.96.0.0/16 1", "10.244.1.0/26 1"],
-    ),
-    "Calico: a pool that is disabled": (
-        plan(node(1, labels=GATEWAY), SERVICES, structs.replace(POOL, disabled=True)),
-        ["10.96.0.0/16 1", "10.244.1.0/24 1"],
-    ),
-    "Calico: pools of its policies beside flannel": (
-        plan(node(1, labels=GATEWAY, flannel_backend="host-gw"), SERVICES, POOL),
-        ["10.96.0.0/16 1", "10.244.1.0/24 1"],
-    ),
-    "Calico: a pool, and prefixes that the settings name": (
-        plan(node(1, labels=GATEWAY, pod_cidrs=()), SERVICES, POOL,
-             said=Prefixes(pods=(ip_network("192.168.0.0/17"),))),
-        ["10.96.0.0/16 1", "192.168.0.0/17 1"],
-    ),
-    "Calico: blocks of which nobody is known, a gateway": (
-        plan(node(1, labels=GATEWAY, pod_cidrs=()), SERVICES, IPAMBlock(name="b", cidr="10.244.9.0/26")),
-        ["10.96.0.0/16 1", "10.244.9.0/26 1"],
-    ),
-    "Calico: blocks without any node, a gateway by address": (
-        plan(AFFINITY, via="gateways", gateways=(ip_address("10.0.0.9"),)),
-        ["10.244.1.0/26 9"],
-    ),
-    "Calico: nodes as Calico has them": (
-        plan(CalicoNode(name="n1", addresses=packed("10.0.0.1")), AFFINITY),
-        ["10.244.1.0/26 1"],
-    ),
-    "Calico: nodes as Calico has them, and Kubernetes": (
-        plan(CalicoNode(name="n1", addresses=packed("10.0.0.7")), node(1, pod_cidrs=()), AFFINITY),
-        ["10.244.1.0/26 7"],
     ),
     "Calico: announced ClusterIPs that do not cover": (
         plan(*CLUSTER, BGPConfiguration(name="default", service_cluster_ips=("10.96.0.0/24",)), BGPPeer(name="p")),

@@ -240,7 +240,7 @@ class _Reader:
 
     def _begin(self, host: HostRoutes) -> None:
         if len(self.found.hosts) >= _MAX_HOSTS:
-            raise UnfitLine(f"over {_MAX_HOSTS} hosts in one text")
+            raise _TooMuchError(0, f"over {_MAX_HOSTS} hosts in one text")  # what follows would be the wrong host's
         self.found.hosts.append(host)
         self._links, self._pasted_at = {}, 0
 
