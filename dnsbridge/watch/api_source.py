@@ -81,7 +81,10 @@ class ApiSource:
 
     def missing(self) -> list[str]:
         """The required resources that this process has not read, each with what it waits for."""
-        return [f"{each.resource.label} ({each.waits_for})" for each in self._required() if not each.listed]
+        found = [f"{each.resource.label} ({each.waits_for})" for each in self._required() if not each.listed]
+        if self._endpoints and not self._endpoints.reflectors:
+            found.append(f"{self._endpoints.newest.label} (the server has not said yet which API it has)")
+        return found
 
     @property
     def complete(self) -> bool:

@@ -71,6 +71,7 @@ class EndpointApis:
         backoff: Backoff | None = None,
     ) -> None:
         """`newest` says what is read instead; `held` is what all changes so far have made, of all kinds."""
+        self.newest = newest
         self.apis: tuple[Api, ...] = ((newest,), *newest.older)
         self.chosen: Run | None = None
         """What counts."""

@@ -166,7 +166,7 @@ def test_json(office: Office) -> None:
     [
         ("plan", ("--manifests", "/nonexistent/cluster"), 1, "/nonexistent/cluster: no such file"),
         ("plan", ("--via", "magic"), 2, "--via: "),
-        ("apply", ("--table", "/etc/hostname"), 1, "save the output of `ip route` there"),
+        ("apply", ("--table", "/etc/hostname"), 1, "save the output of `ip route`"),
         ("apply", ("--from", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1: its port is closed"),
         ("withdraw", ("--config", "/nonexistent/settings"), 1, "/nonexistent/settings: no such file"),
     ],
@@ -297,7 +297,7 @@ def test_saved_table_and_own_table(office: Office) -> None:
         (("plan", "--gateway", "gateway.example"), "--gateway: "),
         (("plan", "--sink", "iptables"), "--sink: "),
         (("plan", "--table", "/nonexistent/table"), "/nonexistent/table: no such file"),
-        (("apply", "--table", "/etc/hostname"), "save the output of `ip route` there"),
+        (("apply", "--table", "/etc/hostname"), "save the output of `ip route`"),
     ],
 )
 def test_bad_usage(office: Office, arguments: tuple[str, ...], says: str) -> None:

@@ -33,7 +33,7 @@ async def main():
     heard = KernelEvents()
     for command in %r:
         subprocess.run(["ip", *command.split()], check=True)
-        found = await asyncio.wait_for(heard.next(), DEADLINE)
+        found = await asyncio.wait_for(heard.next(), 60)
         print(found.name)
     heard.close()
 asyncio.run(main())

@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 from typing import cast
 
+from msgspec import structs
+
 from dnsbridge.app.not_read import LONGEST, NotRead
 from dnsbridge.app.parts import Bridged
 from dnsbridge.cluster.objects import Key, Object
@@ -11,11 +13,14 @@ from dnsbridge.watch.connection import ApiAddress
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 
+SLICES = structs.replace(ENDPOINT_SLICES, older=())
+"""Of a server that need not be asked which API it has."""
+
 
 def cluster(name: str, **problems: str | None) -> tuple[Bridged, ApiSource]:
     """A cluster whose resources wait for these problems; None: nothing has happened yet."""
     held: dict[Key, Object] = {}
-    source = ApiSource(name, ApiAddress(), (SERVICES, ENDPOINT_SLICES, NAMESPACES), held, lambda _: None, 60.0)
+    source = ApiSource(name, ApiAddress(), (SERVICES, SLICES, NAMESPACES), held, lambda _: None, 60.0)
     for each in source.reflectors:
         each.problem = problems.get(each.resource.plural) or ""
     return cast(Bridged, SimpleNamespace(cluster=SimpleNamespace(name=name), source=source)), source
@@ -45,3 +50,13 @@ def test_what() -> None:
     source.reflectors[0].listed = True
     source.reflectors[1].alive_at = 3.0
     assert NotRead(0.0).lines([first], 5.0) == ["cluster east: not read yet: endpointslices (its list is not complete)"]
+
+
+def test_an_api_that_is_not_chosen() -> None:
+    """Endpoints are missing as long as the server has not said which API for them it has."""
+    source = ApiSource("dev", ApiAddress(), (SERVICES, ENDPOINT_SLICES), {}, lambda _: None, 60.0)
+    dev = cast(Bridged, SimpleNamespace(cluster=SimpleNamespace(name="dev"), source=source))
+    assert NotRead(0.0).lines([dev], 5.0) == [
+        "cluster dev: not read yet: services (no answer yet),"
+        " endpointslices (the server has not said yet which API it has)"
+    ]
