@@ -3,18 +3,14 @@
 import asyncio
 import logging
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import dns.flags
 import dns.message
 import dns.rrset
 import pytest
-import uvloop
 
 from dnsbridge.resolvers import health, upstream_stream
 from dnsbridge.resolvers.forward import Forward
@@ -27,23 +23,10 @@ from dnsbridge.wire.failure import Failure
 from tests.support.certificates import Authority
 from tests.support.driven_loop import clock
 from tests.support.forwarding import ONE, TWO, ask, message, outcome, run, said, until
+from tests.support.patience import LOOPS, PATIENT, Run
 from tests.support.scripted_upstream import ADDRESS, Behaviour, Reply, ScriptedUpstream, answer, silence
-from tests.support.waiting import DEADLINE
 
 TRUNCATED = answer(flags=dns.flags.TC)
-PATIENT = {"attempt_timeout": DEADLINE, "deadline": DEADLINE}
-
-
-def run_on_uvloop(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine on uvloop, by real time, in which no reply is late however busy the machine is."""
-    patient = mock.patch.multiple(health, MIN_TIMEOUT=DEADLINE, MAX_TIMEOUT=DEADLINE, FEWEST_SAMPLES=sys.maxsize)
-    connecting = mock.patch.object(upstream_stream, "CONNECT_SECONDS", DEADLINE)
-    with patient, connecting, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(test)
-
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-LOOPS: list[Run] = [run, run_on_uvloop]
 
 
 def kept(*tcp: Behaviour) -> ScriptedUpstream:
