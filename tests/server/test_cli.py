@@ -364,15 +364,9 @@ def test_a_reader_that_has_had_enough(tmp_path: Path, arguments: list[str]) -> N
 def test_a_full_disk(arguments: list[str]) -> None:
     """What cannot be written is an error of one line, and the exit code says so."""
     with Path("/dev/full").open("w", encoding="ascii") as full:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=ROOT,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        command = [*COMMAND, *arguments]
+        error = subprocess.PIPE
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=error, text=True, timeout=DEADLINE, check=False)
     assert done.stderr == "standard output: no space left on device; make room there, or write elsewhere\n"
     assert done.returncode == 1
 

@@ -19,7 +19,7 @@ from unittest import mock
 from tests.support.waiting import DEADLINE
 
 T = TypeVar("T")
-TURN = 0.0001
+TURN = 0.00001
 """Seconds that a turn of the loop takes by its clock: code that reads the clock twice must see that time has passed."""
 GRACE = 0.002
 """Real seconds in which the kernel may deliver what has been sent, before the clock moves on to the next timer."""

@@ -186,7 +186,7 @@ async def connected(slow: bool) -> AsyncIterator[tuple[Setting, asyncio.StreamRe
 
 
 @pytest.mark.parametrize(
-    "begun", [b"", b"\0", b"\xff\xff", QUESTION[:20]], ids=["nothing", "an octet", "a length", "half a question"]
+    "begun", [b"", b"\0", b"\xff\xff", QUESTION[:20]], ids=["nothing", "half a length", "a length", "half"]
 )
 def test_a_connection_ends_with_its_idle_timeout(begun: bytes) -> None:
     """Not before, and not after; what is no whole question does not keep it."""

@@ -3,18 +3,14 @@
 import asyncio
 import logging
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import dns.flags
 import dns.message
 import dns.rrset
 import pytest
-import uvloop
 
 from dnsbridge.resolvers import health, upstream_stream
 from dnsbridge.resolvers.forward import Forward
@@ -27,22 +23,10 @@ from dnsbridge.wire.failure import Failure
 from tests.support.certificates import Authority
 from tests.support.driven_loop import clock
 from tests.support.forwarding import ONE, TWO, ask, message, outcome, run, said, until
+from tests.support.patience import LOOPS, PATIENT, Run
 from tests.support.scripted_upstream import ADDRESS, Behaviour, Reply, ScriptedUpstream, answer, silence
-from tests.support.waiting import DEADLINE
 
 TRUNCATED = answer(flags=dns.flags.TC)
-
-
-def run_on_uvloop(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine on uvloop, by real time, in which no reply is late however busy the machine is."""
-    patient = mock.patch.multiple(health, MIN_TIMEOUT=DEADLINE, MAX_TIMEOUT=DEADLINE, FEWEST_SAMPLES=sys.maxsize)
-    connecting = mock.patch.object(upstream_stream, "CONNECT_SECONDS", DEADLINE)
-    with patient, connecting, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(test)
-
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-LOOPS: list[Run] = [run, run_on_uvloop]
 
 
 def kept(*tcp: Behaviour) -> ScriptedUpstream:
@@ -122,7 +106,7 @@ def test_certificates(
         server = ScriptedUpstream(tcp=[ONE], keep=True, tls=served)
         async with server, ScriptedUpstream(TWO) as other:
             secure = StreamUpstream(ADDRESS, server.port, tls)
-            forward = Forward([secure, Upstream(ADDRESS, other.port)], attempt_timeout=DEADLINE, deadline=DEADLINE)
+            forward = Forward([secure, Upstream(ADDRESS, other.port)], **PATIENT)
             for number in range(3):
                 query = ask(f"n{number}.example")
                 assert said(query, await outcome(forward, query)) == expected
@@ -150,7 +134,7 @@ def test_a_port_without_tls(run_test: Run) -> None:
 
         server = await asyncio.start_server(junk, ADDRESS, 0)
         upstream = StreamUpstream(ADDRESS, server.sockets[0].getsockname()[1], Tls(client_context(None)))
-        forward = Forward([upstream], attempt_timeout=DEADLINE, deadline=DEADLINE)
+        forward = Forward([upstream], **PATIENT)
         assert await outcome(forward, ask()) is Failure.UPSTREAM
         assert (upstream.health.up, upstream.problem) == (False, "TLS: wrong version number")
         await forward.close()
@@ -183,10 +167,7 @@ def test_pipelining_out_of_order(run_test: Run, secure: bool, authority: Authori
 
     async def test() -> None:
         server = ScriptedUpstream(tcp=[in_batches(50)], keep=True, tls=authority.server("dns.test") if secure else None)
-        async with over_stream(server, tls=tls if secure else None, attempt_timeout=DEADLINE, deadline=DEADLINE) as (
-            forward,
-            upstream,
-        ):
+        async with over_stream(server, tls=tls if secure else None, **PATIENT) as (forward, upstream):
             for _ in range(2):
                 queries = [ask(f"n{number:02}.example") for number in range(50)]
                 results = await asyncio.gather(*(outcome(forward, query) for query in queries))
@@ -228,7 +209,7 @@ def test_a_refused_connection(run_test: Run, caplog: pytest.LogCaptureFixture) -
         closed.bind((ADDRESS, 0))
         async with ScriptedUpstream(TWO) as other:
             upstream = StreamUpstream(ADDRESS, closed.getsockname()[1])
-            forward = Forward([upstream, Upstream(ADDRESS, other.port)], attempt_timeout=DEADLINE, deadline=DEADLINE)
+            forward = Forward([upstream, Upstream(ADDRESS, other.port)], **PATIENT)
             queries = [ask(f"n{number}.example") for number in range(20)]
             results = await asyncio.gather(*(outcome(forward, query) for query in queries))
             assert [said(query, got) for query, got in zip(queries, results, strict=True)] == ["2"] * 20
@@ -351,10 +332,7 @@ def test_idle_connections_close(run_test: Run) -> None:
 
     async def test() -> None:
         server = kept(ONE)
-        async with over_stream(server, idle_seconds=0.2, attempt_timeout=DEADLINE, deadline=DEADLINE) as (
-            forward,
-            upstream,
-        ):
+        async with over_stream(server, idle_seconds=0.2, **PATIENT) as (forward, upstream):
             for number in range(2):
                 query = ask(f"n{number}.example")
                 assert said(query, await outcome(forward, query)) == "1"
@@ -405,7 +383,7 @@ def test_64_kib_answers(run_test: Run) -> None:
         return [Reply(reply)]
 
     async def test() -> None:
-        async with over_stream(kept(behave), attempt_timeout=DEADLINE, deadline=DEADLINE) as (forward, upstream):
+        async with over_stream(kept(behave), **PATIENT) as (forward, upstream):
             for number in range(3):
                 query = ask(f"n{number}.example", "TYPE65280", stream=True)
                 got = await outcome(forward, query)
