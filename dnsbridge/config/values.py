@@ -5,7 +5,7 @@
     HttpAddress              as ListenAddress, with port 9153; null or "" is off
     ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
     UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853",
-                             or the absolute path of a resolv.conf(5)
+                             or "service://NAMESPACE/NAME[:PORT][@CLUSTER]", or the absolute path of a resolv.conf(5)
     Host                     "10.0.0.1" "fd00::1"
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+from dnsbridge.config.service_address import SCHEME, ServiceAddress, read_service
 from dnsbridge.wire import name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -220,17 +221,22 @@ def _not_any(address: Address, text: str) -> Address:
 _HOST_NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
-def _upstream(scalar: Scalar) -> Address | StreamAddress | Path:
-    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls; or /PATH."""
+def _upstream(scalar: Scalar) -> Address | StreamAddress | ServiceAddress | Path:
+    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls; service://NAMESPACE/NAME[:PORT][@CLUSTER]; or /PATH."""
     text = _text(scalar)
     if text.startswith("/"):
         return Path(text)
     scheme, separator, rest = text.rpartition("://")
+    if scheme == SCHEME:
+        service = read_service(rest)
+        if isinstance(service, str):
+            raise BadValueError(f"{shown(text)}: {service}")
+        return service
     if not separator and "/" in text:
         advice = "write ADDR[:PORT], or the path of a resolv.conf, such as /etc/resolv.conf"
         raise BadValueError(f"{shown(text)} is neither an address nor an absolute path; {advice}")
     if separator and scheme not in ("tcp", "tls"):
-        advice = "write ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
+        advice = "write ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or service://NAMESPACE/NAME"
         raise BadValueError(f"{shown(text)}: {shown(scheme + separator)} is not a transport; {advice}")
     place, mark, name = rest.partition("#")
     if mark and scheme != "tls":
@@ -252,7 +258,7 @@ def read_server(text: str) -> Address | StreamAddress | None:
         found = _upstream(Scalar(text, text))
     except BadValueError:
         return None
-    return None if isinstance(found, Path) else found
+    return None if isinstance(found, Path | ServiceAddress) else found
 
 
 def _with_port(place: str, port: str) -> str:
@@ -338,13 +344,16 @@ HttpAddress = Annotated[
 ]
 ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
 UpstreamAddress = Annotated[
-    Address | StreamAddress | Path,
+    Address | StreamAddress | ServiceAddress | Path,
     Kind(
         _upstream,
-        "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or the path of a resolv.conf,"
+        "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME, service://NAMESPACE/NAME or the path of a resolv.conf,"
         " such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
         # What this is belongs to each item of the list, which has no description of its own.
-        {"type": "string", "description": "A DNS server, or a resolv.conf(5) that names some."},
+        {
+            "type": "string",
+            "description": "A DNS server, a Service of a cluster that is one, or a resolv.conf(5) that names some.",
+        },
     ),
 ]
 Host = Annotated[IPAddress, Kind(_host, "an IP address such as 10.0.0.1 or fd00::1, without a port")]
