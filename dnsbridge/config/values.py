@@ -50,7 +50,10 @@ class Scalar(NamedTuple):
 
 
 class BadValueError(ValueError):
-    """A value that is not allowed: the problem and what to do, in one line; without text the kind's own says it."""
+    """A value that is not allowed: the problem and what to write, in one line.
+
+    A text that does not say `; write ...`, and no text at all, gets what the kind expects.
+    """
 
 
 class Address(NamedTuple):
@@ -193,7 +196,7 @@ def _address(scalar: Scalar, default_port: int, lowest_port: int) -> Address:
     if address is None:
         if not host:
             raise BadValueError(f"{shown(text)} has no address; write 0.0.0.0:{port} or [::]:{port}")
-        raise BadValueError(f"{shown(text)} is not an IP address; write an address, not a name")
+        raise BadValueError(f"{shown(text)} is not an IP address")
     return Address(str(address), default_port if port is None else int(port))
 
 
@@ -342,7 +345,9 @@ ListenAddress = Annotated[Address, Kind(_listen, "ADDR:PORT, such as 0.0.0.0:53 
 HttpAddress = Annotated[
     Address | None, Kind(_http, 'ADDR:PORT, such as 127.0.0.1:9153, or "" for none', {"type": ["string", "null"]})
 ]
-ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
+ServerAddress = Annotated[
+    Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53; fallback: never asks no server at all")
+]
 UpstreamAddress = Annotated[
     Address | StreamAddress | ServiceAddress | Path,
     Kind(
