@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnsbridge.app.discovery import RESOLV_CONF, in_pod, is_local, kubeconfigs
 from dnsbridge.app.servers import resolv_confs, servers_of
-from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, upstream_is_self
+from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, ServiceAddress, upstream_is_self
 from dnsbridge.resolvers.upstream_tls import client_context
 
 
@@ -37,14 +37,19 @@ def shown(loaded: Loaded) -> Loaded:
     files = resolv_confs(completed.settings.forward, completed.settings.listen)
     for index, forward in enumerate(completed.settings.forward):
         if forward is not loaded.settings.forward[index]:
-            servers = tuple(servers_of(forward, files))
+            servers = tuple(servers_of(forward, files, {}))
             completed = completed.discovered(f"forward[{index}].upstreams", servers, str(RESOLV_CONF))
     return completed
 
 
 def _selves(loaded: Loaded) -> tuple[Problem, ...]:
     settings = loaded.settings
-    named = [each for forward in settings.forward for each in forward.upstreams if not isinstance(each, Path)]
+    named = [
+        each
+        for forward in settings.forward
+        for each in forward.upstreams
+        if not isinstance(each, Path | ServiceAddress)
+    ]
     hosts = {server.host for server in named}
     hosts |= {cluster.coredns.host for cluster in settings.clusters if not isinstance(cluster.coredns, str)}
     return upstream_is_self(settings, frozenset(host for host in hosts if is_local(host)))

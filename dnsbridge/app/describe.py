@@ -1,13 +1,13 @@
 """The first lines of a server's log: what it found, and from where."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dnsbridge.app.forward_zones import ForwardZones
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.cluster.objects import IPPool, Node, Object, ServiceCIDR
-from dnsbridge.config import Address, Forward, Loaded
+from dnsbridge.config import Address, Forward, Loaded, ServiceAddress
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.watch.manifests import ManifestSource
 from dnsbridge.wire.name import to_text
@@ -27,7 +27,7 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     for index, forward in enumerate(settings.forward):
         origin = loaded.origins.get(f"forward[{index}].upstreams", loaded.origins.get(f"forward[{index}]", "default"))
         yield from _forward(forward, origin, parts.zones)
-    if "." not in parts.zones.forwards:
+    if "." not in parts.zones.forwards and not _services(settings.forward, "."):
         yield "forward .: no upstream, so names outside the clusters are refused; --upstream names one"
     if settings.workers > 1:
         yield f"workers: {settings.workers} ({loaded.origins.get('workers', 'default')})"
@@ -39,15 +39,25 @@ def _forward(said: Forward, origin: str, zones: ForwardZones) -> Iterator[str]:
     """The servers of a forward zone, and which of its files name none."""
     start = f"forward {said.zone}: "
     files = [zones.files[path] for path in said.upstreams if isinstance(path, Path)]
+    services = [zones.services.by_address[each] for each in said.upstreams if isinstance(each, ServiceAddress)]
     running = zones.forwards.get(said.zone)
     if running:
         origins = [origin, *(str(file.path) for file in files if file.hosts and not origin.endswith(str(file.path)))]
+        origins += [str(service.address) for service in services if service.servers]
         yield f"{start}{', '.join(map(str, running.upstreams))} ({', '.join(origins)})"
     elif said.zone != "." and files:
         yield f"{start}no upstream, so its names are refused"
     for file in files:
         if file.problem:
             yield f"{start}{file.path}: {file.problem}; changes of it are followed"
+    for service in services:
+        if service.problem:
+            yield f"{start}{service.address}: {service.problem}; changes of the Service are followed"
+
+
+def _services(said: Iterable[Forward], zone: str) -> bool:
+    """Whether a zone has a Service among its upstreams."""
+    return any(isinstance(each, ServiceAddress) for one in said if one.zone == zone for each in one.upstreams)
 
 
 def describe_cluster(bridged: Bridged) -> Iterator[str]:

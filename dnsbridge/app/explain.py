@@ -105,7 +105,9 @@ async def explain(parts: Parts, query: Query) -> Explanation:
         source = "forward"
         zone = names.to_text(forward[0])
         there = parts.zones.forwards.get(zone.rstrip(".") or ".")
-        servers = ", ".join(map(str, there.upstreams)) if there else "no server, as its resolv.conf names none"
+        servers = (
+            ", ".join(map(str, there.upstreams)) if there else "no server, as none of its upstreams stands for one now"
+        )
         because = f"no cluster has this name; forward zone {zone} goes to {servers}"
     reached = router.resolve(query)
     outcome = await reached if isinstance(reached, Pending) else reached

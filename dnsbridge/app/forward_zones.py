@@ -1,20 +1,21 @@
 """The forward zones of a running server: each a cache before the upstreams of the moment.
 
-Upstreams are addresses, which stay, and resolv.conf(5) files, which are followed. When a file names others, the zone
-gets a new Forward; the old one is closed when its questions are done. An upstream that is in both keeps its health; its
-counters begin anew, as after a restart.
+Upstreams are addresses, which stay, and resolv.conf(5) files and Services, which are followed. When one of these stands
+for other servers, the zone gets a new Forward; the old one is closed when its questions are done. An upstream that is
+in both keeps its health; its counters begin anew, as after a restart.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from dnsbridge import config
 from dnsbridge.app.servers import Server, resolv_confs, servers_of
-from dnsbridge.config import Address, StreamAddress
+from dnsbridge.app.service_upstreams import ServiceUpstreams
+from dnsbridge.config import Address, ServiceAddress, StreamAddress
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
@@ -37,16 +38,19 @@ LINGER = 0.5
 
 
 class NoServers:
-    """What a zone has in place of a Forward while its files name no server."""
+    """What a zone has in place of a Forward while its files name no server, and its Services stand for none."""
+
+    def __init__(self, failure: Failure) -> None:
+        self._failure = failure
 
     def resolve(self, _: Query) -> Outcome:
         """Nobody can be asked."""
-        return Failure.NO_ROUTE
+        return self._failure
 
     def ask(self, asking: Asking) -> None:
         """The same."""
         asking.over = True
-        asking.ended(Failure.NO_ROUTE)
+        asking.ended(self._failure)
 
 
 class ForwardZones:
@@ -58,12 +62,14 @@ class ForwardZones:
         cache: config.Cache,
         listening: Sequence[Address],
         files: dict[Path, ResolvConf] | None = None,
+        services: ServiceUpstreams | None = None,
     ) -> None:
         """`listening` is where this server can be asked: no file makes it ask itself.
 
-        `files` are those among the upstreams where somebody has read them already.
+        `files` are those among the upstreams where somebody has read them already; `services` are the Services.
         """
         self.files = resolv_confs(said, listening) if files is None else files
+        self.services = services or ServiceUpstreams()
         self.store = CacheStore(cache.size)
         self.forwards: dict[str, Forward] = {}
         """By zone, as text; without those that have no upstream at the moment."""
@@ -77,7 +83,7 @@ class ForwardZones:
         self._retiring: dict[Forward, asyncio.Task[None]] = {}
         for each in self._said:
             self.caches[each.zone] = Cached(
-                NoServers(),
+                NoServers(_nobody(each)),
                 self.store,
                 second,
                 serve_stale=cache.serve_stale,
@@ -96,12 +102,29 @@ class ForwardZones:
             if tell and told != self._hosts():
                 told = self._hosts()
                 tell(told)
-            for each in self._said:
-                if self._renew(each):
-                    self.changes[each.zone] += 1
-                    servers = ", ".join(map(str, self._servers[each.zone])) or "no upstream, its names are refused"
-                    files = ", ".join(str(path) for path in each.upstreams if isinstance(path, Path))
-                    log.info("forward %s: now %s (%s)", each.zone, servers, files)
+            self._renew_all()
+
+    def look_at_services(self, cluster: str, keys: Collection[bytes], say: bool = True) -> None:
+        """Ask the servers that the Services stand for since these keys of a cluster's index changed."""
+        if self.services.look(cluster, keys):
+            self._renew_all(say)
+
+    def services_of_zones(self) -> Iterator[tuple[str, ServiceAddress]]:
+        """Each Service among the upstreams of each zone."""
+        for each in self._said:
+            for upstream in each.upstreams:
+                if isinstance(upstream, ServiceAddress):
+                    yield each.zone, upstream
+
+    def _renew_all(self, say: bool = True) -> None:
+        """Ask the servers of this moment from now on, and say where these are others than before."""
+        for each in self._said:
+            if self._renew(each):
+                self.changes[each.zone] += 1
+                if say:
+                    servers = ", ".join(map(str, self._servers[each.zone]))
+                    followed = ", ".join(str(one) for one in each.upstreams if isinstance(one, Path | ServiceAddress))
+                    log.info("forward %s: now %s (%s)", each.zone, servers or f"nobody, {_then(each)}", followed)
 
     def adopt(self, hosts: Hosts) -> None:
         """Take over what the files say for somebody else who follows them."""
@@ -127,7 +150,7 @@ class ForwardZones:
     def _renew(self, said: config.Forward) -> bool:
         """Ask the servers of this moment from now on; whether they are others than before."""
         zone = said.zone
-        servers = tuple(servers_of(said, self.files))
+        servers = tuple(servers_of(said, self.files, self.services.by_address))
         if servers == self._servers.get(zone, ()):
             return False
         old = self.forwards.get(zone)
@@ -138,7 +161,7 @@ class ForwardZones:
         if upstreams:
             self.forwards[zone] = Forward(upstreams, policy=said.policy, random_case=said.random_case)
         cached = self.caches[zone]
-        cached.replace(self.forwards.get(zone) or NoServers())
+        cached.replace(self.forwards.get(zone) or NoServers(_nobody(said)))
         cached.forget_failures(None)
         if old:
             self._retiring[old] = asyncio.get_running_loop().create_task(self._retire(old))
@@ -166,6 +189,16 @@ class ForwardZones:
     def _all_down(self, zone: str) -> bool:
         forward = self.forwards.get(zone)
         return forward is None or all(each.health.condition is Condition.DOWN for each in forward.upstreams)
+
+
+def _nobody(said: config.Forward) -> Failure:
+    """What questions get while no server of a zone is known: a Service that is not there counts as one that is down."""
+    followed = any(isinstance(each, ServiceAddress) for each in said.upstreams)
+    return Failure.UPSTREAM if followed else Failure.NO_ROUTE
+
+
+def _then(said: config.Forward) -> str:
+    return "its names get SERVFAIL" if _nobody(said) is Failure.UPSTREAM else "its names are refused"
 
 
 def second() -> int:

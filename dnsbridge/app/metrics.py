@@ -218,7 +218,7 @@ class PartsCollector(Collector):
         zones = self._parts.zones
         yield counter(
             "forward_changes",
-            "Times that a zone got other upstreams from a file.",
+            "Times that a zone got other upstreams from a file or a Service.",
             ["zone"],
             [([zone], changes) for zone, changes in zones.changes.items()],
         )
@@ -234,6 +234,20 @@ class PartsCollector(Collector):
             "Nameservers of the file that are over the bound.",
             ["file"],
             [(path, file.left_out) for path, file in files],
+        )
+
+        services = [([str(address)], one) for address, one in zones.services.by_address.items()]
+        yield gauge(
+            "service_upstream_usable",
+            "1 when the Service stands for a server to ask.",
+            ["service"],
+            [(service, not one.problem) for service, one in services],
+        )
+        yield gauge(
+            "service_upstream_left_out",
+            "Servers of the Service that are over the bound.",
+            ["service"],
+            [(service, one.left_out) for service, one in services],
         )
 
     def _upstreams(self) -> Iterator[Family]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from dnsbridge import config
 from dnsbridge.app.discovery import own_addresses
 from dnsbridge.app.forward_zones import ForwardZones
+from dnsbridge.app.service_upstreams import ServiceUpstreams
 from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
 from dnsbridge.config import Address, Settings
@@ -91,7 +92,9 @@ class Parts(Struct):
         """Take changes of a cluster's objects over, as of `now` (Unix seconds)."""
         for bridged in self.clusters:
             if bridged.cluster.name == cluster:
-                self.prepared.drop(cluster, bridged.cluster.index.apply(changes, now))
+                keys = bridged.cluster.index.apply(changes, now)
+                self.prepared.drop(cluster, keys)
+                self.zones.look_at_services(cluster, keys, say=False)
 
     def overlap(self) -> str:
         """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
@@ -159,14 +162,21 @@ def build(
     own_questions = OwnQuestions()
     hosts = [str(host) for host in settings.ns_addresses] or own_addresses(listening)
     ns_addresses = tuple([ip_address(host).packed for host in hosts])
+
+    def changed(cluster: str, keys: set[bytes]) -> None:
+        prepared.drop(cluster, keys)
+        zones.look_at_services(cluster, keys)
+
     by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
     clusters = [
         _bridged(
-            each, settings, ns_addresses, prepared, own_questions, tell, held.clusters[number] if held else None, routes
+            each, settings, ns_addresses, changed, own_questions, tell, held.clusters[number] if held else None, routes
         )
         for number, each in enumerate(by_precedence)
     ]
-    zones = ForwardZones(settings.forward, settings.cache, listening, held.zones.files if held else None)
+    indexes = {bridged.cluster.name: bridged.cluster.index for bridged in clusters}
+    services = ServiceUpstreams(settings.forward, [each.name for each in settings.clusters], indexes, listening)
+    zones = ForwardZones(settings.forward, settings.cache, listening, held.zones.files if held else None, services)
     router = Router(
         [bridged.fallback for bridged in clusters],
         {names.from_text(zone): cached for zone, cached in zones.caches.items()},
@@ -180,7 +190,7 @@ def _bridged(
     said: config.Cluster,
     settings: Settings,
     ns_addresses: tuple[bytes, ...],
-    prepared: Prepared,
+    changed: Callable[[str, set[bytes]], None],
     own_questions: OwnQuestions,
     tell: Tell | None,
     held: Bridged | None,
@@ -205,7 +215,7 @@ def _bridged(
             tell(said.name, changes, now)
         if bridged.told:
             bridged.told(changes)
-        prepared.drop(said.name, index.apply(changes, now))
+        changed(said.name, index.apply(changes, now))
 
     source = source_of(said, index, take, routes)
     coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)

@@ -1,7 +1,7 @@
 """The host that routes are worked out for: this one, with the addresses that it must go on reaching as it does now.
 
 the API servers of its clusters      by the name or address of the kubeconfig
-its DNS upstreams                    but for a cluster's own DNS server, to which the routes are to lead
+its DNS upstreams                    but for a cluster's own DNS servers, to which the routes are to lead
 its BGP peers                        routes.bgp.peers
 """
 
@@ -44,6 +44,7 @@ async def _api_servers(parts: Parts) -> AsyncIterator[Protected]:
 
 def _upstreams(parts: Parts) -> Iterator[Protected]:
     inside = {host for bridged in parts.clusters for host, _ in bridged.coredns.servers()}
+    inside |= {host for service in parts.zones.services.by_address.values() for host, _ in service.servers}
     for zone, forward in parts.zones.forwards.items():
         for upstream in forward.upstreams:
             if upstream.address not in inside:

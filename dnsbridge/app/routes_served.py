@@ -176,6 +176,12 @@ def _first_token(said: Serve) -> str | None:
         raise CannotStart(f"routes.serve.token_file: {error}") from None
 
 
+def check_serving(said: Serve) -> None:
+    """The token and the certificate of the HTTP address can be read. Raises CannotStart."""
+    _first_token(said)
+    server_context(said)
+
+
 def server_context(said: Serve) -> ssl.SSLContext | None:
     """TLS for the HTTP address, where it is asked for. Raises CannotStart."""
     certificate, key = said.certificate, said.key

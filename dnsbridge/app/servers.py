@@ -1,4 +1,4 @@
-"""Which servers the upstreams of a forward zone are: addresses as they are written, and those that files name.
+"""Which servers the upstreams of a forward zone are: addresses as they are written, and those of files and Services.
 
 A nameserver in a file is never this server itself, nor an address that no packet can go to.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dnsbridge import config
 from dnsbridge.app.discovery import is_local
-from dnsbridge.config import Address, StreamAddress, reaches
+from dnsbridge.app.service_upstreams import ServiceUpstream
+from dnsbridge.config import Address, ServiceAddress, StreamAddress, reaches
 from dnsbridge.watch.resolv_conf import ResolvConf
 
 Server = Address | StreamAddress
@@ -27,11 +28,21 @@ def resolv_confs(said: Sequence[config.Forward], listening: Sequence[Address]) -
     return files
 
 
-def servers_of(said: config.Forward, files: Mapping[Path, ResolvConf]) -> dict[Server, Server | Path]:
+def servers_of(
+    said: config.Forward,
+    files: Mapping[Path, ResolvConf],
+    services: Mapping[ServiceAddress, ServiceUpstream],
+) -> dict[Server, Server | ServiceAddress | Path]:
     """The servers of a zone as they are now, in order, each with the upstream that stands for it first."""
-    found: dict[Server, Server | Path] = {}
+    found: dict[Server, Server | ServiceAddress | Path] = {}
     for each in said.upstreams:
-        named = [Address(host, PORT) for host in files[each].hosts] if isinstance(each, Path) else [each]
+        named: Sequence[Server]
+        if isinstance(each, Path):
+            named = [Address(host, PORT) for host in files[each].hosts]
+        elif isinstance(each, ServiceAddress):
+            named = services[each].servers if each in services else ()
+        else:
+            named = [each]
         for server in named:
             found.setdefault(server, each)
     return found

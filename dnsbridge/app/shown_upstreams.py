@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dnsbridge.app.servers import Server, resolv_confs, servers_of
 from dnsbridge.app.upstream_states import State
-from dnsbridge.config import Address, Effective, Forward, Loaded, StreamAddress, read_server
+from dnsbridge.config import Address, Effective, Forward, Loaded, ServiceAddress, StreamAddress, read_server
 from dnsbridge.watch.resolv_conf import ResolvConf
 
 Found = Sequence[State] | str
@@ -38,7 +38,7 @@ class ShownUpstream(Struct, frozen=True):
     """The cluster whose CoreDNS it is; empty for the others."""
     server: str
     transport: str
-    """`udp`, `tcp` or `tls`; `file` for a resolv.conf that names no server at the moment."""
+    """`udp`, `tcp` or `tls`; `file` and `service` for a resolv.conf and a Service that stand for no server now."""
     certificate_name: str | None
     """The name or address that its certificate must have; null without TLS."""
     ca: str | None
@@ -62,9 +62,12 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
     for index, forward in enumerate(settings.forward):
         key = f"forward[{index}].upstreams"
         listed = dict(_listed(loaded, key, forward, files))
-        for server in _running(forward.zone, "", found):
-            # Its file named it before, or the server has other settings.
-            listed.setdefault(server, "the running server")
+        running = _running(forward.zone, "", found)
+        for server, service in running.items():
+            # Its Service stands for it, its file named it before, or the server has other settings.
+            listed.setdefault(server, _origin_of_service(loaded, key, forward, service) or "the running server")
+        # The running server knows the place of a Service's servers among the others.
+        listed = {server: listed[server] for server in [*running, *listed]}
         for position, (server, origin) in enumerate(listed.items(), 1):
             order = _ORDERS[forward.policy].format(position, len(listed)) if len(listed) > 1 else "the only one"
             role = f"for {_names(forward)}, {order}"
@@ -74,9 +77,14 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
         for position, path in enumerate(useless, len(listed) + 1):
             origin = _origin(loaded, f"{key}[{forward.upstreams.index(path)}]")
             yield Effective(f"{key}[{position - 1}]", _useless(forward, position, files[path]), origin)
+        standing = set(running.values())
+        idle = [each for each in forward.upstreams if isinstance(each, ServiceAddress) and str(each) not in standing]
+        for position, address in enumerate(idle, len(listed) + len(useless) + 1):
+            origin = _origin(loaded, f"{key}[{forward.upstreams.index(address)}]")
+            yield Effective(f"{key}[{position - 1}]", _idle(forward, position, address, found), origin)
     for index, cluster in enumerate(settings.clusters):
         key = f"clusters[{index}].coredns"
-        addresses, origin = _running("", cluster.name, found), "discovered: Service kube-system/kube-dns"
+        addresses, origin = list(_running("", cluster.name, found)), "discovered: Service kube-system/kube-dns"
         if isinstance(cluster.coredns, Address):
             addresses, origin = [cluster.coredns], _origin(loaded, key)
         role = f"CoreDNS of cluster {cluster.name}, {_FALLBACKS[cluster.fallback]}"
@@ -87,7 +95,7 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
 
 def _listed(loaded: Loaded, key: str, said: Forward, files: Mapping[Path, ResolvConf]) -> Iterator[tuple[Server, str]]:
     """The servers of a zone in their order, each with where it comes from."""
-    for server, upstream in servers_of(said, files).items():
+    for server, upstream in servers_of(said, files, {}).items():
         origin = _origin(loaded, f"{key}[{said.upstreams.index(upstream)}]")
         from_file = isinstance(upstream, Path) and not origin.endswith(str(upstream))
         yield server, f"{origin}: {upstream}" if from_file else origin
@@ -100,11 +108,21 @@ def _origin(loaded: Loaded, key: str) -> str:
     return loaded.origins[key] if key else "default"
 
 
-def _running(zone: str, cluster: str, found: Found) -> list[Server]:
-    """What the running server has for a zone, or as a cluster's CoreDNS."""
+def _running(zone: str, cluster: str, found: Found) -> dict[Server, str]:
+    """What the running server has for a zone, or as a cluster's CoreDNS; each with the Service that stands for it."""
     states = () if isinstance(found, str) else found
-    servers = [read_server(each.server) for each in states if (each.zone, each.cluster) == (zone, cluster)]
-    return [each for each in servers if each]
+    servers = {
+        read_server(each.server): each.service for each in states if (each.zone, each.cluster) == (zone, cluster)
+    }
+    return {server: service for server, service in servers.items() if server}
+
+
+def _origin_of_service(loaded: Loaded, key: str, said: Forward, service: str) -> str:
+    """Where the settings name a Service of the running server; empty if they do not."""
+    for index, upstream in enumerate(said.upstreams):
+        if isinstance(upstream, ServiceAddress) and str(upstream) == service:
+            return f"{_origin(loaded, f'{key}[{index}]')}: {service}"
+    return ""
 
 
 def _shown(
@@ -134,6 +152,14 @@ def _useless(said: Forward, position: int, file: ResolvConf) -> ShownUpstream:
     return ShownUpstream(said.zone, "", str(file.path), "file", None, None, said.policy, position, what, None, doing)
 
 
+def _idle(said: Forward, position: int, address: ServiceAddress, found: Found) -> ShownUpstream:
+    """A Service that stands for no server as far as is known."""
+    what = f"a Service{f' of cluster {address.cluster}' if address.cluster else ''}; for {_names(said)}"
+    state, doing = _doing(said.zone, "", str(address), found)
+    name, policy = str(address), said.policy
+    return ShownUpstream(said.zone, "", name, "service", None, None, policy, position, what, state, doing)
+
+
 def _names(said: Forward) -> str:
     return "all other names" if said.zone == "." else said.zone
 
@@ -146,6 +172,8 @@ def _doing(zone: str, cluster: str, server: str, found: Found) -> tuple[State | 
     state = next(same, None)
     if state is None:
         return None, "not known: the running server does not have it, so its settings are others"
+    if state.server == state.service:
+        return state, f"down ({state.problem})"
     if not state.questions and state.condition == "up":
         return state, "up as far as is known: not asked yet"
     since = f" since {state.since}" if state.since else ""

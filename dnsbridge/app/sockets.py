@@ -55,6 +55,15 @@ def listen(address: Address) -> Listening | CannotListen:
     raise AssertionError("the last try returns")
 
 
+def absent(address: Address) -> str:
+    """Why an address cannot be listened on by anybody on this machine, whoever has the port; empty if it can."""
+    found = listen(Address(address.host, 0))
+    if isinstance(found, Listening):
+        found.close()
+        return ""
+    return found.problem.replace(str(Address(address.host, 0)), str(address)) if found.absent else ""
+
+
 def share(first: Listening, count: int) -> list[Listening]:
     """So many pairs on one address, `first` among them: the kernel gives each a part of what comes. Raises OSError.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dnsbridge.app.parts import Parts
 from dnsbridge.config import Address
@@ -40,6 +40,8 @@ class State(Struct, frozen=True):
     """SERVFAIL and REFUSED, replies that do not parse, closed ports, connections that failed or broke."""
     problem: str
     """Why it is not up, or was not when it last was not; empty: it always was."""
+    service: str = ""
+    """The Service that it is a server of, as the settings write it; empty for all others."""
 
 
 def states(parts: Parts) -> list[State]:
@@ -48,9 +50,14 @@ def states(parts: Parts) -> list[State]:
 
 
 def _states(parts: Parts) -> Iterator[State]:
+    services = parts.zones.services.by_address
+    behind = {str(server): str(address) for address, one in services.items() for server in one.servers}
     for zone, forward in parts.zones.forwards.items():
         for upstream in forward.upstreams:
-            yield _state(zone, "", upstream)
+            yield structs.replace(_state(zone, "", upstream), service=behind.get(str(upstream), ""))
+    for zone, address in parts.zones.services_of_zones():
+        if problem := services[address].problem:
+            yield State(zone, "", str(address), "down", None, 0, None, 0, 0, problem, str(address))
     for bridged in parts.clusters:
         name, coredns = bridged.cluster.name, bridged.coredns
         asked = {str(each): each for each in coredns.forward.upstreams} if coredns.forward else {}

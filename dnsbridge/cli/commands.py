@@ -190,9 +190,13 @@ def config_group() -> None:
 @server_options
 @output_option
 def check(output: str, file: str | None, **flags: Any) -> int:
-    """Check a configuration without starting anything; every problem is one line."""
+    """Check a configuration as serve would on this machine, without a packet; every problem is one line."""
+    from dnsbridge.app.rehearse import rehearse
+
     try:
-        load(file, **flags)
+        loaded = load_complete(file, **flags)
+        if problems := _run(rehearse(loaded)):
+            raise Failed("\n".join(problems))
     except Failed as error:
         if output == "table":
             raise

@@ -6,6 +6,7 @@ from dnsbridge.config.load import Loaded, load
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Selector, Selectors, Settings, Source, Tcp
+from dnsbridge.config.service_address import ServiceAddress
 from dnsbridge.config.show import Effective, effective, schema, settings_table
 from dnsbridge.config.values import PRIVATE, Address, StreamAddress, read_server
 
@@ -25,6 +26,7 @@ __all__ = [
     "Routes",
     "Selector",
     "Selectors",
+    "ServiceAddress",
     "Settings",
     "Source",
     "StreamAddress",

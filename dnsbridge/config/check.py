@@ -1,5 +1,6 @@
 """What no single setting can show: settings that contradict each other."""
 
+import difflib
 import ipaddress
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -9,6 +10,7 @@ from dnsbridge.cluster.field_selector import parse_fields
 from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config.problem import Problem
 from dnsbridge.config.schema import Cluster, Selectors, Settings, Source
+from dnsbridge.config.service_address import ServiceAddress
 from dnsbridge.config.values import Address, StreamAddress
 
 
@@ -138,9 +140,24 @@ def _forward(settings: Settings) -> Iterator[Problem]:
                 " or remove this line"
             )
             yield Problem("", f"{key}.ca", text)
+        yield from _services(forward.upstreams, [cluster.name for cluster in settings.clusters], f"{key}.upstreams")
         for address, times in Counter(forward.upstreams).items():
             if times > 1:
                 yield Problem("", f"{key}.upstreams", f"{address} is listed {times} times; remove all but one")
+
+
+def _services(upstreams: tuple[object, ...], clusters: list[str], key: str) -> Iterator[Problem]:
+    """Services of clusters that the settings do not have."""
+    for position, service in enumerate(upstreams):
+        if not isinstance(service, ServiceAddress):
+            continue
+        if not clusters:
+            text = f"{service} is a Service, and there is no cluster; write the address of a DNS server"
+            yield Problem("", f"{key}[{position}]", text)
+        elif service.cluster and service.cluster not in clusters:
+            near = difflib.get_close_matches(service.cluster, clusters, 1, 0.6) or clusters[:1]
+            text = f"{service}: there is no cluster {service.cluster}; write {service._replace(cluster=near[0])}"
+            yield Problem("", f"{key}[{position}]", text)
 
 
 def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tuple[Problem, ...]:
@@ -158,7 +175,7 @@ def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tup
 def _servers(settings: Settings) -> Iterator[tuple[str, Address | StreamAddress]]:
     for index, forward in enumerate(settings.forward):
         for position, address in enumerate(forward.upstreams):
-            if not isinstance(address, Path):
+            if not isinstance(address, Path | ServiceAddress):
                 yield f"forward[{index}].upstreams[{position}]", address
     for index, cluster in enumerate(settings.clusters):
         if not isinstance(cluster.coredns, str):

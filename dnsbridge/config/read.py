@@ -59,7 +59,8 @@ def read_value(shape: Shape, scalar: Scalar) -> Any:
     try:
         return shape.form.read(scalar)
     except BadValueError as error:
-        raise BadValueError(str(error) or f"{_got(scalar)}; write {shape.expected}") from None
+        said = str(error) or _got(scalar)
+        raise BadValueError(said if "; write " in said else f"{said}; write {shape.expected}") from None
 
 
 def _got(scalar: Scalar) -> str:

@@ -5,7 +5,7 @@
     HttpAddress              as ListenAddress, with port 9153; null or "" is off
     ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
     UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853",
-                             or the absolute path of a resolv.conf(5)
+                             or "service://NAMESPACE/NAME[:PORT][@CLUSTER]", or the absolute path of a resolv.conf(5)
     Host                     "10.0.0.1" "fd00::1"
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+from dnsbridge.config.service_address import SCHEME, ServiceAddress, read_service
 from dnsbridge.wire import name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -49,7 +50,10 @@ class Scalar(NamedTuple):
 
 
 class BadValueError(ValueError):
-    """A value that is not allowed: the problem and what to do, in one line; without text the kind's own says it."""
+    """A value that is not allowed: the problem and what to write, in one line.
+
+    A text that does not say `; write ...`, and no text at all, gets what the kind expects.
+    """
 
 
 class Address(NamedTuple):
@@ -192,7 +196,7 @@ def _address(scalar: Scalar, default_port: int, lowest_port: int) -> Address:
     if address is None:
         if not host:
             raise BadValueError(f"{shown(text)} has no address; write 0.0.0.0:{port} or [::]:{port}")
-        raise BadValueError(f"{shown(text)} is not an IP address; write an address, not a name")
+        raise BadValueError(f"{shown(text)} is not an IP address")
     return Address(str(address), default_port if port is None else int(port))
 
 
@@ -220,17 +224,22 @@ def _not_any(address: Address, text: str) -> Address:
 _HOST_NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
-def _upstream(scalar: Scalar) -> Address | StreamAddress | Path:
-    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls; or /PATH."""
+def _upstream(scalar: Scalar) -> Address | StreamAddress | ServiceAddress | Path:
+    """[tcp://|tls://]ADDR[:PORT], and #NAME after tls; service://NAMESPACE/NAME[:PORT][@CLUSTER]; or /PATH."""
     text = _text(scalar)
     if text.startswith("/"):
         return Path(text)
     scheme, separator, rest = text.rpartition("://")
+    if scheme == SCHEME:
+        service = read_service(rest)
+        if isinstance(service, str):
+            raise BadValueError(f"{shown(text)}: {service}")
+        return service
     if not separator and "/" in text:
         advice = "write ADDR[:PORT], or the path of a resolv.conf, such as /etc/resolv.conf"
         raise BadValueError(f"{shown(text)} is neither an address nor an absolute path; {advice}")
     if separator and scheme not in ("tcp", "tls"):
-        advice = "write ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
+        advice = "write ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or service://NAMESPACE/NAME"
         raise BadValueError(f"{shown(text)}: {shown(scheme + separator)} is not a transport; {advice}")
     place, mark, name = rest.partition("#")
     if mark and scheme != "tls":
@@ -252,7 +261,7 @@ def read_server(text: str) -> Address | StreamAddress | None:
         found = _upstream(Scalar(text, text))
     except BadValueError:
         return None
-    return None if isinstance(found, Path) else found
+    return None if isinstance(found, Path | ServiceAddress) else found
 
 
 def _with_port(place: str, port: str) -> str:
@@ -336,15 +345,20 @@ ListenAddress = Annotated[Address, Kind(_listen, "ADDR:PORT, such as 0.0.0.0:53 
 HttpAddress = Annotated[
     Address | None, Kind(_http, 'ADDR:PORT, such as 127.0.0.1:9153, or "" for none', {"type": ["string", "null"]})
 ]
-ServerAddress = Annotated[Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53")]
+ServerAddress = Annotated[
+    Address, Kind(_server, "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53; fallback: never asks no server at all")
+]
 UpstreamAddress = Annotated[
-    Address | StreamAddress | Path,
+    Address | StreamAddress | ServiceAddress | Path,
     Kind(
         _upstream,
-        "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or the path of a resolv.conf,"
+        "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME, service://NAMESPACE/NAME or the path of a resolv.conf,"
         " such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
         # What this is belongs to each item of the list, which has no description of its own.
-        {"type": "string", "description": "A DNS server, or a resolv.conf(5) that names some."},
+        {
+            "type": "string",
+            "description": "A DNS server, a Service of a cluster that is one, or a resolv.conf(5) that names some.",
+        },
     ),
 ]
 Host = Annotated[IPAddress, Kind(_host, "an IP address such as 10.0.0.1 or fd00::1, without a port")]

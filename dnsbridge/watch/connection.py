@@ -192,14 +192,19 @@ def _socket(info: Any) -> socket.socket:
     return made
 
 
+def check_files(address: ApiAddress) -> None:
+    """The kubeconfig is there and names what is needed; no program that it names is run. Raises CannotConnect."""
+    if not address.in_cluster and (problem := problem_of(address.path_list, address.context)):
+        raise CannotConnect(f"kubeconfig {problem}")
+
+
 async def configuration_of(address: ApiAddress) -> "Configuration":
     """Where and who. Raises CannotConnect."""
     from kubernetes.aio import config  # noqa: PLC0415
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
 
     configuration = Configuration()
-    if not address.in_cluster and (problem := problem_of(address.path_list, address.context)):
-        raise CannotConnect(f"kubeconfig {problem}")
+    check_files(address)
     overheard: list[str] = []
     _overheard.set(overheard)
     logging.getLogger("kubernetes.aio.config.kube_config").addFilter(_overhear)

@@ -95,12 +95,13 @@ USAGE = [
     (["zone", *EXAMPLE, *NOBODY, "--cluster", "x"], "--cluster: no cluster x; there is: default"),
     (
         ["config", "check", "--listen", "localhost"],
-        '--listen: "localhost" is not an IP address; write an address, not a name',
+        '--listen: "localhost" is not an IP address;'
+        r" write ADDR:PORT, such as 0.0.0.0:53 or \[::\]:53",
     ),
     (
         ["config", "show", "--upstream", "https://192.0.2.1"],
         '--upstream: "https://192.0.2.1": "https://" is not a transport;'
-        r" write ADDR\[:PORT\], tcp://ADDR\[:PORT\] or tls://ADDR\[:PORT\]#NAME",
+        r" write ADDR\[:PORT\], tcp://ADDR\[:PORT\], tls://ADDR\[:PORT\]#NAME or service://NAMESPACE/NAME",
     ),
     (["serve", "--workers", "many"], ".*'--workers': 'many' is not a valid integer; see 'dnsbridge serve --help'"),
 ]
@@ -399,7 +400,7 @@ def test_errors_of_a_file_name_its_lines(tmp_path: Path, command: Sequence[str])
 def test_config_check(tmp_path: Path) -> None:
     """A good file is well; the JSON has the problems as they are printed for people."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
-    good.write_text("http: null\n", encoding="utf-8")
+    good.write_text(f"http: null\nclusters: [{{source: {{manifests: {EXAMPLE[1]}}}}}]\n", encoding="utf-8")
     bad.write_text(BAD_FILE, encoding="utf-8")
     done = run("config", "check", "--config", str(good))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{good}: well\n", "")

@@ -38,7 +38,8 @@ from tests.support.scripted_upstream import ScriptedUpstream, answer
 EXAMPLE = ROOT / "dnsbridge" / "example"
 GOOD = "web.shop.svc.cluster.local"
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ [A-Z]+ +")
-SERVE = [sys.executable, "-m", "dnsbridge", "serve"]
+SERVE = (sys.executable, "-m", "dnsbridge", "serve")
+CHECK = (sys.executable, "-m", "dnsbridge", "config", "check")
 CLOSED = "127.0.0.1:9"
 """Named as an upstream so that none is looked for on this machine; never asked."""
 
@@ -121,10 +122,14 @@ def taken(kind: socket.SocketKind, address: str = "127.0.0.1", port: int = 0) ->
 
 
 def serve(
-    *arguments: str, settings: Any = None, folder: Path | None = None, prefix: tuple[str, ...] = ()
+    *arguments: str,
+    settings: Any = None,
+    folder: Path | None = None,
+    prefix: tuple[str, ...] = (),
+    program: tuple[str, ...] = SERVE,
 ) -> tuple[int, list[str]]:
     """Run `serve`, which must end by itself: the exit code, and what it says that is no log line."""
-    command = [*prefix, *SERVE, *arguments]
+    command = [*prefix, *program, *arguments]
     if settings is not None:
         assert folder
         file = folder / "dnsbridge.yaml"
@@ -244,11 +249,39 @@ CANNOT_START: list[tuple[str, tuple[str, ...], Any, int, str]] = [
         " choose one of its own with serve --listen",
     ),
     (
+        "no such kubeconfig",
+        (*LISTEN, *QUIET, "--kubeconfig", "/no/such/config"),
+        None,
+        2,
+        r"--kubeconfig: clusters\[0\].source.kubeconfig: /no/such/config: no such file; name a kubeconfig .*",
+    ),
+    (
+        "a kubeconfig that is none",
+        (*LISTEN, *QUIET, "--kubeconfig", str(ROOT / "tests" / "server" / "clusters" / "names.yaml")),
+        None,
+        1,
+        r"kubeconfig .*names.yaml:3: not YAML: .*",
+    ),
+    (
+        "a token of the HTTP address that is not there",
+        (*OVER_EXAMPLE, *LISTEN, "--upstream", CLOSED, "--http", "127.0.0.1:0"),
+        {"routes": {"serve": {"token_file": "/no/such/token"}}},
+        1,
+        "routes.serve.token_file: /no/such/token: .*",
+    ),
+    (
+        "a certificate of the HTTP address that is not there",
+        (*OVER_EXAMPLE, *LISTEN, "--upstream", CLOSED, "--http", "127.0.0.1:0"),
+        {"routes": {"serve": {"certificate": "/no/such.pem"}}},
+        1,
+        "routes.serve.certificate: /no/such.pem: no such file or directory; name PEM files of the two",
+    ),
+    (
         "a bad flag",
         (*OVER_EXAMPLE, "--listen", "localhost"),
         None,
         2,
-        '--listen: "localhost" is not an IP address; write an address, not a name',
+        '--listen: "localhost" is not an IP address; write ADDR:PORT, such as 0.0.0.0:53 or [::]:53',
     ),
     (
         "two sources",
@@ -260,16 +293,17 @@ CANNOT_START: list[tuple[str, tuple[str, ...], Any, int, str]] = [
 ]
 
 
+@pytest.mark.parametrize("program", [SERVE, CHECK], ids=["serve", "check"])
 @pytest.mark.parametrize(
     ("arguments", "settings", "code", "said"),
     [case[1:] for case in CANNOT_START],
     ids=[case[0] for case in CANNOT_START],
 )
 def test_what_keeps_it_from_starting(
-    tmp_path: Path, arguments: tuple[str, ...], settings: Any, code: int, said: str
+    tmp_path: Path, arguments: tuple[str, ...], settings: Any, code: int, said: str, program: tuple[str, ...]
 ) -> None:
-    """One line each: what, where, what to do; the exit code is 1, or 2 when a flag is wrong."""
-    got, lines = serve(*arguments, settings=settings, folder=tmp_path)
+    """One line each: what, where, what to do; the exit code is 1, or 2 when a flag is wrong; `config check` agrees."""
+    got, lines = serve(*arguments, settings=settings, folder=tmp_path, program=program)
     assert len(lines) == 1, lines
     line = lines[0].replace(str(tmp_path / "dnsbridge.yaml"), "FILE")
     assert line == said or re.fullmatch(said, line), line

@@ -73,7 +73,7 @@ def loaded(folder: Path, text: str, flags: Flags = NONE) -> Loaded:
 DURATION = "write a duration such as 500ms, 60s, 2m or 1h"
 CIDR = "a CIDR such as 10.96.0.0/12 or fd00::/108"
 LISTEN = "ADDR:PORT, such as 0.0.0.0:53 or [::]:53"
-SERVER = "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53"
+SERVER = "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53; fallback: never asks no server at all"
 TWO = "clusters: [{name: dev}, {name: prod, zone: prod.local}]\n"
 
 BAD_FILES = [
@@ -105,7 +105,8 @@ BAD_FILES = [
     ("clusters:\n- ttl: 5s", 'd.yaml:2: clusters[0].ttl: got "5s"; write a whole number from 0 to 86400'),
     ("clusters:\n- ttl: 86401", 'd.yaml:2: clusters[0].ttl: got "86401"; write a whole number from 0 to 86400'),
     ("clusters:\n- coredns: dns",
-     'd.yaml:2: clusters[0].coredns: "dns" is not an IP address; write an address, not a name'),
+     'd.yaml:2: clusters[0].coredns: "dns" is not an IP address; write auto, or '
+     "ADDR[:PORT], such as 10.0.0.53 or [fd00::53]:53; fallback: never asks no server at all"),
     ("clusters: [{coredns: []}]", f"d.yaml:1: clusters[0].coredns: got a list; write auto, or {SERVER}"),
     ("routes: {pod_cidrs: ato}", f'd.yaml:1: routes.pod_cidrs: got "ato"; write auto, or a list, each {CIDR}'),
     ("routes: {sinks: [kernal]}", 'd.yaml:1: routes.sinks[0]: got "kernal"; write one of kernel, bgp, bird, frr, file'),
@@ -126,12 +127,13 @@ BAD_FILES = [
     # addresses
     ('listen:\n- ":53"\n', 'd.yaml:2: listen[0]: ":53" has no address; write 0.0.0.0:53 or [::]:53'),
     ("listen: [localhost:53]",
-     'd.yaml:1: listen[0]: "localhost:53" is not an IP address; write an address, not a name'),
+     'd.yaml:1: listen[0]: "localhost:53" is not an IP address; write ADDR:PORT, such as 0.0.0.0:53 or [::]:53'),
     ("listen: ['1.2.3.4:65536']", 'd.yaml:1: listen[0]: "1.2.3.4:65536" has a bad port; write a port from 0 to 65535'),
     ("listen: ['1.2.3.4:']", 'd.yaml:1: listen[0]: "1.2.3.4:" has a bad port; write a port from 0 to 65535'),
     ("listen: ['[1.2.3.4]:53']", f'd.yaml:1: listen[0]: got "[1.2.3.4]:53"; write {LISTEN}'),
     ("listen: ['::1:53:x']", f'd.yaml:1: listen[0]: got "::1:53:x"; write {LISTEN}'),
-    ("http: 9153", 'd.yaml:1: http: "9153" is not an IP address; write an address, not a name'),
+    ("http: 9153",
+     'd.yaml:1: http: "9153" is not an IP address; write ADDR:PORT, such as 127.0.0.1:9153, or "" for none'),
     ("forward: [{upstreams: ['1.1.1.1:0']}]",
      'd.yaml:1: forward[0].upstreams[0]: "1.1.1.1:0" has a bad port; write a port from 1 to 65535'),
     ("forward: [{upstreams: ['::']}]",
@@ -169,7 +171,7 @@ BAD_FILES = [
      "d.yaml:2: clusters[98].aliases[199]: over 20000 values; shorten the lists, and use no aliases"),
     # several at once
     ("workers: 0\nlisten: [x]\n", 'd.yaml:1: workers: got "0"; write a whole number from 1 to 256\n'
-     'd.yaml:2: listen[0]: "x" is not an IP address; write an address, not a name'),
+     'd.yaml:2: listen[0]: "x" is not an IP address; write ADDR:PORT, such as 0.0.0.0:53 or [::]:53'),
     # contradictions
     ("access: {allow: []}", "d.yaml:1: access.allow: an empty list lets nobody ask; "
      "write [private] or CIDRs such as 10.0.0.0/8"),
@@ -212,7 +214,9 @@ def test_bad_file(tmp_path: Path, text: str | bytes, wanted: str) -> None:
 
 BAD_FLAGS = [
     ("", Flags(listen=("127.0.0.1", ":53")), '--listen: ":53" has no address; write 0.0.0.0:53 or [::]:53'),
-    ("", Flags(upstream=("dns.corp",)), '--upstream: "dns.corp" is not an IP address; write an address, not a name'),
+    ("", Flags(upstream=("dns.corp",)),
+     '--upstream: "dns.corp" is not an IP address; write ADDR[:PORT], tcp://ADDR[:PORT], '
+     "tls://ADDR[:PORT]#NAME, service://NAMESPACE/NAME or the path of a resolv.conf, such as 10.0.0.53 or tls://10.0.0.53#dns.corp"),
     ("", Flags(workers=0), '--workers: got "0"; write a whole number from 1 to 256'),
     ("", Flags(manifests=""), '--manifests: got ""; write a path'),
     ("", Flags(manifests="a", kubeconfig="b"),

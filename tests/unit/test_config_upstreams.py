@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from dnsbridge.config import Address, ConfigError, Flags, Loaded, StreamAddress, effective, load
+from dnsbridge.config import Address, ConfigError, Flags, Loaded, ServiceAddress, StreamAddress, effective, load
 
-UPSTREAM = "ADDR[:PORT], tcp://ADDR[:PORT] or tls://ADDR[:PORT]#NAME"
+UPSTREAM = "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME or service://NAMESPACE/NAME"
 NAME = "write the name in the server's certificate, such as #dns.corp.example"
 NOT_TLS = "vouches for tls:// upstreams, and . has none; write them as tls://ADDR#NAME, or remove this line"
 FILE = "write ADDR[:PORT], or the path of a resolv.conf, such as /etc/resolv.conf"
 PORT = "has a bad port; write a port from 1 to 65535"
+SERVICE = "has no NAMESPACE/NAME; write service://NAMESPACE/NAME[:PORT][@CLUSTER], such as service://dns/corp"
+SERVICE_PORT = f"{PORT}, or the name of one"
+LABEL = "a DNS label of a-z, 0-9 and `-`, at most 63 octets"
 
 
 def loading(folder: Path, text: str, flags: Flags) -> Loaded | str:
@@ -37,6 +40,18 @@ BAD = [
     ("10.0.0.0/8", f" is neither an address nor an absolute path; {FILE}"),
     ("file:///etc/resolv.conf", f': "file://" is not a transport; write {UPSTREAM}'),
     ("tls:///etc/resolv.conf", None),
+    ("service://", f": {SERVICE}"),
+    ("service://corp", f": {SERVICE}"),
+    ("service://dns/corp/53", f": {SERVICE}"),
+    ("service://dns/corp:53:53", f": {SERVICE}"),
+    ("service:///corp", f': the namespace "" is no DNS label; write {LABEL}'),
+    ("service://dns/corp.dns.svc", f': the name "corp.dns.svc" is no DNS label; write {LABEL}'),
+    ("service://DNS/corp", f': the namespace "DNS" is no DNS label; write {LABEL}'),
+    ("service://dns/corp:", f": {SERVICE_PORT}"),
+    ("service://dns/corp:0", f": {SERVICE_PORT}"),
+    ("service://dns/corp:65536", f": {SERVICE_PORT}"),
+    ("service://dns/corp:DNS", f": {SERVICE_PORT}"),
+    ("service://dns/corp@", ": no cluster has such a name; write @ and the name of one, or leave @ out for the first"),
     ("tls://[::]:853", " is the address of no server; write the server's own address"),
 ]
 
@@ -59,11 +74,20 @@ BAD_FILES = [
      'd.yaml:1: clusters[0].coredns: "tls://1.1.1.1": this server is asked over UDP, and TCP where needed; '
      "write ADDR[:PORT]"),
     ("forward: [{upstreams: [{tls: 1.1.1.1}]}]",
-     "d.yaml:1: forward[0].upstreams[0]: got a mapping; write ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME "
-     "or the path of a resolv.conf, such as 10.0.0.53 or tls://10.0.0.53#dns.corp"),
+     "d.yaml:1: forward[0].upstreams[0]: got a mapping; write ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME, "
+     "service://NAMESPACE/NAME or the path of a resolv.conf, such as 10.0.0.53 or tls://10.0.0.53#dns.corp"),
     ("forward: [{upstreams: ['tls://1.1.1.1:0']}]", f'd.yaml:1: forward[0].upstreams[0]: "1.1.1.1:0" {PORT}'),
     ("forward: [{upstreams: ['tls://1.1.1.1#A.b', 'tls://1.1.1.1:853#a.b']}]",
      "d.yaml:1: forward[0].upstreams: tls://1.1.1.1:853#a.b is listed 2 times; remove all but one"),
+    ("forward: [{upstreams: ['service://dns/corp@prod']}]",
+     "d.yaml:1: forward[0].upstreams[0]: service://dns/corp@prod: there is no cluster prod; "
+     "write service://dns/corp@default"),
+    ("clusters: [{name: dev}, {name: prod, zone: b}]\nforward:\n- upstreams: [10.0.0.1, 'service://dns/corp@prodd']",
+     "d.yaml:3: forward[0].upstreams[1]: service://dns/corp@prodd: there is no cluster prodd; "
+     "write service://dns/corp@prod"),
+    ("clusters: []\nforward: [{upstreams: ['service://dns/corp']}]",
+     "d.yaml:2: forward[0].upstreams[0]: service://dns/corp is a Service, and there is no cluster; "
+     "write the address of a DNS server"),
     ("forward: [{ca: []}]", "d.yaml:1: forward[0].ca: got a list; write null, or a path"),
     ("forward:\n- ca: o.pem\n  upstreams: [10.0.0.1, 'tcp://10.0.0.2']", f"d.yaml:2: forward[0].ca: {NOT_TLS}"),
     ("forward:\n- upstreams: []\n  ca: o.pem", f"d.yaml:3: forward[0].ca: {NOT_TLS}"),
@@ -97,9 +121,19 @@ def test_authorities_under_a_flag(tmp_path: Path) -> None:
             "tls://[fd00::1]:8853#dns.corp",
         ),
         ("/run/resolv.conf", Path("/run/resolv.conf"), "/run/resolv.conf"),
+        ("service://dns/corp", ServiceAddress("dns", "corp"), "service://dns/corp"),
+        ("service://dns/corp:53", ServiceAddress("dns", "corp"), "service://dns/corp"),
+        ("service://dns/corp:5353", ServiceAddress("dns", "corp", 5353), "service://dns/corp:5353"),
+        (
+            "service://dns/corp:dns-udp@default",
+            ServiceAddress("dns", "corp", "dns-udp", "default"),
+            "service://dns/corp:dns-udp@default",
+        ),
     ],
 )
-def test_upstream(tmp_path: Path, written: str, wanted: Address | StreamAddress | Path, shown: str) -> None:
+def test_upstream(
+    tmp_path: Path, written: str, wanted: Address | StreamAddress | ServiceAddress | Path, shown: str
+) -> None:
     """A good upstream, in the file and as a flag; what is shown of it means the same."""
     for text in (written, shown):
         for loaded in (

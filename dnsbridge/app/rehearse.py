@@ -1,0 +1,50 @@
+"""What would keep `dnsbridge serve` from starting with some settings, as far as no packet is sent: for `config check`.
+
+Files are read as `serve` reads them: manifests, kubeconfigs, the token and the certificate of the HTTP address. The
+check runs no program that a kubeconfig names for credentials, and tries no port: the running server may have it.
+"""
+
+from collections.abc import Iterator
+
+from dnsbridge.app.parts import CannotStart, Parts, build
+from dnsbridge.app.routes_served import check_serving
+from dnsbridge.app.sockets import absent
+from dnsbridge.config import Loaded
+from dnsbridge.watch.connection import CannotConnect, check_files
+from dnsbridge.watch.manifests import ManifestError, ManifestSource
+
+
+async def rehearse(loaded: Loaded) -> list[str]:
+    """Every problem, in a line each."""
+    found = list(_listen(loaded))
+    parts = build(loaded.settings, loaded.settings.listen)
+    try:
+        found += _sources(parts)
+        found += [parts.overlap()] if parts.overlap() else []
+    finally:
+        await parts.close()
+    if loaded.settings.http is not None:
+        try:
+            check_serving(loaded.settings.routes.serve)
+        except CannotStart as error:
+            found.append(str(error))
+    return found
+
+
+def _listen(loaded: Loaded) -> Iterator[str]:
+    """Addresses that this machine does not have; one of the defaults may be missing (no IPv6)."""
+    if "listen" in loaded.origins:
+        yield from filter(None, map(absent, loaded.settings.listen))
+
+
+def _sources(parts: Parts) -> Iterator[str]:
+    """Sources that cannot be read at all."""
+    for bridged in parts.clusters:
+        source = bridged.source
+        try:
+            if isinstance(source, ManifestSource):
+                source.load()
+            else:
+                check_files(source.connection.address)
+        except (ManifestError, CannotConnect) as error:
+            yield str(error)
