@@ -7,7 +7,6 @@ counters begin anew, as after a restart.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,10 @@ from dnsbridge.config import Address, StreamAddress
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.chain import Beyond
 from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.health import Condition
-from dnsbridge.resolvers.resolver import Outcome
+from dnsbridge.resolvers.resolver import Outcome, second
 from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
 from dnsbridge.resolvers.upstream_tls import Tls, client_context
@@ -39,7 +39,7 @@ LINGER = 0.5
 class NoServers:
     """What a zone has in place of a Forward while its files name no server."""
 
-    def resolve(self, _: Query) -> Outcome:
+    def resolve(self, _: Query, beyond: Beyond | None = None) -> Outcome:
         """Nobody can be asked."""
         return Failure.NO_ROUTE
 
@@ -166,8 +166,3 @@ class ForwardZones:
     def _all_down(self, zone: str) -> bool:
         forward = self.forwards.get(zone)
         return forward is None or all(each.health.condition is Condition.DOWN for each in forward.upstreams)
-
-
-def second() -> int:
-    """The clock of the cache: monotonic whole seconds."""
-    return int(time.monotonic())

@@ -8,6 +8,7 @@ import dns.rrset
 import pytest
 
 from dnsbridge.wire import walk
+from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.name import from_text, to_text
 from dnsbridge.wire.scrub import scrub
 from dnsbridge.zone.master import type_to_text
@@ -19,12 +20,13 @@ CHAIN = [f"link{number}.example. 60 IN CNAME link{number + 1}.example." for numb
 ALIAS = "www.example. 60 IN CNAME web.example."
 WEB = "web.example. 60 IN A 192.0.2.2"
 DNAME = "old.example. 60 IN DNAME new.example."
+LONG = ".".join(["a" * 60] * 4 + ["example."])
 
 
 def scrubbed(
     name: str, rtype: str, answer: Sequence[str], authority: Sequence[str] = (), dnssec_ok: bool = False
-) -> tuple[list[str], list[str]] | None:
-    """`NAME TYPE` of each record that is left, of the answer and of the authority section."""
+) -> tuple[list[str], list[str]] | Failure:
+    """`NAME TYPE` of each record that is left, of the answer and of the authority section, where no chain leads on."""
     message = dns.message.make_response(dns.message.make_query(name, rtype))
     for section, lines in ((message.answer, answer), (message.authority, authority), (message.additional, [OTHER])):
         for line in lines:
@@ -32,10 +34,10 @@ def scrubbed(
             section.append(dns.rrset.from_text(owner, int(ttl), rclass, kind, data))
     read = walk.read(message.to_wire())
     assert isinstance(read, walk.Message)
-    kept = scrub(read, from_text(name).lower(), dns.rdatatype.from_text(rtype), dnssec_ok)
-    if kept is None:
-        return None
-    assert kept.additional == []
+    kept = scrub(read, from_text(name), dns.rdatatype.from_text(rtype), dnssec_ok)
+    if isinstance(kept, Failure):
+        return kept
+    assert not kept.leads_on
     answers, authorities = (
         [f"{to_text(each.owner.lower())} {type_to_text(each.rtype)}" for each in section for _ in each.data]
         for section in (kept.answer, kept.authority)
@@ -61,9 +63,9 @@ def scrubbed(
         ("www.example.", "A", [ALIAS], ["www.example. CNAME"]),
         ("www.example.", "A", [ALIAS, "www.example. 60 IN CNAME www.other.", OTHER], ["www.example. CNAME"]),
         ("link2.example.", "A", CHAIN, [f"link{number}.example. CNAME" for number in range(2, 12)]),
-        ("link1.example.", "A", CHAIN, None),
-        ("www.example.", "A", ["www.example. 60 IN CNAME www.example."], None),
-        ("www.example.", "A", [ALIAS, "web.example. 60 IN CNAME www.example."], None),
+        ("link1.example.", "A", CHAIN, Failure.CHAIN),
+        ("www.example.", "A", ["www.example. 60 IN CNAME www.example."], Failure.CHAIN_LOOP),
+        ("www.example.", "A", [ALIAS, "web.example. 60 IN CNAME www.example."], Failure.CHAIN_LOOP),
         (
             "www.old.example.",
             "A",
@@ -71,15 +73,22 @@ def scrubbed(
             ["old.example. DNAME", "www.old.example. CNAME", "www.new.example. A"],
         ),
         ("www.old.example.", "A", [DNAME, "www.old.example. 60 IN CNAME www.other."], ["www.old.example. CNAME"]),
-        ("www.old.example.", "A", [DNAME], []),
+        ("www.old.example.", "A", [DNAME], ["old.example. DNAME", "www.old.example. CNAME"]),
+        (
+            "Www.Old.example.",
+            "A",
+            [DNAME, "www.new.example. 60 IN A 192.0.2.3"],
+            ["old.example. DNAME", "www.old.example. CNAME", "www.new.example. A"],
+        ),
+        (LONG, "A", ["example. 60 IN DNAME a-longer-name.example."], Failure.DNAME),
         ("old.example.", "DNAME", [DNAME], ["old.example. DNAME"]),
         ("www.example.", "A", [ALIAS, "example. 60 IN DNAME other.", WEB], ["www.example. CNAME", "web.example. A"]),
         ("www.example.", "A", [A, f"www.example. 60 IN {SIGNATURE.format('A')}"], ["www.example. A"]),
     ],
 )
-def test_answers(name: str, rtype: str, answer: list[str], left: list[str] | None) -> None:
+def test_answers(name: str, rtype: str, answer: list[str], left: list[str] | Failure) -> None:
     """The chain from the name and what it leads to, in order; over ten links, or a circle, is none."""
-    assert scrubbed(name, rtype, answer) == (None if left is None else (left, []))
+    assert scrubbed(name, rtype, answer) == (left if isinstance(left, Failure) else (left, []))
 
 
 def test_signatures() -> None:
@@ -121,5 +130,5 @@ def test_signatures() -> None:
 def test_authority(answer: list[str], authority: list[str], dnssec_ok: bool, left: list[str]) -> None:
     """A negative answer keeps the SOA of a zone above it, and who asked with DO the proofs."""
     found = scrubbed("www.example.", "A", answer, authority, dnssec_ok)
-    assert found is not None
+    assert not isinstance(found, Failure)
     assert found[1] == left
