@@ -148,7 +148,7 @@ class Fetch(Asking, Pending):
         if kept.ttl:
             cached.store.put(self.key, kept, cached.clock())
         if kept.leads_on:
-            self.settle_all(lambda query: cached.follow(query, Link(kept.links(query, 0), kept.said)))
+            self.settle_all(lambda query: cached.follow(query, Link(kept.links(query, 0))))
             return
         if self.query is not None:
             self.settle(Answer(kept.render(self.query, 0)))
@@ -310,7 +310,7 @@ class Cached:
             held.hits += 1
             self.prefetch(key, held, query, now)
 
-        return Link(stored.links(query, now - held.since), stored.said, expires=held.expires, since=now, again=again)
+        return Link(stored.links(query, now - held.since), expires=held.expires, since=now, again=again)
 
     def replace(self, forward: Forwarder) -> None:
         """Ask other upstreams from now on; what is out at the old ones is still waited for."""
@@ -340,7 +340,7 @@ class Cached:
         if held is not None:
             self.stale += 1
             if held.stored.leads_on:
-                return self.follow(query, Link(held.stored.links(query, None), STALE))
+                return self.follow(query, Link(held.stored.links(query, None), (STALE,)))
             return Answer(held.stored.render_stale(query))
         return why if isinstance(why, Failure) else Answer(why.render(query, 0))
 

@@ -23,7 +23,7 @@ from dnsbridge.resolvers.reach import Unrouted
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
-from dnsbridge.wire.constants import Option, Rcode, Type
+from dnsbridge.wire.constants import Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.query import compose as compose_query
@@ -41,8 +41,8 @@ class Link(msgspec.Struct, frozen=True):
 
     answer: Sequence[RRset]
     """The last CNAME among them is the alias that leads on."""
-    options: bytes = b""
-    """Extended errors (RFC 8914)."""
+    options: tuple[bytes, ...] = ()
+    """Extended errors (RFC 8914), each an EDNS option."""
     authoritative: bool = False
     depends: tuple[bytes, ...] = ()
     cluster: str = ""
@@ -88,7 +88,7 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
     if reached is Failure.NO_ROUTE:
         # Nobody here can ask further; whoever asked us may be able to.
         sections = Sections(answer=link.answer, authoritative=link.authoritative)
-        return Answer(compose(query, sections, link.options), (), link.cluster)
+        return Answer(compose(query, sections, b"".join(link.options)), (), link.cluster)
     if isinstance(reached, Failure):
         return reached
     inner = reached.body
@@ -163,7 +163,7 @@ def _body(query: Query, link: Link, before: Sequence[RRset], message: bytes, ser
     """What a link and the message about its target say, as one message."""
     said = walk.read(message)
     assert isinstance(said, walk.Message), said
-    options = b"".join(dict.fromkeys([*_errors(link.options), *_said(message)]))
+    options = b"".join(dict.fromkeys([*link.options, *walk.extended_errors(message)]))
     answer = [*before, *said.answer]
     sections = Sections(Rcode(said.rcode), answer, said.authority, said.additional, link.authoritative)
     return compose(query, sections, options, serial)
@@ -171,26 +171,10 @@ def _body(query: Query, link: Link, before: Sequence[RRset], message: bytes, ser
 
 def _failed(query: Query, message: bytes) -> Outcome:
     """SERVFAIL with the reasons that the failed target gave, if it gave some."""
-    said = _said(message)
+    said = walk.extended_errors(message)
     if not said or not query.edns:
         return Failure.UPSTREAM
     return Answer(compose(query, Sections(Rcode.SERVFAIL, authoritative=False), b"".join(said)))
-
-
-def _said(message: bytes) -> list[bytes]:
-    """The extended error options of a message, if it has an OPT record."""
-    found = walk.records(message)
-    if isinstance(found, walk.Broken):
-        return []
-    for record in found:
-        if record.rtype == Type.OPT and (opt := edns.read(message, record.start, record.end)):
-            return _errors(opt.options)
-    return []
-
-
-def _errors(options: bytes) -> list[bytes]:
-    split = edns.split_options(options)
-    return [edns.option(code, data) for code, data in split if code == Option.EXTENDED_ERROR]
 
 
 class Chains:

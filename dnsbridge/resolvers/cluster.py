@@ -138,5 +138,5 @@ class Cluster:
             return Failure.INTERNAL
         depends = () if self.freshness is Freshness.STALE else alias.depends
         cname = self._renamed(query, place, alias.cname)
-        link = Link((cname,), options, authoritative=True, depends=depends, cluster=self.name)
+        link = Link((cname,), (options,) if options else (), authoritative=True, depends=depends, cluster=self.name)
         return self.chains.follow(query, link)

@@ -85,7 +85,7 @@ class Passing(Asking):
             if kept.failed:
                 verdict = Verdict.USELESS
             if kept.leads_on:
-                self._link = Link(kept.links(query, 0), kept.said)
+                self._link = Link(kept.links(query, 0))
                 return verdict
             reply = transparent.with_records(reply, query.question_end, kept)
         body = transparent.incoming(query, reply)

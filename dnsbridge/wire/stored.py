@@ -15,7 +15,7 @@ import msgspec
 
 from dnsbridge.wire import edns, rdata, walk
 from dnsbridge.wire.compose import RRset, Sections, compose, octets
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Option, Rcode, Type
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.scrub import Scrubbed, Whose, scrub
@@ -199,7 +199,7 @@ def _walked(
         if opt is None:
             return walk.Broken("an EDNS option is broken")
         if opt.options:
-            said = _extended_errors(opt.options)
+            said = b"".join(edns.extended_errors(opt.options))
     if not all(_has_its_size(reply, record) for record in found):
         return walk.Broken("data of the wrong size")
     rcode = flags & 15
@@ -222,7 +222,8 @@ def _walked(
         if isinstance(found, walk.Broken):
             return found
         if scrubbed.leads_on:
-            return _stored(question, again, found, 0, said, leads_on=True)
+            # An extended error is about the last name, for which this upstream is not to be heard.
+            return _stored(question, again, found, 0, b"", leads_on=True)
         reply, answers = again, [record for record in found if record.section < ADDITIONAL]
     return _stored(question, reply, answers, flags & (AD | 15), said)
 
@@ -239,12 +240,6 @@ def _has_its_size(reply: bytes, record: walk.Record) -> bool:
     if record.rtype == Type.TXT:
         return rdata.are_character_strings(reply[record.data : record.end])
     return record.end - record.data == rdata.SIZES.get(record.rtype, record.end - record.data)
-
-
-def _extended_errors(options: bytes) -> bytes:
-    return b"".join(
-        edns.option(code, data) for code, data in edns.split_options(options) if code == Option.EXTENDED_ERROR
-    )
 
 
 def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
