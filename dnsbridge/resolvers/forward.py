@@ -84,6 +84,10 @@ class Passing(Asking):
                 return Verdict.BROKEN
             if kept.failed:
                 verdict = Verdict.USELESS
+                if kept.rcode != reply[3] & 15:
+                    # The upstream takes it for an answer: a referral, or a chain that does not end.
+                    self._outcome = Answer(kept.render(query, 0))
+                    return verdict
             if kept.leads_on:
                 self._link = Link(kept.links(query, 0))
                 return verdict

@@ -111,6 +111,18 @@ def test_how_chains_end(says: Says, truth: Truth, name: str, rcode: str, why: st
     assert sum(world.router.chains.ends.values()) == (0 if name == truth[name] else 1)
 
 
+@pytest.mark.parametrize("first", ["n0.corp.", f"n1.{CLUSTER}"])
+def test_an_endless_chain_is_followed_no_further(first: str) -> None:
+    """After the tenth link nobody is asked any more."""
+    world = World(links(30, ["192.0.2.1"]), ALL_STOP)
+    assert world.say(first) == ("SERVFAIL", [])
+    asked = {name for upstream in world.upstreams.values() for name in upstream.asked}
+    start = int(first[1])
+    assert {int(name.partition(".")[0][1:]) for name in asked} == {
+        number for number in range(start, start + 11) if number % 3 != 1
+    }
+
+
 NAME_255 = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 57, "lab."])
 
 

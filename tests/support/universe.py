@@ -20,10 +20,11 @@ from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import Service
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.cached import Cached, Forwarder
 from dnsbridge.resolvers.cluster import Cluster, Freshness
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.resolver import Answer, Outcome
+from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.resolver import Answer, Outcome, Resolver
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import failure, octets
@@ -131,7 +132,17 @@ class AtOnce:
 class World:
     """All of it, running."""
 
-    def __init__(self, truth: Truth, says: Mapping[str, Says], *, prefetch: bool = False) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        says: Mapping[str, Says],
+        *,
+        forwards: Mapping[str, Forward] | None = None,
+        size: int = 1000,
+        serve_stale: float = 0.0,
+        prefetch: bool = False,
+    ) -> None:
+        """`forwards` take the place of upstreams that answer at once, by zone; `size` is that of the cache."""
         self.now = 1000
         self.index = Index()
         self.index.apply([Put(_service(name, held)) for name, held in truth.items() if zone_of(name) == CLUSTER], 1)
@@ -139,17 +150,16 @@ class World:
             "dev", names.from_text("cluster.local"), (), ZoneSettings(ttl=CLUSTER_TTL), Prefixes(), self.index
         )
         self.cluster.freshness = Freshness.FRESH
-        self.upstreams = {zone: AtOnce(truth, zone, says[zone]) for zone in FORWARDS}
-        store = CacheStore(1000)
+        self.upstreams = {zone: AtOnce(truth, zone, says[zone]) for zone in FORWARDS if zone in says}
+        asked: dict[str, Forwarder] = {**self.upstreams, **(forwards or {})}
+        store = CacheStore(size)
         caches = {
-            zone: Cached(upstream, store, lambda: self.now, serve_stale=0.0, prefetch=prefetch)
-            for zone, upstream in self.upstreams.items()
+            zone: Cached(upstream, store, lambda: self.now, serve_stale=serve_stale, prefetch=prefetch)
+            for zone, upstream in asked.items()
         }
         own = OwnQuestions()
-        forwards = {names.from_text(zone): cached for zone, cached in caches.items()}
-        self.router = Router(
-            [Fallback(self.cluster, "never", lambda: None, own)], forwards, own, clock=lambda: self.now
-        )
+        over: dict[bytes, Resolver] = {names.from_text(zone): cached for zone, cached in caches.items()}
+        self.router = Router([Fallback(self.cluster, "never", lambda: None, own)], over, own, clock=lambda: self.now)
         for zone, cached in caches.items():
             cached.beyond = self.router.beyond(names.from_text(zone))
 
