@@ -5,7 +5,7 @@
     next_question    the question that goes on after a link, or why the chain ends there
     joined           the answer of a link and of what its target gave, whose RCODE the answer has (RFC 6604)
     Chains           asks for the target of a link, and joins; an ExternalName and a forwarded alias are the same to it
-    Beyond           what a forward zone knows of all others: whose a name is, and Chains
+    Beyond           what a source knows of all others: whose a name is, and Chains
 
 A chain has at most MAX_CHAIN links over all its sources, and none of its names twice. Each question carries its trail,
 the names before it, so nothing is remembered here.
@@ -246,7 +246,7 @@ def _is_error(body: Body) -> bool:
 
 
 class Beyond(msgspec.Struct, frozen=True):
-    """All other names, as a forward zone sees them."""
+    """All other names, as a forward zone or a cluster sees them."""
 
     whose: Callable[[bytes], Whose]
     """Who answers for a folded name."""

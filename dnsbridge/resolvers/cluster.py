@@ -8,7 +8,7 @@ from enum import Enum
 
 import msgspec
 
-from dnsbridge.resolvers.chain import Chains, Link
+from dnsbridge.resolvers.chain import Beyond, Link
 from dnsbridge.resolvers.reach import Reach, Unrouted, UnroutedCounts, extended_error, judge
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire import edns, rename
@@ -62,7 +62,7 @@ class Cluster:
         self.prefixes = prefixes
         self.index = index
         self.freshness = Freshness.UNSYNCED
-        self.chains: Chains | None = None
+        self.beyond: Beyond | None = None
         """Set by the router that this cluster is a part of."""
         self.reach: Reach | None = None
         """Where routes lead, for answers to be compared with; None: nobody wants to know."""
@@ -134,9 +134,9 @@ class Cluster:
 
     def _follow(self, query: Query, place: Place, alias: outcome.Alias, options: bytes) -> Outcome | Pending:
         """The CNAME and what its target gives."""
-        if self.chains is None:
+        if self.beyond is None:
             return Failure.INTERNAL
         depends = () if self.freshness is Freshness.STALE else alias.depends
         cname = self._renamed(query, place, alias.cname)
         link = Link((cname,), (options,) if options else (), authoritative=True, depends=depends, cluster=self.name)
-        return self.chains.follow(query, link)
+        return self.beyond.chains.follow(query, link)

@@ -24,9 +24,11 @@ from dnsbridge.resolvers.probe import Prober, root_ns
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
 from dnsbridge.resolvers.tcp_fetch import Fetches
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
+from dnsbridge.wire import walk
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, RD, TC, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.scrub import Whose
 from dnsbridge.wire.stored import Stored, keep
 
 DEADLINE = 2.4
@@ -92,11 +94,22 @@ class Passing(Asking):
                 self._link = Link(kept.links(query, 0))
                 return verdict
             reply = transparent.with_records(reply, query.question_end, kept)
-        body = transparent.incoming(query, reply)
+        body = transparent.truncated(query) if self._is_of_a_cluster(reply) else transparent.incoming(query, reply)
         if body is None:
             return Verdict.BROKEN
         self._outcome = Answer(body)
         return verdict
+
+    def _is_of_a_cluster(self, reply: bytes) -> bool:
+        """Whether a truncated reply speaks of a cluster's names, which no upstream may."""
+        query = self._query
+        if not reply[2] & TC >> 8 or query.qclass != Class.IN or not query.flags & RD or self._beyond is None:
+            return False
+        message = walk.read(reply)
+        whose = self._beyond.whose
+        return isinstance(message, walk.Message) and any(
+            whose(rrset.owner.lower()) is Whose.CLUSTER for rrset in message.answer
+        )
 
     def ended(self, failure: Failure | None) -> None:
         """See Asking."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from dnsbridge.resolvers.chain import Beyond, Chains
-from dnsbridge.resolvers.cluster import Place
+from dnsbridge.resolvers.cluster import Cluster, Place
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, second
 from dnsbridge.wire import name as names
@@ -62,7 +62,7 @@ class Router:
             for fallback in clusters
         }
         for fallback in clusters:
-            fallback.cluster.chains = self.chains
+            fallback.cluster.beyond = Beyond(partial(self._whose, fallback.cluster, None), self.chains)
         self.perhaps_clusters = (*self._suffixes, _ARPA)
         """How the octets end of every name that may be a cluster's; so they may by chance, in the middle of a label."""
         self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
@@ -120,12 +120,12 @@ class Router:
 
     def beyond(self, zone: bytes) -> Beyond:
         """All names but its own, as a forward zone (folded) sees them."""
-        return Beyond(partial(self._whose, zone), self.chains)
+        return Beyond(partial(self._whose, None, zone), self.chains)
 
-    def _whose(self, zone: bytes, folded: bytes) -> Whose:
-        """Who answers for a name."""
-        if folded.endswith(self.perhaps_clusters) and self.cluster_of(folded):
-            return Whose.CLUSTER
+    def _whose(self, cluster: Cluster | None, zone: bytes | None, folded: bytes) -> Whose:
+        """Who answers for a name, as a cluster or a forward zone sees it."""
+        if folded.endswith(self.perhaps_clusters) and (found := self.cluster_of(folded)):
+            return Whose.HERE if found[0].cluster is cluster else Whose.CLUSTER
         forward = self.forward_of(folded)
         return Whose.HERE if forward is None or forward[0] == zone else Whose.ANOTHER
 

@@ -35,11 +35,11 @@ _ALIAS_ITSELF = frozenset({int(Type.CNAME), int(Type.ANY)})
 
 
 class Whose(Enum):
-    """Who answers for a name, as seen from the forward zone that was asked."""
+    """Who answers for a name, as seen from the forward zone, or from the cluster with its CoreDNS, that was asked."""
 
-    HERE = "this forward zone, or nobody"
+    HERE = "who was asked, or nobody"
     ANOTHER = "another forward zone"
-    CLUSTER = "a cluster"
+    CLUSTER = "another cluster"
 
 
 class Scrubbed(msgspec.Struct, frozen=True):

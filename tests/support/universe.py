@@ -138,11 +138,15 @@ class World:
         says: Mapping[str, Says],
         *,
         forwards: Mapping[str, Forward] | None = None,
+        coredns: Resolver | None = None,
         size: int = 1000,
         serve_stale: float = 0.0,
         prefetch: bool = False,
     ) -> None:
-        """`forwards` take the place of upstreams that answer at once, by zone; `size` is that of the cache."""
+        """`forwards` take the place of upstreams that answer at once, by zone; `size` is that of the cache. With
+        `coredns` the
+        cluster asks it for names of unknown shape.
+        """
         self.now = 1000
         self.index = Index()
         self.index.apply([Put(_service(name, held)) for name, held in truth.items() if zone_of(name) == CLUSTER], 1)
@@ -159,7 +163,8 @@ class World:
         }
         own = OwnQuestions()
         over: dict[bytes, Resolver] = {names.from_text(zone): cached for zone, cached in caches.items()}
-        self.router = Router([Fallback(self.cluster, "never", lambda: None, own)], over, own, clock=lambda: self.now)
+        fallback = Fallback(self.cluster, "unknown" if coredns else "never", lambda: coredns, own)
+        self.router = Router([fallback], over, own, clock=lambda: self.now)
         for zone, cached in caches.items():
             cached.beyond = self.router.beyond(names.from_text(zone))
 

@@ -298,3 +298,46 @@ def test_random_case() -> None:
                 assert (rcode, lines) == ("NOERROR", [f"App.Corp. 60 IN CNAME {WEB}", JOINED[1]])
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("coredns", "expected"),
+    [
+        pytest.param([answer("@ 9 IN CNAME www.lab.")], ["9 IN CNAME www.lab.", "60 IN A 192.0.2.10"], id="unfinished"),
+        pytest.param(
+            [answer("@ 9 IN CNAME www.lab.", "www.lab. 7 IN A 192.0.2.77")],
+            ["9 IN CNAME www.lab.", "7 IN A 192.0.2.77"],
+            id="finished by CoreDNS",
+        ),
+        pytest.param(
+            [answer("@ 9 IN CNAME web.shop.svc.cluster.local.", "web.shop.svc.cluster.local. 9 IN A 10.96.0.99")],
+            ["9 IN CNAME web.shop.svc.cluster.local.", "9 IN A 10.96.0.99"],
+            id="within the cluster",
+        ),
+    ],
+)
+def test_from_coredns(coredns: list[Behaviour], expected: list[str]) -> None:
+    """What the cluster's CoreDNS leaves unfinished is finished in the forward zone that has the name."""
+
+    async def test() -> None:
+        async with forwarding(ScriptedUpstream(*coredns)) as own, office([APP], coredns=own) as up:
+            rcode, lines, _ = await up.say(ask("custom.cluster.local", use_edns=0))
+            assert (rcode, [line.partition(" ")[2] for line in lines]) == ("NOERROR", expected)
+
+    run(test())
+
+
+def test_a_truncated_reply_about_a_cluster() -> None:
+    """Where an upstream has no TCP a truncated reply is passed on, but for what it says of a cluster's names."""
+
+    async def test() -> None:
+        lies = answer(f"@ 60 IN CNAME {WEB}", f"{WEB} 60 IN A 192.0.2.66", flags=dns.flags.TC)
+        other = answer("@ 60 IN A 192.0.2.1", flags=dns.flags.TC)
+        async with office([lies, other], size=0) as up:
+            for expected in ([], ["192.0.2.1"]):
+                query = ask("app.corp", use_edns=0)
+                message = read(query, await up.outcome(query))
+                assert message.flags & dns.flags.TC
+                assert [str(each) for rrset in message.answer for each in rrset] == expected
+
+    run(test())
