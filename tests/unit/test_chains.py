@@ -232,6 +232,21 @@ def test_out_of_the_cluster_and_back() -> None:
     run(test())
 
 
+def test_case() -> None:
+    """The owner of the cluster's records is the target as the alias writes it, below an alias of the zone as well."""
+
+    async def test() -> None:
+        async with office([answer("@ 60 IN CNAME WEB.shop.Svc.Cluster.local.")]) as up:
+            expected = [
+                "app.corp. 60 IN CNAME WEB.shop.Svc.Cluster.local.",
+                "WEB.shop.Svc.Cluster.local. 5 IN A 10.96.0.1",
+            ]
+            for _ in range(2):
+                assert await up.say(ask("app.corp", use_edns=0)) == ("NOERROR", expected, [])
+
+    run(test())
+
+
 def test_truncation() -> None:
     """Over UDP a joined answer is cut at a record set's boundary, with TC; over TCP it is whole."""
 
