@@ -9,7 +9,7 @@ A chain leads on, and somebody else must be asked for its last name, when that n
 
     is a cluster's                  whatever the upstream says about it
     is in another forward zone      and the reply has no data for it
-    is this upstream's own          and the reply has neither data nor an SOA for it, nor recursion available
+    is this upstream's own          and the reply has neither data nor an SOA nor an error for it, nor RA
 
 Of a reply that leads on, the part up to the last alias is kept, and nothing of the authority section: what it proves is
 about a name that others answer for.
@@ -89,7 +89,11 @@ def scrub(
         if whose and whose(owner.lower()) is Whose.CLUSTER:
             return Scrubbed(kept, [], leads_on=qtype != Type.DNAME)
     if whose and passed and not wanted and qtype != Type.DNAME:
-        ended = message.flags & RA or any(_is_soa_above(rrset, folded) for rrset in message.authority)
+        ended = (
+            message.flags & RA
+            or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN)
+            or any(_is_soa_above(rrset, folded) for rrset in message.authority)
+        )
         if whose(folded) is Whose.ANOTHER or not ended:
             return Scrubbed(kept, [], leads_on=True)
     if not kept and _is_referral(message):

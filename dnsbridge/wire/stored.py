@@ -203,29 +203,39 @@ def _walked(
     if not all(_has_its_size(reply, record) for record in found):
         return walk.Broken("data of the wrong size")
     rcode = flags & 15
-    if rcode not in _GOOD:
-        return Stored(rcode, 0, 0, b"", (), 0, said)
     answers = [record for record in found if record.section == 0]
+    if rcode not in _GOOD:
+        # The RCODE is about the last name of a chain (RFC 6604), for which others may have to be asked.
+        kept = _scrubbed(question, dnssec_ok, reply, whose, said) if answers and whose else None
+        return kept if isinstance(kept, Stored) and kept.leads_on else Stored(rcode, 0, 0, b"", (), 0, said)
     if not _is_clean(question, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
-        message = walk.read(reply)
-        if isinstance(message, walk.Broken):
-            return message
-        asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
-        assert isinstance(asked, Query)
-        scrubbed = scrub(message, asked.name, asked.qtype, dnssec_ok, whose)
-        if isinstance(scrubbed, Failure):
-            return _failed(scrubbed)
-        again = _recomposed(asked, scrubbed)
-        if isinstance(again, walk.Broken):
-            return again
-        found = walk.records(again)
-        if isinstance(found, walk.Broken):
-            return found
-        if scrubbed.leads_on:
-            # An extended error is about the last name, for which this upstream is not to be heard.
-            return _stored(question, again, found, 0, b"", leads_on=True)
-        reply, answers = again, [record for record in found if record.section < ADDITIONAL]
+        return _scrubbed(question, dnssec_ok, reply, whose, said)
     return _stored(question, reply, answers, flags & (AD | 15), said)
+
+
+def _scrubbed(
+    question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None, said: bytes
+) -> Stored | walk.Broken:
+    """What is kept of a reply with more than the records that were asked for."""
+    message = walk.read(reply)
+    if isinstance(message, walk.Broken):
+        return message
+    asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
+    assert isinstance(asked, Query)
+    scrubbed = scrub(message, asked.name, asked.qtype, dnssec_ok, whose)
+    if isinstance(scrubbed, Failure):
+        return _failed(scrubbed)
+    again = _recomposed(asked, scrubbed)
+    if isinstance(again, walk.Broken):
+        return again
+    found = walk.records(again)
+    if isinstance(found, walk.Broken):
+        return found
+    if scrubbed.leads_on:
+        # An extended error is about the last name, for which this upstream is not to be heard.
+        return _stored(question, again, found, 0, b"", leads_on=True)
+    own = [record for record in found if record.section < ADDITIONAL]
+    return _stored(question, again, own, message.flags & (AD | 15), said)
 
 
 def _failed(why: Failure) -> Stored:

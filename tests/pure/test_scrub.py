@@ -183,6 +183,9 @@ def whose(name: bytes) -> Whose:
         pytest.param([CLUSTER, DIRECTLY], [], 0, RECURSES, True, [APP], id="into a cluster, with an address"),
         pytest.param([CLUSTER, BACK, "other.example. 60 IN A 192.0.2.3"], [], 0, NOT, True, [APP], id="and out again"),
         pytest.param([CLUSTER, "cluster.local. 9 IN DNAME example."], [], 0, NOT, True, [APP], id="a DNAME over it"),
+        pytest.param([CLUSTER], [], 2, NOT, True, [APP], id="into a cluster, SERVFAIL"),
+        pytest.param([LAB], [], 5, NOT, True, [APP], id="into another forward zone, REFUSED"),
+        pytest.param(["app.example. 60 IN CNAME web.example."], [], 5, NOT, False, [APP], id="own, REFUSED"),
         pytest.param([LAB], [], 0, RECURSES, True, [APP], id="into another forward zone"),
         pytest.param([LAB], [ROOT_SOA], 3, RECURSES, True, [APP], id="into another forward zone, NXDOMAIN"),
         pytest.param(

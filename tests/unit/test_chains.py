@@ -122,6 +122,34 @@ def test_past_the_cache(size: int, keywords: dict[str, Any]) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("size", [0, 1000])
+@pytest.mark.parametrize("rcode", [2, 3, 5])
+def test_an_error_about_the_target(rcode: int, size: int) -> None:
+    """An RCODE is the last name's (RFC 6604): an alias that comes with an error about its target is followed.
+
+    So do CoreDNS 1.8.6 (SERVFAIL, coredns/coredns#5104; NXDOMAIN, #5105) and PowerDNS (PowerDNS/pdns#311).
+    """
+
+    async def test() -> None:
+        async with office([answer(f"@ 60 IN CNAME {WEB}", rcode=rcode)], size=size) as up:
+            for _ in range(2):
+                assert await up.say(ask("app.corp", use_edns=0)) == ("NOERROR", JOINED, [])
+
+    run(test())
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_an_error_with_data(size: int) -> None:
+    """What leads nowhere else stays an error, whatever stands beside it."""
+
+    async def test() -> None:
+        for record in ("@ 60 IN A 192.0.2.1", "@ 60 IN CNAME www.corp."):
+            async with office([answer(record, rcode=2)], size=size) as up:
+                assert (await up.say(ask("app.corp", use_edns=0)))[:2] == ("SERVFAIL", [])
+
+    run(test())
+
+
 def test_without_a_cache_each_trail_is_its_own() -> None:
     """Who comes to a name at the end of a long chain does not make it fail for whoever asks for the name itself."""
 
