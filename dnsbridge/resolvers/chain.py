@@ -22,7 +22,7 @@ import msgspec
 from dnsbridge.resolvers.reach import Unrouted
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, walk
-from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
+from dnsbridge.wire.compose import Body, RRset, Sections, Stamped, compose, octets, weight
 from dnsbridge.wire.constants import Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
@@ -108,14 +108,8 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
     if len(aliases) > MAX_CHAIN:
         return Failure.CHAIN
     depends, cluster, expires = _kept(link, reached)
-    if expires:
-        if unrouted is None:
-            return Answer(Joined(query, link, inner, clock, message), depends, cluster, expires)
-        # Each sending of it is counted, so it cannot be the same octets for a whole second.
-        depends = ()
-    serial = inner.serial if isinstance(inner, Stamped) else None
-    body = _body(query, link, link.answer, message, serial)
-    return Answer(unrouted.around(body) if unrouted else body, depends, cluster)
+    body = Joined(query, link, inner, clock, message) if expires else _body(query, link, link.answer, inner, message)
+    return Answer(unrouted.around(body) if unrouted else body, depends, cluster, expires)
 
 
 class Joined:
@@ -130,23 +124,24 @@ class Joined:
         self.inner = inner
         self.clock = clock
         self.second = clock()
-        self.body = octets(_body(query, link, link.aged(self.second), message))
+        self.body = _body(query, link, link.aged(self.second), inner, message)
 
     @property
     def weight(self) -> int:
         """Octets that it holds."""
         sets = sum(len(rrset.owner) + sum(map(len, rrset.data)) for rrset in self.link.answer)
-        return len(self.query.message) + sets + len(self.body) + weight(self.inner)
+        return len(self.query.message) + sets + weight(self.body) + weight(self.inner)
 
     def octets(self) -> bytes:
-        """The body of this second."""
+        """The body of this second, its addresses in rotating order."""
         now = self.clock()
         if now != self.second:
             if self.link.again:
                 self.link.again(now)
             self.second = now
-            self.body = octets(_body(self.query, self.link, self.link.aged(now), b"\0\0" + octets(self.inner)))
-        return self.body
+            inner = self.inner
+            self.body = _body(self.query, self.link, self.link.aged(now), inner, b"\0\0" + octets(inner))
+        return octets(self.body)
 
 
 def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
@@ -159,8 +154,9 @@ def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
     return link.depends + reached.depends, next(iter(clusters), link.cluster), expires
 
 
-def _body(query: Query, link: Link, before: Sequence[RRset], message: bytes, serial: Serial | None = None) -> Body:
-    """What a link and the message about its target say, as one message."""
+def _body(query: Query, link: Link, before: Sequence[RRset], inner: Body, message: bytes) -> Body:
+    """What a link and the message about its target say, as one message; `message` is what `inner` gave."""
+    serial = inner.serial if isinstance(inner, Stamped) else None
     said = walk.read(message)
     assert isinstance(said, walk.Message), said
     options = b"".join(dict.fromkeys([*link.options, *walk.extended_errors(message)]))

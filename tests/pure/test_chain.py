@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dnsbridge.resolvers.chain import Link, next_question
 from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.prepared import Prepared
+from dnsbridge.resolvers.reach import Reach
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import RRset, octets
@@ -137,6 +138,53 @@ def test_to_the_longest_name(rtype: str) -> None:
     assert len(message.answer) == (2 if rtype == "A" else 1)
     assert [rrset.name.to_text() for rrset in message.authority] == ([] if rtype == "A" else ["lab."])
     assert world.upstreams["lab."].asked == [NAME_255]
+
+
+def test_into_a_reverse_zone() -> None:
+    """A reverse name that is delegated name by name (RFC 2317) leads into the reverse zone of the cluster."""
+    world = World({**APP, "1.2.0.192.in-addr.arpa.": "1.0.96.10.in-addr.arpa."}, ALL_STOP)
+    world.ask("1.2.0.192.in-addr.arpa.", "PTR")
+    query, outcome = world.ask("1.2.0.192.in-addr.arpa.", "PTR")
+    data = [str(each) for rrset in read(query, outcome).answer for each in rrset]
+    assert data == ["1.0.96.10.in-addr.arpa.", f"web.{CLUSTER}"]
+    assert isinstance(outcome, Answer)
+    assert outcome.depends
+    assert outcome.expires
+
+
+def test_an_address_without_a_route_behind_an_alias() -> None:
+    """An answer with an address that no route leads to says so behind an alias too, and counts each time it is sent."""
+    world = World(APP, ALL_STOP)
+    world.cluster.reach = Reach([])
+    world.say("app.corp.")
+    prepared = Prepared()
+    query, outcome = world.ask("app.corp.")
+    assert isinstance(outcome, Answer)
+    prepared.put(query.message[2:], outcome)
+    before = world.cluster.unrouted.answers
+    for sent in range(1, 4):
+        body = prepared.find(query.message[2:])
+        assert body is not None
+        message = dns.message.from_wire(query.message[:2] + body)
+        assert [option.text for option in message.extended_errors()] == ["no route from here to 10.96.0.1"]
+        assert world.cluster.unrouted.answers == before + sent
+
+
+def test_addresses_rotate_behind_an_alias() -> None:
+    """A ready answer for an alias of several addresses begins with another one each time, within a second too."""
+    world = World({**APP, f"web.{CLUSTER}": ["10.96.0.1", "10.96.0.2", "10.96.0.3"]}, ALL_STOP)
+    world.say("app.corp.")
+    prepared = Prepared()
+    query, outcome = world.ask("app.corp.")
+    assert isinstance(outcome, Answer)
+    prepared.put(query.message[2:], outcome)
+    first = []
+    for step in range(6):
+        world.now += step == 3
+        body = prepared.find(query.message[2:])
+        assert body is not None
+        first.append(str(dns.message.from_wire(query.message[:2] + body).answer[1][0]))
+    assert len(set(first[:3])) == len(set(first[3:])) == 3
 
 
 def client(message: dns.message.Message) -> Query:

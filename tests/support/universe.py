@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 
 from dnsbridge.cluster.changes import Change, Gone, Put
-from dnsbridge.cluster.objects import Service
+from dnsbridge.cluster.objects import Service, ServiceCIDR
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached, Forwarder
@@ -144,11 +144,11 @@ class World:
         prefetch: bool = False,
     ) -> None:
         """`forwards` take the place of upstreams that answer at once, by zone; `size` is that of the cache. With
-        `coredns` the
-        cluster asks it for names of unknown shape.
+        `coredns` the cluster asks it for names of unknown shape.
         """
         self.now = 1000
         self.index = Index()
+        self.index.apply([Put(ServiceCIDR(name="kubernetes", cidrs=("10.96.0.0/16",)))], 1)
         self.index.apply([Put(_service(name, held)) for name, held in truth.items() if zone_of(name) == CLUSTER], 1)
         self.cluster = Cluster(
             "dev", names.from_text("cluster.local"), (), ZoneSettings(ttl=CLUSTER_TTL), Prefixes(), self.index
