@@ -148,12 +148,24 @@ class Fetch(Asking, Pending):
         if kept.ttl:
             cached.store.put(self.key, kept, cached.clock())
         if kept.leads_on:
-            self.settle_all(lambda query: cached.follow(query, Link(kept.links(query, 0))))
+            self._settle_followed(kept)
             return
         if self.query is not None:
             self.settle(Answer(kept.render(self.query, 0)))
         for waiting in self.further:
             waiting.settle(Answer(kept.render(waiting.query, 0)))
+
+    def _settle_followed(self, kept: Stored) -> None:
+        """Give everybody who waits the answer that is made of a link and its target, made once for each question."""
+        found: dict[tuple[bytes, int, tuple[bytes, ...]], Outcome | Pending] = {}
+
+        def settled(query: Query) -> Outcome | Pending:
+            key = query.message[2:], query.limit, query.trail
+            if key not in found:
+                found[key] = self._cached.follow(query, Link(kept.links(query, 0)))
+            return found[key]
+
+        self.settle_all(settled)
 
     def settle_all(self, settled: Callable[[Query], Outcome | Pending]) -> None:
         """Give everybody who waits, and waits no longer then, what `settled` says for each."""

@@ -16,13 +16,14 @@ what it says of one cluster is right.
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from dnsbridge.resolvers.reach import Unrouted
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, walk
-from dnsbridge.wire.compose import Body, RRset, Sections, Stamped, compose, octets, weight
+from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
 from dnsbridge.wire.constants import Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
 """Links that may wait for their targets at a time."""
+_PLAIN_OPTS = (edns.record(False), edns.record(True))
+"""Our OPT records without options."""
 _GOOD = frozenset({int(Rcode.NOERROR), int(Rcode.NXDOMAIN)})
 
 
@@ -80,6 +83,17 @@ def next_question(query: Query, link: Link) -> Query | Failure:
     return msgspec.structs.replace(further, trail=trail)
 
 
+class _Said(NamedTuple):
+    """What a target's message says."""
+
+    message: walk.Message
+    rcode: int
+    errors: list[bytes]
+    """Extended errors, each an EDNS option."""
+    serial: Serial | None
+    """The serial in its SOA, if that is a cluster's."""
+
+
 def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int]) -> Outcome:
     """The answer to `query` from a link of it, and the outcome of the question that followed.
 
@@ -95,20 +109,19 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
     unrouted = inner if isinstance(inner, Unrouted) else None
     if unrouted:
         inner = unrouted.body  # it is counted once, as a part of this answer
-    message = b"\0\0" + octets(inner)
-    said = walk.read(message)
-    if isinstance(said, walk.Broken):
+    said = _read(inner)
+    if said is None:
         return Failure.UPSTREAM
     if said.rcode not in _GOOD:
-        return _failed(query, message)
-    aliases = [rrset.owner.lower() for rrset in (*link.answer, *said.answer) if rrset.rtype == Type.CNAME]
+        return _failed(query, said)
+    aliases = [rrset.owner.lower() for rrset in (*link.answer, *said.message.answer) if rrset.rtype == Type.CNAME]
     aliases += query.trail
     if len(set(aliases)) < len(aliases):
         return Failure.CHAIN_LOOP
     if len(aliases) > MAX_CHAIN:
         return Failure.CHAIN
     depends, cluster, expires = _kept(link, reached)
-    body = Joined(query, link, inner, clock, message) if expires else _body(query, link, link.answer, inner, message)
+    body = Joined(query, link, inner, clock, said) if expires else _body(query, link, link.answer, said)
     return Answer(unrouted.around(body) if unrouted else body, depends, cluster, expires)
 
 
@@ -117,14 +130,14 @@ class Joined:
 
     __slots__ = ("query", "link", "inner", "clock", "second", "body")
 
-    def __init__(self, query: Query, link: Link, inner: Body, clock: Callable[[], int], message: bytes) -> None:
-        """`message` is what `inner` says in this second."""
+    def __init__(self, query: Query, link: Link, inner: Body, clock: Callable[[], int], said: _Said) -> None:
+        """`said` is what `inner` says in this second."""
         self.query = query
         self.link = link
         self.inner = inner
         self.clock = clock
         self.second = clock()
-        self.body = _body(query, link, link.aged(self.second), inner, message)
+        self.body = _body(query, link, link.aged(self.second), said)
 
     @property
     def weight(self) -> int:
@@ -139,8 +152,8 @@ class Joined:
             if self.link.again:
                 self.link.again(now)
             self.second = now
-            inner = self.inner
-            self.body = _body(self.query, self.link, self.link.aged(now), inner, b"\0\0" + octets(inner))
+            if said := _read(self.inner):
+                self.body = _body(self.query, self.link, self.link.aged(now), said)
         return octets(self.body)
 
 
@@ -154,23 +167,30 @@ def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
     return link.depends + reached.depends, next(iter(clusters), link.cluster), expires
 
 
-def _body(query: Query, link: Link, before: Sequence[RRset], inner: Body, message: bytes) -> Body:
-    """What a link and the message about its target say, as one message; `message` is what `inner` gave."""
-    serial = inner.serial if isinstance(inner, Stamped) else None
+def _read(body: Body) -> _Said | None:
+    """What a target's message says at this moment; None if it is broken."""
+    message = b"\0\0" + octets(body)
     said = walk.read(message)
-    assert isinstance(said, walk.Message), said
-    options = b"".join(dict.fromkeys([*link.options, *walk.extended_errors(message)]))
-    answer = [*before, *said.answer]
-    sections = Sections(Rcode(said.rcode), answer, said.authority, said.additional, link.authoritative)
-    return compose(query, sections, options, serial)
+    if isinstance(said, walk.Broken):
+        return None
+    errors = [] if message.endswith(_PLAIN_OPTS) else walk.extended_errors(message)
+    return _Said(said, said.rcode, errors, body.serial if isinstance(body, Stamped) else None)
 
 
-def _failed(query: Query, message: bytes) -> Outcome:
+def _body(query: Query, link: Link, before: Sequence[RRset], said: _Said) -> Body:
+    """What a link and the message about its target say, as one message."""
+    options = b"".join(dict.fromkeys([*link.options, *said.errors]))
+    message = said.message
+    answer = [*before, *message.answer]
+    sections = Sections(Rcode(said.rcode), answer, message.authority, message.additional, link.authoritative)
+    return compose(query, sections, options, said.serial)
+
+
+def _failed(query: Query, said: _Said) -> Outcome:
     """SERVFAIL with the reasons that the failed target gave, if it gave some."""
-    said = walk.extended_errors(message)
-    if not said or not query.edns:
+    if not said.errors or not query.edns:
         return Failure.UPSTREAM
-    return Answer(compose(query, Sections(Rcode.SERVFAIL, authoritative=False), b"".join(said)))
+    return Answer(compose(query, Sections(Rcode.SERVFAIL, authoritative=False), b"".join(said.errors)))
 
 
 class Chains:

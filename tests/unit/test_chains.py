@@ -85,13 +85,16 @@ def test_who_asks_meanwhile_waits_for_the_same() -> None:
     async def test() -> None:
         async with office([APP]) as up:
             queries = [ask("app.corp", use_edns=0), ask("APP.corp", use_edns=0), ask("app.corp")]
+            queries.append(ask("app.corp", use_edns=0))
             found = await asyncio.gather(*[up.say(query) for query in queries])
             assert [each[:2] for each in found] == [
                 ("NOERROR", JOINED),
                 ("NOERROR", [JOINED[0].replace("app", "APP"), JOINED[1]]),
                 ("NOERROR", JOINED),
+                ("NOERROR", JOINED),
             ]
             assert up.asked("corp.") == 1
+            assert up.world.router.chains.ends["answered"] == 3, "once for each question"
 
     run(test())
 
