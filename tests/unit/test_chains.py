@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from dnsbridge.resolvers import chain
+from dnsbridge.resolvers.cluster import Freshness
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
@@ -369,6 +370,21 @@ def test_from_coredns(coredns: list[Behaviour], expected: list[str]) -> None:
         async with forwarding(ScriptedUpstream(*coredns)) as own, office([APP], coredns=own) as up:
             rcode, lines, _ = await up.say(ask("custom.cluster.local", use_edns=0))
             assert (rcode, [line.partition(" ")[2] for line in lines]) == ("NOERROR", expected)
+
+    run(test())
+
+
+def test_into_a_cluster_that_only_coredns_knows() -> None:
+    """Before the cluster has been read, what an alias leads to is asked of its CoreDNS, and never NXDOMAIN of ours."""
+
+    async def test() -> None:
+        for coredns, expected in (
+            (answer("@ 9 IN A 10.96.0.99"), ("NOERROR", [JOINED[0], f"{WEB} 9 IN A 10.96.0.99"], [])),
+            (silence, ("SERVFAIL", [], [23])),
+        ):
+            async with forwarding(ScriptedUpstream(coredns)) as own, office([APP], coredns=own) as up:
+                up.world.cluster.freshness = Freshness.UNSYNCED
+                assert await up.say(ask("app.corp", use_edns=0)) == expected
 
     run(test())
 
