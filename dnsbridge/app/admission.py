@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from ipaddress import ip_network
 
-from dnsbridge.app.forward_zones import second
 from dnsbridge.app.parts import Parts
 from dnsbridge.config import PRIVATE, Settings
 from dnsbridge.listeners.access import Access
@@ -11,6 +10,7 @@ from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.fairness import Waiting
 from dnsbridge.listeners.response_rate import PER_SECOND, ResponseRate
 from dnsbridge.resolvers.cache_store import KINDS
+from dnsbridge.resolvers.resolver import second
 from dnsbridge.wire.constants import CD, HEADER_SIZE
 
 _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))

@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from dnsbridge.app.explain import ShownRecord, shown_records
-from dnsbridge.app.forward_zones import second
 from dnsbridge.app.parts import Parts
 from dnsbridge.resolvers.cache_store import Held, Key
+from dnsbridge.resolvers.resolver import second
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import CD, Class, Rcode

@@ -7,7 +7,6 @@ in both keeps its health; its counters begin anew, as after a restart.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,10 @@ from dnsbridge.config import Address, ServiceAddress, StreamAddress
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.chain import Beyond
 from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.health import Condition
-from dnsbridge.resolvers.resolver import Outcome
+from dnsbridge.resolvers.resolver import Outcome, second
 from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.resolvers.upstream_stream import AnyUpstream, StreamUpstream
 from dnsbridge.resolvers.upstream_tls import Tls, client_context
@@ -43,7 +43,7 @@ class NoServers:
     def __init__(self, failure: Failure) -> None:
         self._failure = failure
 
-    def resolve(self, _: Query) -> Outcome:
+    def resolve(self, _: Query, beyond: Beyond | None = None) -> Outcome:
         """Nobody can be asked."""
         return self._failure
 
@@ -199,8 +199,3 @@ def _nobody(said: config.Forward) -> Failure:
 
 def _then(said: config.Forward) -> str:
     return "its names get SERVFAIL" if _nobody(said) is Failure.UPSTREAM else "its names are refused"
-
-
-def second() -> int:
-    """The clock of the cache: monotonic whole seconds."""
-    return int(time.monotonic())

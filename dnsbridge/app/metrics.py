@@ -59,6 +59,7 @@ class PartsCollector(Collector):
 
     def _questions(self) -> Iterator[Family]:
         counters = self._counters
+        chains = self._parts.router.chains
         yield counter(
             "queries",
             "Messages received.",
@@ -105,8 +106,15 @@ class PartsCollector(Collector):
             ("tcp_aborted", "TCP connections ended because of what came over them.", counters.tcp_aborted),
             ("tcp_idle_closed", "TCP connections closed for being idle.", counters.tcp_idle_closed),
             ("fallback_loops", "Our own fallback questions that came back.", self._parts.router.loops),
+            ("chain_overloads", "Aliases not followed because too many wait for theirs.", chains.overloads),
         ):
             yield counter(name, text, [], [([], value)])
+        yield counter(
+            "chains",
+            "Aliases followed from one source to another (those ready-made are prepared_hits), by how they ended.",
+            ["end"],
+            [([end], count) for end, count in chains.ends.items()],
+        )
         yield gauge("waiting", "Questions that wait for their answer.", [], [([], self._admission.waiting.total)])
         yield gauge("tcp_connections", "TCP connections open.", [], [([], counters.tcp_connections)])
 

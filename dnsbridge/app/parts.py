@@ -183,6 +183,8 @@ def build(
         own_questions,
         settings.version_bind,
     )
+    for zone, cached in zones.caches.items():
+        cached.beyond = router.beyond(names.from_text(zone))
     return Parts(clusters, zones, router, prepared)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dnsbridge.app.describe import describe, describe_cluster, describe_prefixes, describe_stale
-from dnsbridge.app.forward_zones import second
 from dnsbridge.app.not_read import NotRead
 from dnsbridge.app.parts import Bridged, Parts
 from dnsbridge.app.state import Keeper
 from dnsbridge.config import Loaded
 from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.resolvers.resolver import second
 from dnsbridge.watch.api_source import ApiSource
 
 if TYPE_CHECKING:

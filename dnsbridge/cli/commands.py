@@ -104,6 +104,9 @@ def lookup(name: str, rtype: str | None, output: str, file: str | None, **flags:
             place = f"{one.namespace}/{one.name}" if one.namespace else one.name
             version = f" (resourceVersion {one.resource_version})" if one.resource_version else ""
             click.echo(f"object: {one.kind} {place}{version}")
+        for link in found.links:
+            leads = f" -> {link.target}" if link.target else ""
+            click.echo(f"link: {link.name}{leads}, from {_source(link)}: {link.because}")
         if found.records:
             click.echo()
             rows = [(each.section, each.name, str(each.ttl), each.type, each.data) for each in found.records]

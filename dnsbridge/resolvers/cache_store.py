@@ -88,6 +88,10 @@ class CacheStore:
         if old is None:
             self._held[key] = Held(stored, now, octets)
             self._probation.append(key)
+        elif old.stored.leads_on or stored.leads_on:
+            # What was made of the old one must not become the new one, whose chain ends elsewhere.
+            self.octets -= old.octets
+            self._held[key] = Held(stored, now, octets, again=old.again)
         else:
             self.octets -= old.octets
             old.stored, old.since, old.octets, old.hits = stored, now, octets, 0

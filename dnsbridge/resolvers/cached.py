@@ -9,6 +9,9 @@
 Upstreams are asked the same question whoever asks here: the name in lower case, our own EDNS with the client's DO, its
 CD. What depends on more than that (other classes, end-to-end EDNS options, records beside the question, RD clear) goes
 past the cache.
+
+An answer that leads on (see wire.scrub) is kept up to its last alias. Whoever asks gets it joined with what the target
+gives at that moment (see chain).
 """
 
 import asyncio
@@ -19,12 +22,13 @@ import msgspec
 
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cache_store import KINDS, CacheStore, Held, Key
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
+from dnsbridge.resolvers.chain import Beyond, Link
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
 from dnsbridge.wire import edns
 from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, CD, HEADER_SIZE, RD, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, compose
-from dnsbridge.wire.stored import FAILURE_TTL, Stored, keep
+from dnsbridge.wire.stored import FAILURE_TTL, STALE, Stored, keep
 
 STALE_TIMER = 1.8
 """Seconds that a client waits for the upstreams before it gets an expired answer (RFC 8767 section 5)."""
@@ -122,7 +126,8 @@ class Fetch(Asking, Pending):
 
     def accept(self, reply: bytes) -> Verdict:
         """See Asking."""
-        kept = keep(self.question, self._dnssec_ok, reply)
+        beyond = self._cached.beyond
+        kept = keep(self.question, self._dnssec_ok, reply, beyond.whose if beyond else None)
         if not isinstance(kept, Stored):
             return Verdict.BROKEN
         self.kept = kept
@@ -142,25 +147,40 @@ class Fetch(Asking, Pending):
             cached.failures.pop(self.key, None)
         if kept.ttl:
             cached.store.put(self.key, kept, cached.clock())
+        if kept.leads_on:
+            self._settle_followed(kept)
+            return
         if self.query is not None:
             self.settle(Answer(kept.render(self.query, 0)))
         for waiting in self.further:
             waiting.settle(Answer(kept.render(waiting.query, 0)))
 
-    def settle_all(self, settled: Callable[[Query], Outcome]) -> None:
+    def _settle_followed(self, kept: Stored) -> None:
+        """Give everybody who waits the answer that is made of a link and its target, made once for each question."""
+        found: dict[tuple[bytes, int, tuple[bytes, ...]], Outcome | Pending] = {}
+
+        def settled(query: Query) -> Outcome | Pending:
+            key = query.message[2:], query.limit, query.trail
+            if key not in found:
+                found[key] = self._cached.follow(query, Link(kept.links(query, 0)))
+            return found[key]
+
+        self.settle_all(settled)
+
+    def settle_all(self, settled: Callable[[Query], Outcome | Pending]) -> None:
         """Give everybody who waits, and waits no longer then, what `settled` says for each."""
         further, self.further = self.further, ()
         if self.query is not None:
             query, self.query = self.query, None
-            self.settle(settled(query))
+            settle(self, settled(query))
         for waiting in further:
-            waiting.settle(settled(waiting.query))
+            settle(waiting, settled(waiting.query))
 
 
 class Forwarder(Protocol):
     """What a cache stands before."""
 
-    def resolve(self, query: Query) -> Outcome | Pending:
+    def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
         """See Forward."""
         ...
 
@@ -200,6 +220,8 @@ class Cached:
         self.past = 0
         """Questions that went past the cache."""
         self._forward = forward
+        self.beyond: Beyond | None = None
+        """Where chains lead to; without it none is followed."""
         self.store = store
         self._serve_stale = serve_stale
         self._prefetch = prefetch
@@ -225,7 +247,7 @@ class Cached:
             )
         ):
             self.past += 1
-            return self._forward.resolve(query)
+            return self._forward.resolve(query, self.beyond)
         key = query.folded + question[-4:] + KINDS[query.flags & CD | (options is not None and options.dnssec_ok)]
         held = self.store.get(key)
         if held is not None:
@@ -233,6 +255,8 @@ class Cached:
             if now < held.expires:
                 self.hits += 1
                 self.prefetch(key, held, query, now)
+                if held.stored.leads_on:
+                    return self.follow(query, self._link(key, held, query, now))
                 return Answer(Aging(self, key, held, query), expires=held.expires)
             if now >= held.expires + self._serve_stale:
                 held = None
@@ -286,6 +310,20 @@ class Cached:
             fetch = self.fetches[key] = Fetch(self, key, None)
             self._forward.ask(fetch)
 
+    def follow(self, query: Query, link: Link) -> Outcome | Pending:
+        """The answer that is made of a link and its target."""
+        return self.beyond.chains.follow(query, link) if self.beyond else Failure.INTERNAL
+
+    def _link(self, key: Key, held: Held, query: Query, now: int) -> Link:
+        """A kept answer that leads on."""
+        stored = held.stored
+
+        def again(now: int) -> None:
+            held.hits += 1
+            self.prefetch(key, held, query, now)
+
+        return Link(stored.links(query, now - held.since), expires=held.expires, since=now, again=again)
+
     def replace(self, forward: Forwarder) -> None:
         """Ask other upstreams from now on; what is out at the old ones is still waited for."""
         self._forward = forward
@@ -309,10 +347,12 @@ class Cached:
         fetch.late = True
         fetch.settle_all(lambda query: self._given_up(query, fetch.held, Failure.UPSTREAM))
 
-    def _given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome:
+    def _given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome | Pending:
         """What a client gets when the upstreams give nothing."""
         if held is not None:
             self.stale += 1
+            if held.stored.leads_on:
+                return self.follow(query, Link(held.stored.links(query, None), (STALE,)))
             return Answer(held.stored.render_stale(query))
         return why if isinstance(why, Failure) else Answer(why.render(query, 0))
 

@@ -1,28 +1,25 @@
 """One cluster as a resolver: questions below its zone, its aliases and its reverse zones, answered at once.
 
-An ExternalName's target is asked of `outside`, which is the whole server again: it may be in this cluster, in another,
-or in the corporate DNS. `Query.hops` counts the links of such a chain, so it ends.
+An ExternalName is a link of a chain (see chain): its target may be in this cluster, in another, or in the corporate
+DNS.
 """
 
 from enum import Enum
 
 import msgspec
 
+from dnsbridge.resolvers.chain import Beyond, Link
 from dnsbridge.resolvers.reach import Reach, Unrouted, UnroutedCounts, extended_error, judge
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
-from dnsbridge.wire import edns, rename, walk
-from dnsbridge.wire.compose import RRset, Sections, compose, octets
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
+from dnsbridge.wire import edns, rename
+from dnsbridge.wire.compose import RRset, Sections, compose
 from dnsbridge.wire.constants import ExtendedError, Rcode, Type
 from dnsbridge.wire.failure import Failure
-from dnsbridge.wire.query import Query, parse
-from dnsbridge.wire.query import compose as compose_query
+from dnsbridge.wire.query import Query
 from dnsbridge.zone import addresses, lookup, outcome, reverse
 from dnsbridge.zone.addresses import Network, ReversePrefix
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import Asked, ZoneSettings
-
-MAX_CHAIN = 10
-"""Links of a CNAME chain that are followed."""
 
 
 class Freshness(Enum):
@@ -65,7 +62,8 @@ class Cluster:
         self.prefixes = prefixes
         self.index = index
         self.freshness = Freshness.UNSYNCED
-        self.outside: Resolver | None = None
+        self.beyond: Beyond | None = None
+        """Set by the router that this cluster is a part of."""
         self.reach: Reach | None = None
         """Where routes lead, for answers to be compared with; None: nobody wants to know."""
         self.omit_unrouted = False
@@ -136,45 +134,9 @@ class Cluster:
 
     def _follow(self, query: Query, place: Place, alias: outcome.Alias, options: bytes) -> Outcome | Pending:
         """The CNAME and what its target gives."""
-        if query.hops >= MAX_CHAIN:
-            return Failure.CHAIN
-        cname = self._renamed(query, place, alias.cname)
-        target = cname.data[0]
-        opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
-        message = compose_query(target, query.qtype, query.qclass, 0, query.flags, opt)
-        further = parse(message, stream=True)
-        if not isinstance(further, Query) or self.outside is None:
+        if self.beyond is None:
             return Failure.INTERNAL
-        reached = self.outside.resolve(msgspec.structs.replace(further, hops=query.hops + 1))
-        if isinstance(reached, Pending):
-
-            async def wait() -> Outcome:
-                return self._joined(query, cname, alias, await reached, options)
-
-            return pending(wait())
-        return self._joined(query, cname, alias, reached, options)
-
-    def _joined(self, query: Query, cname: RRset, alias: outcome.Alias, reached: Outcome, options: bytes) -> Outcome:
-        """The answer of a CNAME and its target, whose RCODE it has (RFC 6604)."""
-        depends: tuple[bytes, ...] = ()
-        unrouted: Unrouted | None = None
-        if reached is Failure.NO_ROUTE:
-            # Nobody here can ask further; whoever asked us may be able to.
-            sections = Sections(answer=(cname,))
-        elif isinstance(reached, Failure):
-            return reached
-        else:
-            inner = reached.body
-            if isinstance(inner, Unrouted):
-                unrouted, inner = inner, inner.body  # it is counted once, as a part of this answer
-                options += extended_error(unrouted.example) if unrouted.lost and query.edns else b""
-            message = walk.read(b"\0\0" + octets(inner))
-            if isinstance(message, walk.Broken) or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
-                return Failure.UPSTREAM
-            if reached.depends and reached.cluster == self.name and self.freshness is not Freshness.STALE:
-                depends = alias.depends + reached.depends
-            answer = (cname, *message.answer)
-            sections = Sections(Rcode(message.rcode), answer, message.authority, message.additional)
-        # With dependencies the SOA in it, if any, is this cluster's own.
-        body = compose(query, sections, options, self.index.serial if depends else None)
-        return Answer(unrouted.around(body) if unrouted else body, depends, self.name)
+        depends = () if self.freshness is Freshness.STALE else alias.depends
+        cname = self._renamed(query, place, alias.cname)
+        link = Link((cname,), (options,) if options else (), authoritative=True, depends=depends, cluster=self.name)
+        return self.beyond.chains.follow(query, link)

@@ -15,16 +15,18 @@ from typing import Literal
 
 from msgspec import structs
 
+from dnsbridge.resolvers.chain import Link
 from dnsbridge.resolvers.cluster import Cluster, Freshness, Place
 from dnsbridge.resolvers.coredns import KEY
 from dnsbridge.resolvers.random_case import random_case
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
 from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AA, HEADER_SIZE, Rcode
+from dnsbridge.wire.constants import AA, HEADER_SIZE, RD, Rcode
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.query import compose as compose_query
+from dnsbridge.wire.scrub import Scrubbed, scrub
 from dnsbridge.zone import outcome
 
 Mode = Literal["never", "unsynced", "unknown", "miss"]
@@ -116,14 +118,17 @@ class Fallback:
             found = await self._exchange(query, place, coredns)
             if isinstance(found, Answer):
                 return found
-            self.failed += 1
-            instead = otherwise()
-            return await instead if isinstance(instead, Pending) else instead
+            if isinstance(found, Link) and self.cluster.beyond:
+                reached = self.cluster.beyond.chains.follow(query, found)
+            else:
+                self.failed += 1
+                reached = otherwise()
+            return await reached if isinstance(reached, Pending) else reached
 
         return pending(wait())
 
-    async def _exchange(self, query: Query, place: Place, coredns: Resolver) -> Outcome:
-        """CoreDNS's answer in the client's terms, or any failure."""
+    async def _exchange(self, query: Query, place: Place, coredns: Resolver) -> Outcome | Link:
+        """CoreDNS's answer in the client's terms, a part of it that leads on to others, or any failure."""
         zone = self.cluster.zone
         suffix = place.suffix if place.prefix else query.name[len(query.name) - len(place.suffix) :]
         name = random_case(query.folded if place.prefix else rename.rename(query.folded, place.suffix, zone))
@@ -147,6 +152,13 @@ class Fallback:
             [rename.rename_set(rrset, zone, suffix, query.name) for rrset in section]
             for section in (message.answer, message.authority, message.additional)
         )
+        beyond = self.cluster.beyond
+        if beyond and query.flags & RD:
+            renamed = walk.Message(message.flags, answer, authority, additional)
+            dnssec_ok = bool(query.edns and query.edns.dnssec_ok)
+            kept = scrub(renamed, query.name, query.qtype, dnssec_ok, beyond.whose)
+            if isinstance(kept, Scrubbed) and kept.leads_on:
+                return Link(kept.answer, authoritative=bool(message.flags & AA))
         said = Sections(Rcode(message.rcode), answer, authority, additional, bool(message.flags & AA))
         return Answer(compose(query, said))
 

@@ -17,15 +17,18 @@ from itertools import islice, takewhile
 from dnsbridge.resolvers import transparent
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.attempts import Attempts
+from dnsbridge.resolvers.chain import Beyond, Link
 from dnsbridge.resolvers.health import MAX_TIMEOUT, Condition
 from dnsbridge.resolvers.policy import Ordering, Policy
 from dnsbridge.resolvers.probe import Prober, root_ns
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
 from dnsbridge.resolvers.tcp_fetch import Fetches
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
+from dnsbridge.wire import walk
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, RD, TC, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.scrub import Whose
 from dnsbridge.wire.stored import Stored, keep
 
 DEADLINE = 2.4
@@ -46,14 +49,16 @@ LAG = 0.01
 """Seconds by which the timer may be late before it lets replies be read that came meanwhile."""
 ROUNDS = 3
 
-Key = tuple[bytes, int, bool]
-"""What makes two questions identical: the message for the upstream without its ID, the client's limit and transport."""
+Key = tuple[bytes, int, bool, tuple[bytes, ...]]
+"""What makes two questions identical: the message for the upstream without its ID, the client's limit and transport,
+and the aliases that led to it.
+"""
 
 
 class Passing(Asking):
     """A client's question, passed on as it came, and all who wait for it."""
 
-    def __init__(self, forward: "Forward", query: Query, key: Key) -> None:
+    def __init__(self, forward: "Forward", query: Query, key: Key, beyond: Beyond | None) -> None:
         self.wire = key[0]
         self.question = query.question
         self.whole = query.stream
@@ -63,30 +68,56 @@ class Passing(Asking):
         self._forward = forward
         self._query = query
         self._key = key
+        self._beyond = beyond
+        self._link: Link | None = None
+        """What came, if it leads on."""
         self._outcome: Outcome = Failure.UPSTREAM
 
     def accept(self, reply: bytes) -> Verdict:
         """See Asking."""
         query = self._query
         verdict = Verdict.GOOD
+        self._link = None
         if query.qclass == Class.IN and query.flags & RD and not reply[2] & TC >> 8:
             # Other classes, and servers asked what they know by themselves, follow rules of their own.
-            kept = keep(self.question, bool(query.edns and query.edns.dnssec_ok), reply)
+            whose = self._beyond.whose if self._beyond else None
+            kept = keep(self.question, bool(query.edns and query.edns.dnssec_ok), reply, whose)
             if not isinstance(kept, Stored):
                 return Verdict.BROKEN
             if kept.failed:
                 verdict = Verdict.USELESS
+                if kept.rcode != reply[3] & 15:
+                    # The upstream takes it for an answer: a referral, or a chain that does not end.
+                    self._outcome = Answer(kept.render(query, 0))
+                    return verdict
+            if kept.leads_on:
+                self._link = Link(kept.links(query, 0))
+                return verdict
             reply = transparent.with_records(reply, query.question_end, kept)
-        body = transparent.incoming(query, reply)
+        body = transparent.truncated(query) if self._is_of_a_cluster(reply) else transparent.incoming(query, reply)
         if body is None:
             return Verdict.BROKEN
         self._outcome = Answer(body)
         return verdict
 
+    def _is_of_a_cluster(self, reply: bytes) -> bool:
+        """Whether a truncated reply speaks of a cluster's names, which no upstream may."""
+        query = self._query
+        if not reply[2] & TC >> 8 or query.qclass != Class.IN or not query.flags & RD or self._beyond is None:
+            return False
+        message = walk.read(reply)
+        whose = self._beyond.whose
+        return isinstance(message, walk.Message) and any(
+            whose(rrset.owner.lower()) is Whose.CLUSTER for rrset in message.answer
+        )
+
     def ended(self, failure: Failure | None) -> None:
         """See Asking."""
         del self._forward.passing[self._key]
-        self.pending.settle(self._outcome if failure is None else failure)
+        if failure is None and self._link and self._beyond:
+            settle(self.pending, self._beyond.chains.follow(self._query, self._link))
+        else:
+            self.pending.settle(self._outcome if failure is None else failure)
 
 
 class Forward:
@@ -141,12 +172,12 @@ class Forward:
         """Questions that have no outcome yet."""
         return len(self.unanswered)
 
-    def resolve(self, query: Query) -> Outcome | Pending:
-        """Pass a client's question on."""
-        key = (transparent.outgoing(query), query.limit, query.stream)
+    def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
+        """Pass a client's question on; a chain that leads elsewhere is followed if what is `beyond` is known."""
+        key = (transparent.outgoing(query), query.limit, query.stream, query.trail)
         passing = self.passing.get(key)
         if passing is None:
-            passing = self.passing[key] = Passing(self, query, key)
+            passing = self.passing[key] = Passing(self, query, key, beyond)
             self.ask(passing)
         elif passing.joined >= JOINED:
             self.overloads += 1

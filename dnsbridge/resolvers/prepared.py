@@ -115,9 +115,9 @@ class Prepared:
         return body if body is None or isinstance(body, bytes) else self.octets_of(key, body)
 
     def octets_of(self, question: bytes, body: Varying) -> bytes:
-        """The octets of an answer that varies: those of a forwarded one stay the same for the rest of a second."""
+        """The octets of an answer that varies; if all of it is forwarded, the same for the rest of a second."""
         octets = body.octets()
-        if question in self._expires:
+        if question in self._expires and question not in self._depends:
             self.answers[question] = octets
             self._of_this_second[question] = body
         return octets

@@ -10,6 +10,7 @@ resolvers.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
@@ -38,6 +39,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Outcome = Answer | Failure
+
+
+def second() -> int:
+    """The clock of all that expires: monotonic whole seconds."""
+    return int(time.monotonic())
 
 
 class Pending:
@@ -75,6 +81,14 @@ class Pending:
             self.then(lambda outcome: None if future.done() else future.set_result(outcome))
             return (yield from future.__await__())
         return self.outcome
+
+
+def settle(waiting: Pending, reached: Outcome | Pending) -> None:
+    """Give an outcome to those who wait, now or when it is there."""
+    if isinstance(reached, Pending):
+        reached.then(waiting.settle)
+    else:
+        waiting.settle(reached)
 
 
 _tasks: set[asyncio.Task[None]] = set()

@@ -3,17 +3,20 @@
 A cluster's names never go to the corporate DNS, so a forward zone below a cluster's zone is never asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from dnsbridge.resolvers.cluster import Place
+from dnsbridge.resolvers.chain import Beyond, Chains
+from dnsbridge.resolvers.cluster import Cluster, Place
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, second
 from dnsbridge.wire import name as names
 from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset, Sections, compose
 from dnsbridge.wire.constants import Class, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.scrub import Whose
 from dnsbridge.zone.addresses import reverse_prefix
 
 _ARPA = b"\x04arpa\x00"
@@ -33,14 +36,17 @@ class Router:
         forwards: Mapping[bytes, Resolver],
         own_questions: OwnQuestions,
         version: str | None = None,
+        clock: Callable[[], int] = second,
     ) -> None:
         """`clusters` in order of precedence: of two that claim a suffix or a prefix the first has it.
 
-        `forwards` by folded zone; `version` is the answer to CHAOS `version.bind`, None to refuse it.
+        `forwards` by folded zone; `version` is the answer to CHAOS `version.bind`, None to refuse it; `clock` is that
+        of the forward zones' caches.
         """
         self.clusters = clusters
         self.forwards = forwards
         self.loops = 0
+        self.chains = Chains(self, clock)
         self._own_questions = own_questions
         self._version = version
         self._suffixes: dict[bytes, Fallback] = {}
@@ -56,7 +62,7 @@ class Router:
             for fallback in clusters
         }
         for fallback in clusters:
-            fallback.cluster.outside = self
+            fallback.cluster.beyond = Beyond(partial(self._whose, fallback.cluster, None), self.chains)
         self.perhaps_clusters = (*self._suffixes, _ARPA)
         """How the octets end of every name that may be a cluster's; so they may by chance, in the middle of a label."""
         self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
@@ -111,6 +117,17 @@ class Router:
             if len(zone) == 1:
                 return None
             position += folded[position] + 1
+
+    def beyond(self, zone: bytes) -> Beyond:
+        """All names but its own, as a forward zone (folded) sees them."""
+        return Beyond(partial(self._whose, None, zone), self.chains)
+
+    def _whose(self, cluster: Cluster | None, zone: bytes | None, folded: bytes) -> Whose:
+        """Who answers for a name, as a cluster or a forward zone sees it."""
+        if folded.endswith(self.perhaps_clusters) and (found := self.cluster_of(folded)):
+            return Whose.HERE if found[0].cluster is cluster else Whose.CLUSTER
+        forward = self.forward_of(folded)
+        return Whose.HERE if forward is None or forward[0] == zone else Whose.ANOTHER
 
     def _chaos(self, query: Query) -> Outcome:
         """`version.bind` in the class CHAOS, if its answer is configured."""

@@ -153,6 +153,11 @@ def _truncated(query: Query, flags: int, body: bytes) -> bytes:
     return cut[2:]
 
 
+def truncated(query: Query) -> bytes:
+    """The client's answer that only says to ask again over TCP."""
+    return _question_alone(query, QR | RA | query.flags)
+
+
 def _question_alone(query: Query, flags: int) -> bytes:
     """A truncated answer without records, but for an OPT to a client that sent one."""
     opt = edns.record(query.edns.dnssec_ok) if query.edns else b""

@@ -71,6 +71,11 @@ def split_options(options: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def extended_errors(options: bytes) -> list[bytes]:
+    """The extended error options among well-formed options (RFC 8914), each as it came."""
+    return [option(code, data) for code, data in split_options(options) if code == Option.EXTENDED_ERROR]
+
+
 def record(
     dnssec_ok: bool, options: bytes = b"", extended_rcode: int = 0, udp_size: int = ADVERTISED_UDP_SIZE
 ) -> bytes:

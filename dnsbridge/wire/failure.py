@@ -25,6 +25,13 @@ class Failure(Enum):
     NETWORK_ERROR = (Rcode.SERVFAIL, ExtendedError.NETWORK_ERROR, "the cluster's CoreDNS does not answer")
     UPSTREAM = (Rcode.SERVFAIL, ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream gave an answer")
     CHAIN = (Rcode.SERVFAIL, ExtendedError.OTHER, "CNAME chain over 10 links")
+    CHAIN_LOOP = (Rcode.SERVFAIL, ExtendedError.OTHER, "CNAME chain over 10 links: it comes back to one of its names")
+    DNAME = (Rcode.YXDOMAIN, None, "a DNAME makes the name longer than 255 octets (RFC 6672 section 2.2)")
+    REFERRAL = (
+        Rcode.SERVFAIL,
+        ExtendedError.OTHER,
+        "the upstream does not recurse: it refers to other servers",
+    )
     OVERLOAD = (Rcode.SERVFAIL, ExtendedError.OTHER, "too many questions wait for upstreams")
     INTERNAL = (Rcode.SERVFAIL, ExtendedError.OTHER, "internal error, see the server's log")
 

@@ -54,8 +54,8 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     """The flags that an answer copies: RD and CD (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2)."""
     question: bytes
     """The question section, as asked."""
-    hops: int = 0
-    """CNAMEs that were followed on the way to this question."""
+    trail: tuple[bytes, ...] = ()
+    """Folded names of the aliases that were followed on the way to this question, the first one first."""
 
     @property
     def question_end(self) -> int:

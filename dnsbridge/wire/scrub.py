@@ -4,50 +4,126 @@ answer      the CNAME chain from the question's name, at most MAX_CHAIN links, w
             the records of the type asked for at its end; with DO their signatures
 authority   of a negative answer the SOA of a zone above the name; with DO the proofs and signatures (RFC 4035)
 additional  nothing
+
+A chain leads on, and somebody else must be asked for its last name, when that name
+
+    is a cluster's                  whatever the upstream says about it
+    is in another forward zone      and the reply has no data for it
+    is this upstream's own          and the reply has neither data nor an SOA nor an error for it, nor RA
+
+Of a reply that leads on, the part up to the last alias is kept, and nothing of the authority section: what it proves is
+about a name that others answer for.
 """
 
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
 from dnsbridge.wire.compose import RRset
-from dnsbridge.wire.constants import Type
+from dnsbridge.wire.constants import AA, MAX_NAME, RA, Rcode, Type
+from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.name import is_below
 from dnsbridge.wire.walk import Message
 
 MAX_CHAIN = 10
+"""Links of a chain, over all that are asked for parts of it."""
 _PROOFS = frozenset({47, 50})
 """NSEC, NSEC3."""
+_ALIAS_ITSELF = frozenset({int(Type.CNAME), int(Type.ANY)})
+"""Types that a CNAME answers instead of leading on (RFC 1034 section 3.6.2)."""
 
 
-def scrub(message: Message, name: bytes, qtype: int, dnssec_ok: bool) -> Message | None:
-    """The message with what belongs to the question (`name`: folded) alone; None if its chain does not end."""
-    kept: list[RRset] = []
-    found = False
+class Whose(Enum):
+    """Who answers for a name, as seen from the forward zone, or from the cluster with its CoreDNS, that was asked."""
+
+    HERE = "who was asked, or nobody"
+    ANOTHER = "another forward zone"
+    CLUSTER = "another cluster"
+
+
+class Scrubbed(msgspec.Struct, frozen=True):
+    """What is kept."""
+
+    answer: list[RRset]
+    authority: list[RRset]
+    leads_on: bool = False
+    """The answer ends at an alias whose target somebody must still be asked for."""
+
+
+def scrub(
+    message: Message, name: bytes, qtype: int, dnssec_ok: bool, whose: Callable[[bytes], Whose] | None = None
+) -> Scrubbed | Failure:
+    """What is kept of a reply to a question for `name` (in any case), or why the reply is no answer.
+
+    `whose` says who answers for a folded name; without it no chain leads on.
+    """
     by_owner: dict[bytes, list[RRset]] = {}
     for rrset in message.answer:
         by_owner.setdefault(rrset.owner.lower(), []).append(rrset)
+    kept: list[RRset] = []
+    passed: set[bytes] = set()
     owner = name
-    for _ in range(MAX_CHAIN + 1):
-        here = by_owner.get(owner, [])
+    while True:
+        folded = owner.lower()
+        here = by_owner.get(folded, [])
         wanted = [rrset for rrset in here if rrset.rtype == qtype or qtype == Type.ANY]
         if dnssec_ok:
             wanted += [rrset for rrset in here if rrset.rtype == Type.RRSIG and qtype not in (Type.RRSIG, Type.ANY)]
-        alias = next((rrset for rrset in here if rrset.rtype == Type.CNAME), None)
-        if alias is None or qtype in (Type.CNAME, Type.ANY):
+        alias = None if qtype in _ALIAS_ITSELF else _alias(by_owner, owner, bool(wanted))
+        if isinstance(alias, Failure):
+            return alias
+        if alias is None:
             kept += wanted
-            found = bool(wanted)
             break
+        if folded in passed:
+            return Failure.CHAIN_LOOP
+        if len(passed) == MAX_CHAIN:
+            return Failure.CHAIN
+        passed.add(folded)
         target = alias.data[0]
-        kept += [rrset for rrset in _dnames(by_owner, owner, target.lower(), dnssec_ok) if rrset not in kept]
-        # Of several CNAMEs, which there must not be, the one that is followed.
-        kept.append(RRset(alias.owner, alias.rtype, alias.ttl, (target,)))
+        kept += [rrset for rrset in _dnames(by_owner, folded, target.lower(), dnssec_ok) if rrset not in kept]
+        kept.append(alias)
         kept += [rrset for rrset in wanted if rrset.rtype == Type.RRSIG]
-        owner = target.lower()
-    else:
-        return None
+        owner = target
+        if whose and whose(owner.lower()) is Whose.CLUSTER:
+            return Scrubbed(kept, [], leads_on=qtype != Type.DNAME)
+    if whose and passed and not wanted and qtype != Type.DNAME:
+        ended = (
+            message.flags & RA
+            or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN)
+            or any(_is_soa_above(rrset, folded) for rrset in message.authority)
+        )
+        if whose(folded) is Whose.ANOTHER or not ended:
+            return Scrubbed(kept, [], leads_on=True)
+    if not kept and _is_referral(message):
+        return Failure.REFERRAL
     authority = []
     for rrset in message.authority:
-        above = is_below(owner, rrset.owner.lower()) or is_below(name, rrset.owner.lower())
-        if (rrset.rtype == Type.SOA and above and not found) or (dnssec_ok and rrset.rtype in _PROOFS | {Type.RRSIG}):
+        soa = _is_soa_above(rrset, folded) or _is_soa_above(rrset, name.lower())
+        if (soa and not wanted) or (dnssec_ok and rrset.rtype in _PROOFS | {Type.RRSIG}):
             authority.append(rrset)
-    return Message(message.flags, kept, authority, [])
+    return Scrubbed(kept, authority)
+
+
+def _alias(by_owner: dict[bytes, list[RRset]], owner: bytes, answered: bool) -> RRset | Failure | None:
+    """The CNAME at a name; without one, and without data, the one that a DNAME above makes (RFC 6672 section 3.1)."""
+    folded = owner.lower()
+    for rrset in by_owner.get(folded, []):
+        if rrset.rtype == Type.CNAME:
+            # Of several CNAMEs, which there must not be, the one that is followed.
+            return RRset(rrset.owner, rrset.rtype, rrset.ttl, rrset.data[:1])
+    if answered:
+        return None
+    for above, held in by_owner.items():
+        if above != folded and is_below(folded, above):
+            for rrset in held:
+                if rrset.rtype == Type.DNAME:
+                    target = owner[: -len(above)] + rrset.data[0]
+                    if len(target) > MAX_NAME:
+                        return Failure.DNAME
+                    return RRset(owner, Type.CNAME, rrset.ttl, (target,))
+    return None
 
 
 def _dnames(by_owner: dict[bytes, list[RRset]], owner: bytes, target: bytes, dnssec_ok: bool) -> list[RRset]:
@@ -61,3 +137,17 @@ def _dnames(by_owner: dict[bytes, list[RRset]], owner: bytes, target: bytes, dns
                 kept.append(rrset)
                 kept += [other for other in held if dnssec_ok and other.rtype == Type.RRSIG]
     return kept
+
+
+def _is_soa_above(rrset: RRset, name: bytes) -> bool:
+    return rrset.rtype == Type.SOA and is_below(name, rrset.owner.lower())
+
+
+def _is_referral(message: Message) -> bool:
+    """Whether a reply without an answer only names other servers (RFC 2308 section 2.2): NS and no SOA, from a server
+    that neither recurses nor has the name itself.
+    """
+    types = {rrset.rtype for rrset in message.authority}
+    return (
+        message.rcode == Rcode.NOERROR and not message.flags & (RA | AA) and Type.NS in types and Type.SOA not in types
+    )

@@ -3,20 +3,22 @@
 Compression pointers lead back into the question or to earlier records, and the question of a client that asks the same
 has the same length; so the octets fit behind the question of any such client, in any case, and only TTLs are patched.
 
-    keep(question, dnssec_ok, reply)    a reply -> Stored, or that it is broken
-    stored.render(query, age)           Stored -> the body for a client
+    keep(question, dnssec_ok, reply, whose)    a reply -> Stored, or that it is broken
+    stored.render(query, age)                  Stored -> the body for a client
+    stored.links(query, age)                   Stored -> the record sets of a chain that leads on
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct as Layout
 
 import msgspec
 
 from dnsbridge.wire import edns, rdata, walk
-from dnsbridge.wire.compose import Sections, compose, octets
-from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Option, Rcode, Type
+from dnsbridge.wire.compose import RRset, Sections, compose, octets
+from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Rcode, Type
+from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
-from dnsbridge.wire.scrub import MAX_CHAIN, scrub
+from dnsbridge.wire.scrub import Scrubbed, Whose, scrub
 
 MAX_TTL = 86400
 """Seconds; no answer is kept for longer (RFC 8767 section 4 speaks of days)."""
@@ -38,8 +40,8 @@ _TTL_AFTER_POINTER = 6
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 _TC_OR_RCODE = TC | 15
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
-_STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
-_ENDLESS_CHAIN = edns.extended_error(ExtendedError.OTHER, f"more than {MAX_CHAIN} aliases")
+STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
+"""The option that says that an answer had expired (RFC 8914 section 4.4)."""
 _NAMES_IN_DATA = frozenset([rtype.to_bytes(2, "big") for rtype in rdata.NAMES_AT])
 _DATA_SIZES = {
     **{rtype.to_bytes(2, "big"): 0 for rtype in (*rdata.NAMES_AT, Type.TXT)},
@@ -67,6 +69,8 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     """Seconds that it is good for; 0 for what is not to be kept, only passed on."""
     said: bytes = b""
     """The extended error options that came with it (RFC 8914)."""
+    leads_on: bool = False
+    """It ends at an alias whose target somebody must still be asked for (see scrub)."""
 
     @property
     def rcode(self) -> int:
@@ -80,20 +84,31 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
     def render(self, query: Query, age: int) -> bytes:
         """The body for a client, `age` seconds later, at most `query.limit` octets."""
-        if not age:
-            return self._body(query, self.records, self.said)
+        return self._body(query, self._aged(age) if age else self.records, self.said)
+
+    def render_stale(self, query: Query) -> bytes:
+        """The body for a client that gets it after its end, for lack of anything better (RFC 8767 section 4)."""
+        return self._body(query, self._stale(), STALE)
+
+    def links(self, query: Query, age: int | None) -> tuple[RRset, ...]:
+        """The record sets of an answer that leads on, `age` seconds later; None: after its end, as in render_stale."""
+        records = self._stale() if age is None else self._aged(age)
+        header = _HEADER.pack(0, QR, 1, self.answers, 0, 0)
+        message = walk.read(header + query.question + records)
+        return () if isinstance(message, walk.Broken) else tuple(message.answer)
+
+    def _aged(self, age: int) -> bytearray:
         records = bytearray(self.records)
         for at in self._ttls_at():
             (ttl,) = _TTL.unpack_from(records, at)
             _TTL.pack_into(records, at, ttl - age if ttl > age else 0)
-        return self._body(query, records, self.said)
+        return records
 
-    def render_stale(self, query: Query) -> bytes:
-        """The body for a client that gets it after its end, for lack of anything better (RFC 8767 section 4)."""
+    def _stale(self) -> bytearray:
         records = bytearray(self.records)
         for at in self._ttls_at():
             _TTL.pack_into(records, at, STALE_TTL)
-        return self._body(query, records, _STALE)
+        return records
 
     def _ttls_at(self) -> Iterable[int]:
         if self.ttls_at is not None:
@@ -122,9 +137,14 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         return cut[2:]
 
 
-def keep(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Broken:
-    """What is kept of a reply (ID included) to a question (its section, in any case), asked with or without DO."""
-    return _plain(question, reply) or _walked(question, dnssec_ok, reply)
+def keep(
+    question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None = None
+) -> Stored | walk.Broken:
+    """What is kept of a reply (ID included) to a question (its section, in any case), asked with or without DO.
+
+    `whose` says who answers for a folded name: where chains lead on (see scrub).
+    """
+    return _plain(question, reply) or _walked(question, dnssec_ok, reply, whose)
 
 
 def _plain(question: bytes, reply: bytes) -> Stored | None:
@@ -157,7 +177,9 @@ def _plain(question: bytes, reply: bytes) -> Stored | None:
     return Stored(flags & AD, answers, 0, reply[start:position], None, least)
 
 
-def _walked(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Broken:
+def _walked(
+    question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None
+) -> Stored | walk.Broken:
     """What is kept of any other reply."""
     flags = int.from_bytes(reply[2:4], "big")
     if flags & TC:
@@ -177,26 +199,49 @@ def _walked(question: bytes, dnssec_ok: bool, reply: bytes) -> Stored | walk.Bro
         if opt is None:
             return walk.Broken("an EDNS option is broken")
         if opt.options:
-            said = _extended_errors(opt.options)
+            said = b"".join(edns.extended_errors(opt.options))
     if not all(_has_its_size(reply, record) for record in found):
         return walk.Broken("data of the wrong size")
     rcode = flags & 15
-    if rcode not in _GOOD:
-        return Stored(rcode, 0, 0, b"", (), 0, said)
     answers = [record for record in found if record.section == 0]
+    if rcode not in _GOOD:
+        # The RCODE is about the last name of a chain (RFC 6604), for which others may have to be asked.
+        kept = _scrubbed(question, dnssec_ok, reply, whose, said) if answers and whose else None
+        return kept if isinstance(kept, Stored) and kept.leads_on else Stored(rcode, 0, 0, b"", (), 0, said)
     if not _is_clean(question, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
-        scrubbed = _scrubbed(question, reply, dnssec_ok)
-        if isinstance(scrubbed, walk.Broken):
-            return scrubbed
-        if scrubbed is None:
-            # What the upstream says is well-formed, and no other would say it better.
-            return Stored(Rcode.SERVFAIL, 0, 0, b"", (), 0, _ENDLESS_CHAIN)
-        reply = scrubbed
-        again = walk.records(reply)
-        if isinstance(again, walk.Broken):
-            return again
-        answers = [record for record in again if record.section < 2]
+        return _scrubbed(question, dnssec_ok, reply, whose, said)
     return _stored(question, reply, answers, flags & (AD | 15), said)
+
+
+def _scrubbed(
+    question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None, said: bytes
+) -> Stored | walk.Broken:
+    """What is kept of a reply with more than the records that were asked for."""
+    message = walk.read(reply)
+    if isinstance(message, walk.Broken):
+        return message
+    asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
+    assert isinstance(asked, Query)
+    scrubbed = scrub(message, asked.name, asked.qtype, dnssec_ok, whose)
+    if isinstance(scrubbed, Failure):
+        return _failed(scrubbed)
+    again = _recomposed(asked, scrubbed)
+    if isinstance(again, walk.Broken):
+        return again
+    found = walk.records(again)
+    if isinstance(found, walk.Broken):
+        return found
+    if scrubbed.leads_on:
+        # An extended error is about the last name, for which this upstream is not to be heard.
+        return _stored(question, again, found, 0, b"", leads_on=True)
+    own = [record for record in found if record.section < ADDITIONAL]
+    return _stored(question, again, own, message.flags & (AD | 15), said)
+
+
+def _failed(why: Failure) -> Stored:
+    """A reply that is well-formed, and says nothing that a client could use."""
+    said = b"" if why.extended_error is None else edns.extended_error(why.extended_error, why.text)
+    return Stored(int(why.rcode), 0, 0, b"", (), 0, said)
 
 
 def _has_its_size(reply: bytes, record: walk.Record) -> bool:
@@ -205,12 +250,6 @@ def _has_its_size(reply: bytes, record: walk.Record) -> bool:
     if record.rtype == Type.TXT:
         return rdata.are_character_strings(reply[record.data : record.end])
     return record.end - record.data == rdata.SIZES.get(record.rtype, record.end - record.data)
-
-
-def _extended_errors(options: bytes) -> bytes:
-    return b"".join(
-        edns.option(code, data) for code, data in edns.split_options(options) if code == Option.EXTENDED_ERROR
-    )
 
 
 def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
@@ -223,22 +262,16 @@ def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: 
     return all(reply[record.start : record.start + 6] == head for record in answers)
 
 
-def _scrubbed(question: bytes, reply: bytes, dnssec_ok: bool) -> bytes | walk.Broken | None:
-    """The reply with what belongs to the question alone; None if its CNAME chain does not end."""
-    message = walk.read(reply)
-    if isinstance(message, walk.Broken):
-        return message
-    asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
-    assert isinstance(asked, Query)
-    cleaned = scrub(message, asked.folded, asked.qtype, dnssec_ok)
-    if cleaned is None:
-        return None
-    said = Sections(Rcode.NOERROR, cleaned.answer, cleaned.authority, authoritative=False)
+def _recomposed(asked: Query, scrubbed: Scrubbed) -> bytes | walk.Broken:
+    """A reply that says what was kept, and nothing else."""
+    said = Sections(Rcode.NOERROR, scrubbed.answer, scrubbed.authority, authoritative=False)
     body = octets(compose(asked, said))
     return walk.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
 
 
-def _stored(question: bytes, reply: bytes, own: list[walk.Record], flags: int, said: bytes) -> Stored:
+def _stored(
+    question: bytes, reply: bytes, own: list[walk.Record], flags: int, said: bytes, leads_on: bool = False
+) -> Stored:
     """The answer that is made of some records, which follow the question without a gap."""
     start = HEADER_SIZE + len(question)
     end = own[-1].end if own else start
@@ -246,7 +279,9 @@ def _stored(question: bytes, reply: bytes, own: list[walk.Record], flags: int, s
     # RFC 2181 section 8: the greatest values mean 0.
     values = [min(record.ttl, MAX_TTL) if record.ttl < 1 << 31 else 0 for record in own]
     answers = sum(record.section == 0 for record in own)
-    positive = not flags & 15 and any(record.rtype == qtype or qtype == Type.ANY for record in own[:answers])
+    positive = leads_on or (
+        not flags & 15 and any(record.rtype == qtype or qtype == Type.ANY for record in own[:answers])
+    )
     ttl = 0
     if positive:
         ttl = min(values[:answers])
@@ -262,4 +297,4 @@ def _stored(question: bytes, reply: bytes, own: list[walk.Record], flags: int, s
     ttls_at = tuple([record.ttl_at - start for record in own])
     for at, value in zip(ttls_at, values, strict=True):
         _TTL.pack_into(records, at, value)
-    return Stored(flags, answers, len(own) - answers, bytes(records), ttls_at, ttl, said)
+    return Stored(flags, answers, len(own) - answers, bytes(records), ttls_at, ttl, said, leads_on)

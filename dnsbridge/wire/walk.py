@@ -11,7 +11,7 @@ from struct import Struct as Layout
 
 import msgspec
 
-from dnsbridge.wire import rdata
+from dnsbridge.wire import edns, rdata
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE, MAX_NAME, TC, Class, Type
 from dnsbridge.wire.query import name_end
@@ -201,6 +201,15 @@ def _same_set(message: bytes, one: Record, other: Record) -> bool:
         return False
     owner, another = expand(message, one.start), expand(message, other.start)
     return owner is not None and another is not None and owner[0].lower() == another[0].lower()
+
+
+def extended_errors(message: bytes) -> list[bytes]:
+    """The extended error options of a message (RFC 8914); none where it is broken or has no OPT record."""
+    found = records(message)
+    for record in () if isinstance(found, Broken) else found:
+        if record.rtype == Type.OPT and (opt := edns.read(message, record.start, record.end)):
+            return edns.extended_errors(opt.options)
+    return []
 
 
 def with_option(message: bytes, option: bytes) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from dnsbridge.cluster.changes import Put
 from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Service, ServiceCIDR
-from dnsbridge.resolvers.cluster import MAX_CHAIN, Cluster, Freshness
+from dnsbridge.resolvers.cluster import Cluster, Freshness
 from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.resolvers.router import Router
@@ -17,6 +17,7 @@ from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import octets
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
+from dnsbridge.wire.scrub import MAX_CHAIN
 from dnsbridge.zone.index import REVERSE_TREE, Index
 from dnsbridge.zone.lookup import ZoneSettings
 from dnsbridge.zone.reverse import Prefixes
@@ -110,7 +111,7 @@ def test_alias_itself_under_the_suffix(rtype: str) -> None:
 
 @pytest.mark.parametrize(("first", "reached"), [(2, True), (1, False)])
 def test_chain_is_bounded(first: int, reached: bool) -> None:
-    """Ten links are followed, the eleventh is not; a loop ends in the same way."""
+    """Ten links are followed, the eleventh is not; a loop ends when it comes back to a name."""
     over = router(cluster())
     query = question(f"link-{first}.shop.svc.cluster.local")
     if reached:
@@ -118,7 +119,7 @@ def test_chain_is_bounded(first: int, reached: bool) -> None:
         assert [text.split()[0] for text in said(message)] == ["CNAME"] * MAX_CHAIN + ["A"]
     else:
         assert over.resolve(query) is Failure.CHAIN
-    assert over.resolve(question("loop.shop.svc.cluster.local")) is Failure.CHAIN
+    assert over.resolve(question("loop.shop.svc.cluster.local")) is Failure.CHAIN_LOOP
 
 
 @pytest.mark.parametrize(

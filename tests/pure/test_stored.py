@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dnsbridge.wire import query as wire_query
 from dnsbridge.wire import walk
 from dnsbridge.wire.query import Query
+from dnsbridge.wire.scrub import Whose
 from dnsbridge.wire.stored import MAX_NEGATIVE_TTL, MAX_TTL, STALE_TTL, Stored, keep
 
 NAME = "www.shop.example."
@@ -270,11 +271,13 @@ def test_garbage_never_raises(seed: int, count: int, reply: tuple[str, list[str]
     for _ in range(count):
         at = random.choice((*range(6, 12), *range(end, len(octets))))
         octets[at] = random.randrange(256)
-    stored = keep(
-        query.question, dnssec_ok, bytes(octets[: random.choice((len(octets), random.randrange(end, len(octets) + 1)))])
-    )
+    cut = random.choice((len(octets), random.randrange(end, len(octets) + 1)))
+    stored = keep(query.question, dnssec_ok, bytes(octets[:cut]), lambda _: random.choice(list(Whose)))
     if isinstance(stored, Stored):
         client = ask(NAME.upper(), rtype, stream=False)
+        if stored.leads_on:
+            assert stored.ttl <= min(rrset.ttl for rrset in stored.links(client, 0))
+            assert any(rrset.rtype == dns.rdatatype.CNAME for rrset in stored.links(client, 7))
         for body in (stored.render(client, 7), stored.render_stale(client)):
             assert len(body) + 2 <= client.limit
             assert not isinstance(walk.records(client.message[:2] + body), walk.Broken)
@@ -285,4 +288,4 @@ def test_random_octets_never_raise(garbage: bytes) -> None:
     """Any octets after a matching question."""
     query = ask()
     header = b"\0\0\x81\x80\0\x01" + garbage[:6].ljust(6, b"\0")
-    keep(query.question, False, header + query.question + garbage[6:])
+    keep(query.question, False, header + query.question + garbage[6:], lambda _: Whose.CLUSTER)

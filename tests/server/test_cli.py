@@ -121,7 +121,7 @@ def test_bad_usage_is_one_line(arguments: list[str], said: str | None) -> None:
     assert line == said or re.fullmatch(said, line), line
 
 
-KEYS = ["name", "type", "rcode", "source", "cluster", "because", "objects", "records", "failed"]
+KEYS = ["name", "type", "rcode", "source", "cluster", "because", "objects", "records", "failed", "links"]
 OBJECT_KEYS = ["kind", "namespace", "name", "resourceVersion"]
 RECORD_KEYS = ["section", "name", "ttl", "type", "data"]
 

@@ -13,6 +13,7 @@ import dns.rrset
 from dnsbridge.resolvers.asking import Asking
 from dnsbridge.resolvers.cache_store import CacheStore
 from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.chain import Beyond
 from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.compose import octets
@@ -52,10 +53,10 @@ class Setting:
         self.fetches = 0
         """Questions that the cache gave to the forwarder, which may ask each more than once."""
 
-    def resolve(self, query: Query) -> Outcome | Pending:
+    def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
         """The forwarder, counted."""
         self.fetches += 1
-        return self.forward.resolve(query)
+        return self.forward.resolve(query, beyond)
 
     def ask(self, asking: Asking) -> None:
         """The forwarder, counted."""

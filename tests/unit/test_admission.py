@@ -8,14 +8,13 @@ import dns.message
 import pytest
 
 from dnsbridge.app.admission import admission
-from dnsbridge.app.forward_zones import second
 from dnsbridge.app.parts import Parts, build
 from dnsbridge.config import Access, Address, Cluster, Forward, Settings, Source
 from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.response_rate import PER_SECOND, Response
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cached import Cached
-from dnsbridge.resolvers.resolver import Outcome
+from dnsbridge.resolvers.resolver import Outcome, second
 from dnsbridge.wire.query import Query
 from tests.support.forwarding import ask
 from tests.support.program import ROOT
@@ -79,7 +78,7 @@ def test_whose_answers_are_limited(access: Access, clients: dict[str, tuple[bool
 class Upstream:
     """Has an answer to everything, by dnspython, for a minute."""
 
-    def resolve(self, query: Query) -> Outcome:
+    def resolve(self, query: Query, beyond: object = None) -> Outcome:
         """See Forwarder: nothing goes past the cache here."""
         raise AssertionError(query)
 

@@ -326,7 +326,7 @@ def test_outcomes_that_come_at_once() -> None:
     """A forwarder that knows its outcome in the same moment leaves nothing out either."""
 
     class AtOnce:
-        def resolve(self, query: Query) -> Outcome:
+        def resolve(self, query: Query, beyond: object = None) -> Outcome:
             raise AssertionError(query)
 
         def ask(self, asking: Asking) -> None:

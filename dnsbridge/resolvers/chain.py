@@ -1,0 +1,269 @@
+"""Chains of aliases that lead from one source to another: cluster, forward zone, another forward zone (RFC 1034 section
+3.6.2).
+
+    Link             a part of a chain from one source: record sets that end at an alias
+    next_question    the question that goes on after a link, or why the chain ends there
+    joined           the answer of a link and of what its target gave, whose RCODE the answer has (RFC 6604)
+    Chains           asks for the target of a link, and joins; an ExternalName and a forwarded alias are the same to it
+    Beyond           what a source knows of all others: whose a name is, and Chains
+
+A chain has at most MAX_CHAIN links over all its sources, and none of its names twice. Each question carries its trail,
+the names before it, so nothing is remembered here.
+
+A joined answer is kept prepared when each of its parts could be: until the first forwarded part expires, and as long as
+what it says of one cluster is right.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from dnsbridge.resolvers.reach import Unrouted
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
+from dnsbridge.wire import edns, walk
+from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
+from dnsbridge.wire.constants import Rcode, Type
+from dnsbridge.wire.failure import Failure
+from dnsbridge.wire.query import Query, parse
+from dnsbridge.wire.query import compose as compose_query
+from dnsbridge.wire.scrub import MAX_CHAIN, Whose
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 1000
+"""Links that may wait for their targets at a time."""
+_PLAIN_OPTS = (edns.record(False), edns.record(True))
+"""Our OPT records without options."""
+_GOOD = frozenset({int(Rcode.NOERROR), int(Rcode.NXDOMAIN)})
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A part of a chain from one source; what it depends on is said as in Answer."""
+
+    answer: Sequence[RRset]
+    """The last CNAME among them is the alias that leads on."""
+    options: tuple[bytes, ...] = ()
+    """Extended errors (RFC 8914), each an EDNS option."""
+    authoritative: bool = False
+    depends: tuple[bytes, ...] = ()
+    cluster: str = ""
+    expires: int = 0
+    since: int = 0
+    """The monotonic second in which the TTLs are right; those of an answer that expires count down from here."""
+    again: Callable[[int], None] | None = None
+    """Is told the second of each further use of an answer that expires."""
+
+    @property
+    def target(self) -> bytes:
+        """The name that the chain goes on with."""
+        return next(rrset.data[0] for rrset in reversed(self.answer) if rrset.rtype == Type.CNAME)
+
+    def aged(self, now: int) -> Sequence[RRset]:
+        """The record sets with the TTLs of a second."""
+        age = now - self.since
+        if not self.expires or age <= 0:
+            return self.answer
+        return [msgspec.structs.replace(rrset, ttl=max(0, rrset.ttl - age)) for rrset in self.answer]
+
+
+def next_question(query: Query, link: Link) -> Query | Failure:
+    """The question that goes on after a link of the answer to `query`; a failure when the chain must end."""
+    trail = (*query.trail, *[rrset.owner.lower() for rrset in link.answer if rrset.rtype == Type.CNAME])
+    target = link.target
+    if len({*trail, target.lower()}) <= len(trail):
+        return Failure.CHAIN_LOOP
+    if len(trail) > MAX_CHAIN:
+        return Failure.CHAIN
+    opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
+    further = parse(compose_query(target, query.qtype, query.qclass, 0, query.flags, opt), stream=True)
+    if not isinstance(further, Query):
+        return Failure.INTERNAL
+    return msgspec.structs.replace(further, trail=trail)
+
+
+class _Said(NamedTuple):
+    """What a target's message says."""
+
+    message: walk.Message
+    rcode: int
+    errors: list[bytes]
+    """Extended errors, each an EDNS option."""
+    serial: Serial | None
+    """The serial in its SOA, if that is a cluster's."""
+
+
+def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int]) -> Outcome:
+    """The answer to `query` from a link of it, and the outcome of the question that followed.
+
+    `clock` gives monotonic whole seconds.
+    """
+    if reached is Failure.NO_ROUTE:
+        # Nobody here can ask further; whoever asked us may be able to.
+        sections = Sections(answer=link.answer, authoritative=link.authoritative)
+        return Answer(compose(query, sections, b"".join(link.options)), (), link.cluster)
+    if isinstance(reached, Failure):
+        return reached
+    inner = reached.body
+    unrouted = inner if isinstance(inner, Unrouted) else None
+    if unrouted:
+        inner = unrouted.body  # it is counted once, as a part of this answer
+    said = _read(inner)
+    if said is None:
+        return Failure.UPSTREAM
+    if said.rcode not in _GOOD:
+        return _failed(query, said)
+    aliases = [rrset.owner.lower() for rrset in (*link.answer, *said.message.answer) if rrset.rtype == Type.CNAME]
+    aliases += query.trail
+    if len(set(aliases)) < len(aliases):
+        return Failure.CHAIN_LOOP
+    if len(aliases) > MAX_CHAIN:
+        return Failure.CHAIN
+    depends, cluster, expires = _kept(link, reached)
+    body = Joined(query, link, inner, clock, said) if expires else _body(query, link, link.answer, said)
+    return Answer(unrouted.around(body) if unrouted else body, depends, cluster, expires)
+
+
+class Joined:
+    """The body of a joined answer that counts down, made anew each second (see wire.compose.Varying)."""
+
+    __slots__ = ("query", "link", "inner", "clock", "second", "body")
+
+    def __init__(self, query: Query, link: Link, inner: Body, clock: Callable[[], int], said: _Said) -> None:
+        """`said` is what `inner` says in this second."""
+        self.query = query
+        self.link = link
+        self.inner = inner
+        self.clock = clock
+        self.second = clock()
+        self.body = _body(query, link, link.aged(self.second), said)
+
+    @property
+    def weight(self) -> int:
+        """Octets that it holds."""
+        sets = sum(len(rrset.owner) + sum(map(len, rrset.data)) for rrset in self.link.answer)
+        return len(self.query.message) + sets + weight(self.body) + weight(self.inner)
+
+    def octets(self) -> bytes:
+        """The body of this second, its addresses in rotating order."""
+        now = self.clock()
+        if now != self.second:
+            if self.link.again:
+                self.link.again(now)
+            self.second = now
+            if said := _read(self.inner):
+                self.body = _body(self.query, self.link, self.link.aged(now), said)
+        return octets(self.body)
+
+
+def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
+    """What a joined answer depends on, of whose zone, and until when it is right; nothing if it is not to be kept."""
+    parts: tuple[Link | Answer, ...] = (link, reached)
+    clusters = {part.cluster for part in parts if part.depends}
+    if len(clusters) > 1 or not all(part.depends or part.expires for part in parts):
+        return (), link.cluster, 0
+    expires = min((part.expires for part in parts if part.expires), default=0)
+    return link.depends + reached.depends, next(iter(clusters), link.cluster), expires
+
+
+def _read(body: Body) -> _Said | None:
+    """What a target's message says at this moment; None if it is broken."""
+    message = b"\0\0" + octets(body)
+    said = walk.read(message)
+    if isinstance(said, walk.Broken):
+        return None
+    errors = [] if message.endswith(_PLAIN_OPTS) else walk.extended_errors(message)
+    return _Said(said, said.rcode, errors, body.serial if isinstance(body, Stamped) else None)
+
+
+def _body(query: Query, link: Link, before: Sequence[RRset], said: _Said) -> Body:
+    """What a link and the message about its target say, as one message."""
+    options = b"".join(dict.fromkeys([*link.options, *said.errors]))
+    message = said.message
+    answer = [*before, *message.answer]
+    sections = Sections(Rcode(said.rcode), answer, message.authority, message.additional, link.authoritative)
+    return compose(query, sections, options, said.serial)
+
+
+def _failed(query: Query, said: _Said) -> Outcome:
+    """SERVFAIL with the reasons that the failed target gave, if it gave some."""
+    if not said.errors or not query.edns:
+        return Failure.UPSTREAM
+    return Answer(compose(query, Sections(Rcode.SERVFAIL, authoritative=False), b"".join(said.errors)))
+
+
+class Chains:
+    """Follows links by asking the whole server again. Counters only grow."""
+
+    def __init__(self, whole: Resolver, clock: Callable[[], int]) -> None:
+        """`clock` gives monotonic whole seconds, as that of the caches does."""
+        self.ends: dict[str, int] = {"answered": 0, "failed": 0, "loop": 0, "too_long": 0}
+        """How chains ended that led from one source to another, each counted once."""
+        self.overloads = 0
+        """Links that were not waited for because too many were."""
+        self.waiting = 0
+        self.told: Callable[[Query, Link], None] | None = None
+        """Is told each link that is followed, and the question that it answers."""
+        self._whole = whole
+        self._clock = clock
+
+    def follow(self, query: Query, link: Link) -> Outcome | Pending:
+        """The answer to `query`, of which a source gave this link."""
+        if self.told:
+            self.told(query, link)
+        further = next_question(query, link)
+        if isinstance(further, Failure):
+            return self._ended(query, further)
+        try:
+            reached = self._whole.resolve(further)
+            if not isinstance(reached, Pending):
+                return self._ended(query, joined(query, link, reached, self._clock))
+        except Exception as error:
+            # Whoever calls this may be in the middle of giving one reply to many.
+            log.error("internal error while following an alias: %s: %s", type(error).__name__, error)
+            return self._ended(query, Failure.INTERNAL)
+        if self.waiting >= MAX_WAITING:
+            # The question goes on: its answer will be in the cache for those who ask again.
+            self.overloads += 1
+            return self._ended(query, Failure.OVERLOAD)
+        self.waiting += 1
+
+        async def wait() -> Outcome:
+            try:
+                outcome = await reached
+            finally:
+                self.waiting -= 1
+            if isinstance(outcome, Answer):
+                # What the link depends on may have changed meanwhile: nothing of it is kept.
+                outcome = Answer(outcome.body)
+            return self._ended(query, joined(query, link, outcome, self._clock))
+
+        return pending(wait())
+
+    def _ended(self, query: Query, outcome: Outcome) -> Outcome:
+        """Count the end of a chain where it began."""
+        if not query.trail:
+            if outcome is Failure.CHAIN_LOOP:
+                end = "loop"
+            elif outcome is Failure.CHAIN:
+                end = "too_long"
+            elif isinstance(outcome, Failure) or _is_error(outcome.body):
+                end = "failed"
+            else:
+                end = "answered"
+            self.ends[end] += 1
+        return outcome
+
+
+def _is_error(body: Body) -> bool:
+    """Whether a body is one of `_failed`; a body that varies is not, and must not be turned for this."""
+    return isinstance(body, bytes) and body[1] & 15 not in _GOOD
+
+
+class Beyond(msgspec.Struct, frozen=True):
+    """All other names, as a forward zone or a cluster sees them."""
+
+    whose: Callable[[bytes], Whose]
+    """Who answers for a folded name."""
+    chains: Chains
