@@ -24,6 +24,11 @@ class Failure(Enum):
     NOT_READY = (Rcode.SERVFAIL, ExtendedError.NOT_READY, "the cluster has not been read yet")
     NETWORK_ERROR = (Rcode.SERVFAIL, ExtendedError.NETWORK_ERROR, "the cluster's CoreDNS does not answer")
     UPSTREAM = (Rcode.SERVFAIL, ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream gave an answer")
+    SLOW_UPSTREAM = (
+        Rcode.SERVFAIL,
+        ExtendedError.NETWORK_ERROR,
+        "the upstream answers others, but gave no answer to this in time",
+    )
     CHAIN = (Rcode.SERVFAIL, ExtendedError.OTHER, "CNAME chain over 10 links")
     OVERLOAD = (Rcode.SERVFAIL, ExtendedError.OTHER, "too many questions wait for upstreams")
     INTERNAL = (Rcode.SERVFAIL, ExtendedError.OTHER, "internal error, see the server's log")
