@@ -1,7 +1,6 @@
 """What the tests of forwarding share: questions, a forwarder to scripted upstreams, and outcomes in a few words."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +15,9 @@ from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.wire import query as wire_query
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from tests.support.driven_loop import run_driven
 from tests.support.scripted_upstream import ADDRESS, ScriptedUpstream, answer
+from tests.support.waiting import until as until  # noqa: PLC0414 - tests find it here as well
 
 ONE = answer("@ 60 IN A 192.0.2.1")
 TWO = answer("@ 60 IN A 192.0.2.2")
@@ -69,20 +70,8 @@ async def outcome(forward: Forward, query: Query) -> Outcome:
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine, for ten seconds at most."""
-
-    async def limited() -> None:
-        async with asyncio.timeout(10):
-            await test
-
-    asyncio.run(limited())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until a condition holds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
+    """Run a test's coroutine; only its own waiting makes time pass."""
+    run_driven(test)
 
 
 def message(query: Query, got: Outcome) -> dns.message.Message:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dnsbridge.resolvers.forward import Forward
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
+from tests.support.driven_loop import DrivenLoop
 from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, until
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, silence
 
@@ -109,7 +110,7 @@ class Switched(ScriptedUpstream):
 
 def test_one_of_two_upstreams_becomes_a_black_hole() -> None:
     """Under load no question fails, all are fast after the first second, and the first is in use again in 5 s."""
-    rtt, rate = 0.02, 200
+    rtt, rate = 0.02, 100
 
     async def test() -> None:
         servers = [Switched(rtt, 1), Switched(rtt, 2)]
@@ -139,7 +140,6 @@ def test_one_of_two_upstreams_becomes_a_black_hole() -> None:
             await asyncio.gather(*waiting)
             later = sorted(seconds for start, seconds, _ in taken if start > dark + 1)
             p99, worst = later[len(later) * 99 // 100], max(seconds for _, seconds, _ in taken)
-            print(f"{len(taken)} questions, p99 {p99 * 1000:.1f} ms, worst {worst * 1000:.0f} ms, back in {back:.1f} s")  # noqa: T201 - a figure to look at
             assert {got for _, _, got in taken} == {"1", "2"}
             assert p99 <= 2 * rtt + 0.1
             assert worst < 0.5
@@ -183,13 +183,14 @@ def test_a_stall_of_this_process_is_not_held_against_the_upstream() -> None:
             first = forward.upstreams[0]
             before = first.timeouts
             loop = asyncio.get_running_loop()
+            assert isinstance(loop, DrivenLoop)
             query = ask()
             pending = forward.resolve(query)
             server_has_replied = loop.create_future()
             loop.call_later(0.003, server_has_replied.set_result, None)
             await server_has_replied
             more = forward.resolve(ask("more.example"))
-            time.sleep(0.2)  # noqa: ASYNC251 - the stall itself
+            loop.stall(0.2)
             assert isinstance(more, Pending)
             await more
             assert pending is not None
