@@ -2,6 +2,7 @@
 
     Program               `dnsbridge serve` over manifests; `with` starts and stops it
     RunningUpstream       a ScriptedUpstream in a thread of its own; `with` starts and stops it
+    eventually            waits for a condition, with a deadline
     records               a section of a message as a list of text lines
 
 Nothing is ever asked of this machine's own DNS servers: unless a test names an upstream, questions go to a closed port.
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -33,13 +34,13 @@ import dns.rdatatype
 import dns.rrset
 
 from tests.support.scripted_upstream import ScriptedUpstream
-from tests.support.waiting import DEADLINE as DEADLINE  # noqa: PLC0414 - tests find it here as well
-from tests.support.waiting import eventually as eventually  # noqa: PLC0414 - tests find it here as well
 
 Transport = Literal["udp", "tcp"]
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 
 ROOT = Path(__file__).parent.parent.parent
+DEADLINE = 15.0
+"""Seconds that a start, a stop or an answer may take on a busy machine."""
 
 
 class Server(NamedTuple):
@@ -339,6 +340,15 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
             return None
         received += octets
     return bytes(received)
+
+
+def eventually(condition: Callable[[], object], within: float = DEADLINE) -> float:
+    """Wait until a condition holds; returns the seconds that it took, and fails after `within` seconds."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < within, f"not so within {within} s"
+        time.sleep(0.01)
+    return time.monotonic() - start
 
 
 def records(section: Sequence[dns.rrset.RRset]) -> list[str]:

@@ -36,7 +36,7 @@ def test_a_silent_upstream_costs_one_timeout() -> None:
             await until(lambda: silent.health.up)
             assert silent.probes == 2
             # The probe is a question that has had an answer.
-            assert servers[0].asked[1][2:] == servers[1].asked[0][2:]
+            assert servers[0].asked[1][2:] in [asked[2:] for asked in servers[1].asked]
             assert await one(20) == "1"
 
     run(test())
