@@ -272,7 +272,12 @@ class Forward:
         return all(upstream.health.condition is Condition.DOWN for upstream in self.upstreams)
 
     def _sample(self, upstream: AnyUpstream) -> tuple[bytes, bytes]:
-        """What to probe an upstream with: its own last answer, which it has at hand, or else that of another."""
+        """What to probe an upstream with: its own last answer, which it has at hand, or else that of another.
+
+        Every second probe asks for the root, in case that very name is slow.
+        """
+        if upstream.probes % 2:
+            return root_ns()
         answered = {attempts.upstream: attempts.answered for attempts in self.attempts if attempts.answered}
         question = answered.get(upstream) or next(iter(answered.values()), None)
         return (question.wire, question.question) if question else root_ns()

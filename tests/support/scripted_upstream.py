@@ -13,6 +13,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import dns.edns
@@ -25,6 +26,8 @@ import msgspec
 from dnsbridge.resolvers.probe import ROOT_NS
 
 ADDRESS = "127.0.0.1"
+MESSAGES_PER_TURN = 100
+"""Datagrams read at once: a socket's buffer holds few."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -160,7 +163,11 @@ class ScriptedUpstream:
             self._socket.close()
 
     def _readable(self) -> None:
-        message, client = self._socket.recvfrom(65535)
+        with suppress(BlockingIOError):
+            for _ in range(MESSAGES_PER_TURN):
+                self._take(*self._socket.recvfrom(65535))
+
+    def _take(self, message: bytes, client: tuple[str, int]) -> None:
         probe = self._is_probe(message)
         if not probe:
             self.asked.append(message)
