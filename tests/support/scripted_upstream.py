@@ -162,6 +162,11 @@ class ScriptedUpstream:
             self._loop.remove_reader(self._socket)
             self._socket.close()
 
+    def open_udp(self) -> None:
+        """Open the same port again."""
+        self._socket = _datagrams(self.port)
+        self._loop.add_reader(self._socket, self._readable)
+
     def _readable(self) -> None:
         with suppress(BlockingIOError):
             for _ in range(MESSAGES_PER_TURN):
