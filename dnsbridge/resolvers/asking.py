@@ -401,7 +401,7 @@ class Asking(ABC):
         if not self.opt:
             return False
         edns = attempts.upstream.health.edns
-        if edns.asks_without(now):
+        if edns.asks_without(now) or self._has_refused(attempts.upstream):
             return True
         more = self.datagrams(attempts) - edns.silence_turn
         if more < 0 or more % 2:

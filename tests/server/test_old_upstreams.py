@@ -1,4 +1,4 @@
-"""The program with upstreams that lack EDNS, are slow or go away: what clients get, what is shown and what is logged."""
+"""The program with upstreams that lack EDNS, are slow or go away: what clients get, what is shown, what is logged."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import dns.rcode
 import pytest
 
 from tests.server.test_upstream_states import EXAMPLE, show
-from tests.support.old_upstreams import WITHOUT_EDNS
+from tests.support.old_upstreams import WITHOUT_EDNS, bare, to_opt
 from tests.support.program import Program, RunningUpstream, eventually, records
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer
 
@@ -58,7 +58,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
             for zone, behaviour in behaviours.items()
         }
         forward = [{"zone": zone, "upstreams": [upstream.address]} for zone, upstream in upstreams.items()]
-        settings = {"clusters": [EXAMPLE], "forward": forward}
+        coredns = running.enter_context(RunningUpstream(ScriptedUpstream(to_opt(bare(1))(ONE), probe=REFUSED)))
+        settings = {"clusters": [{**EXAMPLE, "coredns": coredns.address}], "forward": forward}
         file = tmp_path_factory.mktemp("old") / "d.yaml"
         file.write_text(json.dumps(settings))
         program = running.enter_context(Program(settings=settings, upstreams=None, http=True))
@@ -88,6 +89,15 @@ def test_without_edns(office: Office, zone: str) -> None:
     assert f"EDNS: no ({problem}) since {without['since']}, tried again at {without['again']}" in shown["doing"]
     line = f"upstream {address} lacks EDNS ({problem}): asked without it for 15 minutes"
     assert sum(line in each for each in office.program.log()) == 1
+
+
+def test_coredns_without_edns(office: Office) -> None:
+    """The same towards a cluster's CoreDNS."""
+    name = "a.name.of.its.own.cluster.local"
+    assert records(office.program.ask(name).answer) == [f"{name}. 60 IN A 192.0.2.1"]
+    signed = office.program.ask(f"x{name}", edns=0, dnssec_ok=True)
+    assert records(signed.answer) == [f"x{name}. 60 IN A 192.0.2.1"]
+    assert signed.edns == 0
 
 
 def test_slow(office: Office) -> None:
