@@ -39,6 +39,8 @@ DROPPED_SHARE = 100
 JOINED = 1_000
 """Askers that may wait together for one question."""
 TCP_FETCHES = 100
+LOOKED_AT = 100
+"""Questions in flight that are looked at for a probe; with more, some others are answered."""
 HEDGE_SHARE = 0.1
 """Hedges that may be made for each question sent."""
 HEDGE_BURST = 10.0
@@ -274,13 +276,14 @@ class Forward:
     def _sample(self, upstream: AnyUpstream) -> tuple[bytes, bytes]:
         """What to probe an upstream with: its own last answer, which it has at hand, or else that of another.
 
-        Every second probe asks for the root, in case that very name is slow.
+        A name that is waited for may be slow, and proves nothing then: the root is asked for instead.
         """
-        if upstream.probes % 2:
-            return root_ns()
+        waited_for = {question.question.lower() for question in islice(chain(*self._ages), LOOKED_AT)}
         answered = {attempts.upstream: attempts.answered for attempts in self.attempts if attempts.answered}
         question = answered.get(upstream) or next(iter(answered.values()), None)
-        return (question.wire, question.question) if question else root_ns()
+        if question is None or question.question.lower() in waited_for:
+            return root_ns()
+        return question.wire, question.question
 
     def _times(self, upstream: AnyUpstream) -> tuple[float, float]:
         """Seconds after which an attempt is slow, and after which it has timed out."""
