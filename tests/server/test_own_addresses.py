@@ -70,7 +70,7 @@ def test_no_question_fails(office: Office, change: Callable[[Office], None]) -> 
         results += await asyncio.gather(*(outcome(forward, query) for query in queries[5:]))
         return {said(query, got) for query, got in zip(queries, results, strict=True)}
 
-    async def test() -> tuple[set[str], set[str], int]:
+    async def test() -> tuple[set[str], set[str], int, int]:
         upstream = Upstream(CORPORATE)
         forward = Forward([upstream])
         try:
@@ -79,10 +79,11 @@ def test_no_question_fails(office: Office, change: Callable[[Office], None]) -> 
             before = await ask_all(forward, "before")
             change(office)
             after = await ask_all(forward, "after")
-            return before, after, upstream.own_errors
+            return before, after, upstream.own_errors, upstream.send_failures
         finally:
             await forward.close()
 
-    before, after, own_errors = inside(office.host, test)
+    before, after, own_errors, send_failures = inside(office.host, test)
     assert (before, after) == ({"9"}, {"9"})
+    assert send_failures == 0
     assert (own_errors > 0) is (change is renumber)
