@@ -23,7 +23,7 @@ from dnsbridge.resolvers.edns_ability import NO_DNSSEC, is_badvers
 from dnsbridge.resolvers.health import MAX_TIMEOUT, Condition, Health
 from dnsbridge.resolvers.patience import DEADLINE, EXTRA_BURST, EXTRA_SHARE, FEW_ROUNDS, LONGEST, MOST_ROUNDS, PATIENCE
 from dnsbridge.resolvers.policy import Ordering, Policy
-from dnsbridge.resolvers.probe import Prober, root_ns
+from dnsbridge.resolvers.probe import Prober
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.resolvers.tcp_fetch import Fetches
 from dnsbridge.resolvers.upstream_news import UpstreamNews
@@ -39,8 +39,6 @@ DROPPED_SHARE = 100
 JOINED = 1_000
 """Askers that may wait together for one question."""
 TCP_FETCHES = 100
-LOOKED_AT = 100
-"""Questions in flight that are looked at for a probe; with more, some others are answered."""
 HEDGE_SHARE = 0.1
 """Hedges that may be made for each question sent."""
 HEDGE_BURST = 10.0
@@ -273,17 +271,11 @@ class Forward:
     def _all_down(self) -> bool:
         return all(upstream.health.condition is Condition.DOWN for upstream in self.upstreams)
 
-    def _sample(self, upstream: AnyUpstream) -> tuple[bytes, bytes]:
-        """What to probe an upstream with: its own last answer, which it has at hand, or else that of another.
-
-        A name that is waited for may be slow, and proves nothing then: the root is asked for instead.
-        """
-        waited_for = {question.question.lower() for question in islice(chain(*self._ages), LOOKED_AT)}
+    def _sample(self, upstream: AnyUpstream) -> tuple[bytes, bytes] | None:
+        """What to probe an upstream with: its own last answer, which it may have at hand, or else that of another."""
         answered = {attempts.upstream: attempts.answered for attempts in self.attempts if attempts.answered}
         question = answered.get(upstream) or next(iter(answered.values()), None)
-        if question is None or question.question.lower() in waited_for:
-            return root_ns()
-        return question.wire, question.question
+        return (question.wire, question.question) if question else None
 
     def _times(self, upstream: AnyUpstream) -> tuple[float, float]:
         """Seconds after which an attempt is slow, and after which it has timed out."""

@@ -64,20 +64,17 @@ class Prober:
     def __init__(
         self,
         upstreams: Sequence[AnyUpstream],
-        sample: Callable[[AnyUpstream], tuple[bytes, bytes]],
+        sample: Callable[[AnyUpstream], tuple[bytes, bytes] | None],
         heard: Callable[[float], None] = lambda now: None,
     ) -> None:
-        """`sample` gives what to ask an upstream, best something that it answered lately: a message without its ID, its
-        question.
-
-        A name that is asked for anyway is one that the upstream should know, which the root need not be. `heard` is
-        told when a probe has a reply.
+        """`sample` gives what to ask an upstream, something that it answered lately, if there is anything: a message
+        without its ID, its question. `heard` is told when a probe has a reply.
         """
         self._upstreams = tuple(upstreams)
         self._sample = sample
         self._heard = heard
         self._due = math.inf
-        self._out: dict[AnyUpstream, Probe] = {}
+        self._out: dict[AnyUpstream, list[Probe]] = {}
         self._expiries: dict[AnyUpstream, asyncio.TimerHandle] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -116,24 +113,34 @@ class Prober:
         expiry = self._expiries.pop(upstream, None)
         if expiry:
             expiry.cancel()
-        earlier = self._out.pop(upstream, None)
-        if earlier and not earlier.ended:
-            earlier.socket.timed_out(now, earlier.asked_at, upstream.health.alive_since(earlier.asked_at))
-            earlier.socket.forget(earlier.identity)
-        wire, question = self._sample(upstream)
+        earlier = self._out.pop(upstream, [])
+        if earlier and not any(probe.ended for probe in earlier):
+            earlier[0].socket.timed_out(now, earlier[0].asked_at, upstream.health.alive_since(earlier[0].asked_at))
+        _forget(earlier)
+        # The upstream should know a name that is asked for anyway, which the root need not be; but it may be slow for
+        # that name, where the answer has expired.
+        sample = self._sample(upstream)
+        asked = [self._ask(upstream, *each, now) for each in ((sample, root_ns()) if sample else (root_ns(),))]
+        self._out[upstream] = [probe for probe in asked if probe]
+        self._expiries[upstream] = asyncio.get_running_loop().call_later(FORGET_SECONDS, self._expire, upstream)
+
+    def _ask(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> Probe | None:
         if upstream.health.edns.asks_without(now):
             wire = without_opt(wire, question) or wire
         probe = Probe(upstream, wire, question, now, self._heard)
         upstream.probes += 1
-        if upstream.ask(probe):
-            self._out[upstream] = probe
-            self._expiries[upstream] = asyncio.get_running_loop().call_later(FORGET_SECONDS, self._expire, upstream)
+        return probe if upstream.ask(probe) else None
 
     def _expire(self, upstream: AnyUpstream) -> None:
-        """Wait no longer for a probe of an upstream that is up by other replies: it would keep its socket open."""
+        """Wait no longer for probes of an upstream that is up by other replies: they would keep a socket open."""
         del self._expiries[upstream]
-        probe = self._out.get(upstream)
-        if probe and not probe.ended and upstream.health.up:
+        if upstream.health.up:
+            _forget(self._out.pop(upstream, []))
+
+
+def _forget(probes: list[Probe]) -> None:
+    for probe in probes:
+        if not probe.ended:
             probe.ended = True
             probe.socket.forget(probe.identity)
 

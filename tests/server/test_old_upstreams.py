@@ -10,6 +10,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from dnsbridge.wire.failure import Failure
 from tests.server.test_upstream_states import EXAMPLE, show
 from tests.support.old_upstreams import WITHOUT_EDNS, bare, to_opt
 from tests.support.program import Program, RunningUpstream, eventually, records
@@ -23,8 +24,9 @@ NO_DNSSEC = "the upstream knows no EDNS, so there are no DNSSEC records"
 
 
 def slow(message: bytes) -> Sequence[Reply]:
-    """Takes 3 seconds for any name but those that start with `fast`."""
-    return ONE(message) if message.startswith(b"\4fast", 12) else answer("@ 60 IN A 192.0.2.1", delay=3.0)(message)
+    """Takes 3 seconds for any name but those that start with `fast`, and 6 for those that start with `late`."""
+    delay = {b"\4fast": 0.0, b"\4late": 6.0}.get(message[12:17], 3.0)
+    return answer("@ 60 IN A 192.0.2.1", delay=delay)(message)
 
 
 class Office(NamedTuple):
@@ -113,6 +115,15 @@ def test_slow(office: Office) -> None:
     assert f", slow since {state['slow_since']}: 1 question waited for over 2.4 s" in shown["doing"]
     line = f"upstream {office.upstreams[zone].address} is slow: it answers others, but one question not within 2.4 s"
     assert sum(line in each for each in office.program.log()) == 1
+
+
+def test_slow_is_not_dead(office: Office) -> None:
+    """A name that takes too long gets SERVFAIL with Network Error (23) and why; the next time it has its answer."""
+    name = "late.slow.example"
+    got = office.program.ask(name, edns=0)
+    errors = [(int(error.code), error.text) for error in got.extended_errors()]
+    assert (got.rcode(), errors) == (dns.rcode.SERVFAIL, [(23, Failure.SLOW_UPSTREAM.text)])
+    assert records(office.program.ask(name).answer) == [f"{name}. 60 IN A 192.0.2.1"]
 
 
 def test_gone_and_back(office: Office) -> None:

@@ -339,7 +339,7 @@ def test_a_silent_connection_is_given_up() -> None:
                 assert said(query, await outcome(forward, query)) == "1"
             await until(lambda: len(server.connections) == 1)
             await until(lambda: upstream.health.up)
-            assert (upstream.connects, upstream.timeouts, upstream.probes) == (2, 3, 1)
+            assert (upstream.connects, upstream.timeouts, upstream.probes) == (2, 3, 2)
 
     run(test())
 
@@ -462,7 +462,7 @@ def test_a_slow_connection_is_hedged() -> None:
             await until(lambda: upstream.health.up)
             query = ask("n99.example")
             assert said(query, await outcome(forward, query)) == "1"
-            assert (upstream.connects, upstream.broken, upstream.probes) == (1, 0, 1)
+            assert (upstream.connects, upstream.broken, upstream.probes) == (1, 0, 2)
 
     run(test())
 
