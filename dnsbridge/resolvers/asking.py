@@ -1,7 +1,7 @@
 """A question on its way through the upstreams of a zone, from its first attempt to its end.
 
 is asked    at the next upstream that is not down (at any, when all are), in rounds through the list: the second when
-            the first is over, each later one when the question is twice as old as at the start of the one before
+            the first is over, each later one when the question is half again as old (see patience)
 is slow     for that upstream (see health): the next one is asked too, a hedge, if it is up and the budget allows
 no reply    in the attempt's time, or the upstream's port is closed, or sending fails: the next upstream; a late
             reply is still taken
@@ -170,7 +170,8 @@ class Asking(ABC):
                     return
                 begun_at = upstreams.begun_at(self)
                 assert begun_at is not None
-                self._next_round_at = next_round(begun_at, now, upstreams.draw())
+                number = self.step // len(self.order) + 1
+                self._next_round_at = next_round(begun_at, now, number, upstreams.draw())
             attempts = upstreams.next_attempts(self, now)
             if attempts is not None:
                 if self.ask(attempts, now, False):

@@ -18,14 +18,18 @@ EXTRA_SHARE = 0.5
 EXTRA_BURST = 500.0
 """Attempts over FEW_ROUNDS for each question sent, and how many are saved up: half of all datagrams may get lost, and
 names that nobody answers do not make a flood."""
-_GROWTH = 2.0
+LAST_ROUND = 2.4
+"""Seconds after which the last of MOST_ROUNDS begins at the earliest: a link that is away for a moment may be back."""
+_GROWTH = 1.5
 _JITTER = 0.2
 
 
-def next_round(begun_at: float, now: float, draw: float) -> float:
-    """When a question that is asked again now may be asked once more: when it is twice as old, more or less.
+def next_round(begun_at: float, now: float, number: int, draw: float) -> float:
+    """When round `number` (from 0) of a question may begin, of which the round before begins now: when the question is
+    half again as old, more or less; the last one late.
 
-    So the first gap is the timeout that the RTT gives, and eight datagrams at an RTT of 20 ms reach to 3 seconds.
-    `draw` is a random number from 0 to 1, so that what was lost together is not asked again together.
+    So the first gap is the timeout that the RTT gives. At 50 ms seven datagrams go in half a second, and the eighth
+    after LAST_ROUND. `draw` is a random number from 0 to 1, so that what was lost together is not asked again together.
     """
-    return begun_at + (now - begun_at) * (_GROWTH + (draw - 0.5) * _JITTER)
+    due = begun_at + (now - begun_at) * (_GROWTH + (draw - 0.5) * _JITTER)
+    return max(due, begun_at + LAST_ROUND) if number == MOST_ROUNDS - 1 and now > begun_at else due

