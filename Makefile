@@ -35,6 +35,8 @@ bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hou
 	@$(BIN)/python -m benchmarks.latency $(if $(QUICK),--rounds 1 --seconds 1)
 	@$(BIN)/python -m benchmarks.cache_memory
 	@$(BIN)/python -m benchmarks.failover $(if $(QUICK),--policy sequential --rtt 20 --dark 3)
+	@$(BIN)/python -m benchmarks.lossy $(if $(QUICK),--questions 600)
+	@$(BIN)/python -m benchmarks.slow $(if $(QUICK),--seconds 3)
 	@$(BIN)/python -m benchmarks.forged $(if $(QUICK),--replies 100000)
 	@$(BIN)/python -m benchmarks.watching $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.routes $(if $(QUICK),--quick)

@@ -170,18 +170,31 @@ class Sample(NamedTuple):
     """The last octet of the answer: where its last record is an A, that of the address."""
 
 
-def paced(connection: Connection, port: int, owners: Sequence[str], rate: float, source: str = ADDRESS) -> list[Sample]:
+def paced(
+    connection: Connection,
+    port: int,
+    owners: Sequence[str],
+    rate: float,
+    source: str = ADDRESS,
+    late: float = LATE,
+) -> list[Sample]:
     """paced_messages for the addresses of these names."""
-    return paced_messages(connection, port, [query(owner) for owner in owners], rate, source)
+    return paced_messages(connection, port, [query(owner) for owner in owners], rate, source, late)
 
 
 def paced_messages(
-    connection: Connection, port: int, questions: Sequence[bytes], rate: float, source: str = ADDRESS
+    connection: Connection,
+    port: int,
+    questions: Sequence[bytes],
+    rate: float,
+    source: str = ADDRESS,
+    late: float = LATE,
 ) -> list[Sample]:
     """So many of these questions a second in turn, until it is told to end.
 
     Questions are sent by the clock, so a server that stands still is asked on;
-    when this process itself was kept waiting, it sends what is due at once. `source` is the client's address.
+    when this process itself was kept waiting, it sends what is due at once. `source` is the client's address,
+    `late` the seconds after the last question in which answers may still come.
     """
     messages = [question[2:] for question in questions]
     offset = time.time_ns() - time.monotonic_ns()
@@ -205,7 +218,7 @@ def paced_messages(
             wait = (due - time.time_ns()) / 1e9
             if wait > 0:
                 select.select([sock], [], [], wait)
-        deadline = time.monotonic() + LATE
+        deadline = time.monotonic() + late
         while len(came) < len(sent) and time.monotonic() < deadline:
             select.select([sock], [], [], 0.01)
             _receive(sock, len(sent), came)

@@ -182,7 +182,7 @@ class ForwardZones:
 
     async def _retire(self, old: Forward) -> None:
         """Close what is no longer asked, once no question can wait for it."""
-        await asyncio.sleep(old.deadline + LINGER)
+        await asyncio.sleep(max(old.deadline, old.patience) + LINGER)
         await old.close()
         del self._retiring[old]
 

@@ -135,6 +135,7 @@ class PartsCollector(Collector):
             ("cache_failures_held", "Questions answered by a failure of a moment ago (RFC 9520).", "failures_held"),
             ("cache_prefetches", "Answers fetched anew before they expired.", "prefetches"),
             ("cache_overloads", "Questions not taken because too many wait for the same answer.", "overloads"),
+            ("cache_late", "Answers that came after their question had failed, and were kept.", "late"),
             ("cache_past", "Questions that went past the cache.", "past"),
         ):
             yield counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
@@ -298,6 +299,26 @@ class PartsCollector(Collector):
             label,
             [(key, int(one.health.up)) for key, one in each],
         )
+        now = time.monotonic()
+        yield Family(
+            "upstream_edns",
+            "1 unless it is asked without EDNS.",
+            "least",
+            label,
+            [(key, int(not one.health.edns.asks_without(now))) for key, one in each],
+        )
+        yield most(
+            "upstream_slow",
+            "1 when in the last minute a question waited for over 2.4 s, while others were answered.",
+            label,
+            [(key, int(one.health.is_slow(now))) for key, one in each],
+        )
+        yield counter(
+            "upstream_slow_questions",
+            "Questions that waited for over 2.4 s, while others were answered.",
+            label,
+            [(key, one.health.slow_questions) for key, one in each],
+        )
         for name, text, field in (
             ("upstream_sent", "Questions sent.", "sent"),
             ("upstream_received", "Replies taken.", "received"),
@@ -312,6 +333,8 @@ class PartsCollector(Collector):
             ("upstream_malformed", "Replies that do not parse.", "malformed"),
             ("upstream_truncated", "Replies that were fetched again over TCP.", "truncated"),
             ("upstream_refused", "Times that its port was found closed.", "refused_by_icmp"),
+            ("upstream_own_errors", "Errors of this host's own sockets; what failed was sent again.", "own_errors"),
+            ("upstream_send_failures", "Questions that could not be sent.", "send_failures"),
             ("upstream_tcp_failures", "Fetches over TCP that failed.", "tcp_failures"),
             ("upstream_connects", "Connections begun.", "connects"),
             ("upstream_connect_failures", "Connections that could not be made.", "connect_failures"),

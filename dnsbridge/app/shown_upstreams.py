@@ -11,6 +11,7 @@ from msgspec import Struct
 from dnsbridge.app.servers import Server, resolv_confs, servers_of
 from dnsbridge.app.upstream_states import State
 from dnsbridge.config import Address, Effective, Forward, Loaded, ServiceAddress, StreamAddress, read_server
+from dnsbridge.resolvers.patience import DEADLINE
 from dnsbridge.watch.resolv_conf import ResolvConf
 
 Found = Sequence[State] | str
@@ -189,4 +190,9 @@ def _doing(zone: str, cluster: str, server: str, found: Found) -> tuple[State | 
             (state.errors, "error", "errors"),
         )
     ]
+    if state.slow:
+        slow = "question" if state.slow_questions == 1 else "questions"
+        counts.append(f"slow since {state.slow_since}: {state.slow_questions} {slow} waited for over {DEADLINE:g} s")
+    if (edns := state.without_edns) is not None:
+        counts.append(f"EDNS: no ({edns.problem}) since {edns.since}, tried again at {edns.again}")
     return state, ", ".join([f"{state.condition}{since}{problem}", rtt, *counts])

@@ -9,7 +9,6 @@ from msgspec import Struct, structs
 
 from dnsbridge.app.parts import Parts
 from dnsbridge.config import Address
-from dnsbridge.resolvers.health import Health
 from dnsbridge.resolvers.upstream_stream import AnyUpstream
 
 _ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
@@ -17,6 +16,16 @@ _ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
 
 
 Condition = Literal["up", "suspect", "down"]
+
+
+class Edns(Struct, frozen=True):
+    """An upstream that is asked without EDNS. The names are keys of a JSON document, which stay."""
+
+    problem: str
+    """What it did with EDNS: `FORMERR`, `NOTIMP`, `BADVERS` or `silence`."""
+    since: str | None
+    again: str
+    """When it is asked with EDNS again. Both in UTC (RFC 3339)."""
 
 
 class State(Struct, frozen=True):
@@ -42,6 +51,14 @@ class State(Struct, frozen=True):
     """Why it is not up, or was not when it last was not; empty: it always was."""
     service: str = ""
     """The Service that it is a server of, as the settings write it; empty for all others."""
+    without_edns: Edns | None = None
+    """Null while it is asked with EDNS."""
+    slow: bool = False
+    """In the last minute a question waited for over 2.4 s, while others were answered."""
+    slow_since: str | None = None
+    """When it last became slow; null: it never was."""
+    slow_questions: int = 0
+    """Such questions."""
 
 
 def states(parts: Parts) -> list[State]:
@@ -70,17 +87,25 @@ def _states(parts: Parts) -> Iterator[State]:
 
 def _state(zone: str, cluster: str, upstream: AnyUpstream) -> State:
     health = upstream.health
+    now = time.monotonic()
+    edns = health.edns
     return State(
         zone,
         cluster,
         str(upstream),
         _CONDITIONS[health.condition],
-        _since(health),
+        _utc(health.since),
         upstream.sent,
         round(health.srtt * 1000, 3) if health.srtt else None,
         upstream.timeouts,
         health.errors + sum(getattr(upstream, each, 0) for each in _ERRORS),
         health.problem,
+        without_edns=Edns(edns.problem, _utc(edns.since), _text(edns.without_until))
+        if edns.asks_without(now)
+        else None,
+        slow=health.is_slow(now),
+        slow_since=_utc(health.slow_since),
+        slow_questions=health.slow_questions,
     )
 
 
@@ -88,8 +113,11 @@ _CONDITIONS: tuple[Condition, ...] = ("up", "suspect", "down")
 """By Condition."""
 
 
-def _since(health: Health) -> str | None:
-    if health.since is None:
-        return None
-    at = datetime.fromtimestamp(time.time() - (time.monotonic() - health.since), UTC)
+def _utc(moment: float | None) -> str | None:
+    return None if moment is None else _text(moment)
+
+
+def _text(moment: float) -> str:
+    """A time in monotonic seconds, as text."""
+    at = datetime.fromtimestamp(time.time() - (time.monotonic() - moment), UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,7 +3,8 @@
     fresh       the kept answer, its TTLs counted down
     expired     the upstreams are asked; after STALE_TIMER, when they fail, or at once when they are known to be down,
                 the expired answer goes out with TTL 30 (RFC 8767), until it is `serve_stale` old
-    failed      remembered for FAILURE_TTL: the failure, or the expired answer, at once (RFC 9520)
+    failed      remembered for FAILURE_TTL: the failure, or the expired answer, at once (RFC 9520); an answer that comes
+                late is kept, and the failure forgotten
     absent      the upstreams are asked, once for all who wait
 
 Upstreams are asked the same question whoever asks here: the name in lower case, our own EDNS with the client's DO, its
@@ -19,10 +20,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
+from msgspec import structs
 
 from dnsbridge.resolvers.asking import Asking, Verdict
 from dnsbridge.resolvers.cache_store import KINDS, CacheStore, Held, Key
 from dnsbridge.resolvers.chain import Beyond, Link
+from dnsbridge.resolvers.edns_ability import NO_DNSSEC
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
 from dnsbridge.wire import edns
 from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, CD, HEADER_SIZE, RD, Class
@@ -130,6 +133,8 @@ class Fetch(Asking, Pending):
         kept = keep(self.question, self._dnssec_ok, reply, beyond.whose if beyond else None)
         if not isinstance(kept, Stored):
             return Verdict.BROKEN
+        if self.opt_left_out and self._dnssec_ok:
+            kept = structs.replace(kept, said=kept.said + NO_DNSSEC)
         self.kept = kept
         return Verdict.USELESS if kept.failed else Verdict.GOOD
 
@@ -154,6 +159,17 @@ class Fetch(Asking, Pending):
             self.settle(Answer(kept.render(self.query, 0)))
         for waiting in self.further:
             waiting.settle(Answer(kept.render(waiting.query, 0)))
+
+    def came_late(self, reply: bytes) -> None:
+        """See Asking."""
+        if self.accept(reply) is Verdict.GOOD and self.kept is not None:
+            self._cached.came_late(self.key, self.kept)
+
+    def tire(self) -> bool:
+        """See Asking: who asks again joins."""
+        cached = self._cached
+        self.settle_all(lambda query: cached.given_up(query, self.held, Failure.SLOW_UPSTREAM))
+        return True
 
     def _settle_followed(self, kept: Stored) -> None:
         """Give everybody who waits the answer that is made of a link and its target, made once for each question."""
@@ -217,6 +233,8 @@ class Cached:
         self.prefetches = 0
         self.overloads = 0
         """Questions not taken because too many wait for the same."""
+        self.late = 0
+        """Answers that came after their question had failed."""
         self.past = 0
         """Questions that went past the cache."""
         self._forward = forward
@@ -264,7 +282,7 @@ class Cached:
         if failure is not None:
             if self.clock() < failure[0]:
                 self.failures_held += 1
-                return self._given_up(query, held, failure[1])
+                return self.given_up(query, held, failure[1])
             del self.failures[key]
         self.misses += 1
         fetch = self.fetches.get(key)
@@ -275,15 +293,15 @@ class Cached:
                 fetch.held, fetch.late = held, down
             self._forward.ask(fetch)
             if down:
-                return self._given_up(query, held, Failure.UPSTREAM)
+                return self.given_up(query, held, Failure.UPSTREAM)
             if fetch.outcome is not None:
                 return fetch.outcome
             waiting: Pending = fetch
         elif held is not None and fetch.late:
-            return self._given_up(query, held, Failure.UPSTREAM)
+            return self.given_up(query, held, Failure.UPSTREAM)
         elif len(fetch.further) + 1 >= MAX_WAITERS:
             self.overloads += 1
-            return self._given_up(query, held, Failure.OVERLOAD)
+            return self.given_up(query, held, Failure.OVERLOAD)
         else:
             waiting = further = Waiting(query)
             fetch.further += (further,)
@@ -340,14 +358,24 @@ class Cached:
             if len(self.failures) >= MAX_FAILURES:
                 del self.failures[next(iter(self.failures))]
             self.failures[fetch.key] = (self.clock() + FAILURE_TTL, why)
-        fetch.settle_all(lambda query: self._given_up(query, fetch.held, why))
+        fetch.settle_all(lambda query: self.given_up(query, fetch.held, why))
+
+    def came_late(self, key: Key, kept: Stored) -> None:
+        """An answer to a question that had failed: good for who asks next, and for who has asked again."""
+        self.late += 1
+        self.failures.pop(key, None)
+        if kept.ttl:
+            self.store.put(key, kept, self.clock())
+        fetch = self.fetches.get(key)
+        if fetch is not None:
+            fetch.settle_all(lambda query: Answer(kept.render(query, 0)))
 
     def _lose_patience(self, fetch: Fetch) -> None:
         """The upstreams take long: an expired answer now is better than a fresh one too late."""
         fetch.late = True
-        fetch.settle_all(lambda query: self._given_up(query, fetch.held, Failure.UPSTREAM))
+        fetch.settle_all(lambda query: self.given_up(query, fetch.held, Failure.UPSTREAM))
 
-    def _given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome | Pending:
+    def given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome | Pending:
         """What a client gets when the upstreams give nothing."""
         if held is not None:
             self.stale += 1

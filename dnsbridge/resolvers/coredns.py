@@ -39,7 +39,7 @@ class CoreDns:
                 closing.add_done_callback(self._closing.discard)
             upstreams = [Upstream(host, port) for host, port in servers]
             self.forward = (
-                Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE, insist=False)
+                Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE, patience=DEADLINE, insist=False)
                 if upstreams
                 else None
             )

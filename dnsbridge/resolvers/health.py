@@ -7,13 +7,18 @@
 
     timeout       smoothed RTT and four times its variation (RFC 6298), doubled with each timeout in a row
     hedge_after   the 95th percentile of the last RTTs: who waits longer may ask another upstream too
+    slow          a question waited for longer than a dead upstream is given, while others were answered
 
-A question failed if it got no reply, one that does not parse, or an error while another upstream had an answer.
+A question failed if it got no reply, one that does not parse, or an error while another upstream had an answer. An
+upstream that answers what was asked later than a question is alive: that question's silence is no timeout of the
+upstream (see alive_since), and counts as a failure only if the answer then comes in time by another attempt.
 """
 
 import math
 from collections import deque
 from enum import IntEnum
+
+from dnsbridge.resolvers.edns_ability import EdnsAbility
 
 MIN_TIMEOUT = 0.05
 MAX_TIMEOUT = 0.8
@@ -40,6 +45,10 @@ PROBE_BACKOFF = 1.5
 PROBE_JITTER = 0.2
 _RELAPSE = 10.0
 """Seconds: whoever fails again so soon after it came back is probed no more often than before."""
+LATELY = 5.0
+"""Seconds: an upstream that replied within this time is worth more attempts."""
+SLOW_SECONDS = 60.0
+"""Seconds without a slow question after which an upstream is slow no more."""
 
 
 class Condition(IntEnum):
@@ -55,6 +64,13 @@ class Health:
 
     __slots__ = (
         "condition",
+        "caution",
+        "edns",
+        "heard_at",
+        "alive_at",
+        "slow_at",
+        "slow_since",
+        "slow_questions",
         "srtt",
         "rttvar",
         "timeout",
@@ -78,6 +94,19 @@ class Health:
 
     def __init__(self) -> None:
         self.condition = Condition.UP
+        self.caution = False
+        """Whether a question needs more than to be sent: the upstream is not up, or its EDNS is in doubt."""
+        self.edns = EdnsAbility()
+        self.heard_at = -math.inf
+        """When the last reply came, to a millisecond."""
+        self.alive_at = -math.inf
+        """When the newest question was asked that has a reply, to a millisecond."""
+        self.slow_at = -math.inf
+        """When a question was last found slow."""
+        self.slow_since: float | None = None
+        """When the upstream last became slow; None: it never was."""
+        self.slow_questions = 0
+        """Questions that waited for longer than a dead upstream is given; a number that only grows."""
         self.srtt = 0.0
         """Smoothed RTT in seconds; 0 before the first reply."""
         self.rttvar = 0.0
@@ -114,12 +143,40 @@ class Health:
         """Whether it is asked without reserve."""
         return self.condition is Condition.UP
 
+    def alive_since(self, moment: float) -> bool:
+        """Whether something has a reply that was asked after a moment."""
+        return self.alive_at > moment
+
+    def replied_lately(self, now: float) -> bool:
+        """Whether it is worth more than a few attempts."""
+        return now - self.heard_at < LATELY
+
+    def is_slow(self, now: float) -> bool:
+        """Whether a question was slow in the last minute."""
+        return now - self.slow_at < SLOW_SECONDS
+
+    def found_slow(self, now: float) -> bool:
+        """A question waits for longer than a dead upstream is given; whether the upstream was not slow before."""
+        became = not self.is_slow(now)
+        self.slow_questions += 1
+        self.slow_at = now
+        if became:
+            self.slow_since = now
+        return became
+
+    def weigh(self) -> None:
+        """Set `caution`, after a change of the condition or of what is known of EDNS."""
+        self.caution = self.condition is not Condition.UP or self.edns.doubted
+
     def replied(self, now: float, asked_at: float) -> None:
         """A reply came that is no error."""
         self.good += 1
         if now < self.sample_at:
             return
         self.sample_at = now + SAMPLE_INTERVAL
+        self.heard_at = now
+        if asked_at > self.alive_at:
+            self.alive_at = asked_at
         rtt = now - asked_at
         self._measure(rtt)
         if rtt <= MAX_TIMEOUT:
@@ -150,8 +207,11 @@ class Health:
             self.timeout = min(self.timeout * 2, MAX_TIMEOUT)
         self.sample_at = 0.0
         if self.condition is Condition.UP:
-            self._become(Condition.SUSPECT, now, "no reply in time")
             self._schedule(now)
+            self._become(Condition.SUSPECT, now, "no reply in time")
+            # The first probe goes at once: where only this question is slow, the upstream is up again in one RTT.
+            self.probe_at = now
+            self._probes -= 1
         if self._timeouts >= TIMEOUTS_TO_DOWN:
             self._fail(now, "no reply in time")
         self.failed(now, "no reply in time")
@@ -175,6 +235,7 @@ class Health:
 
     def refused(self, now: float) -> None:
         """Its port is closed."""
+        self.heard_at = -math.inf
         self._fail(now, "its port is closed")
 
     def probed(self, now: float, draw: float) -> None:
@@ -200,7 +261,7 @@ class Health:
     def _fail(self, now: float, problem: str) -> None:
         if self.condition is Condition.DOWN:
             return
-        if self.condition is Condition.UP:
+        if self.condition is Condition.UP or self.probe_at <= now:
             self._schedule(now)
         self._become(Condition.DOWN, now, problem)
         self._changed_at = now
@@ -218,6 +279,7 @@ class Health:
         self.condition = condition
         self.since = now
         self.problem = problem
+        self.weigh()
 
     def _schedule(self, now: float, draw: float = 0.0) -> None:
         """Set when the next probe is due."""

@@ -16,7 +16,6 @@ from dnsbridge.resolvers.upstream_stream import StreamUpstream
 class Truncated(Protocol):
     """Who needs the whole reply; told once, unless it drops the fetch before."""
 
-    wire: bytes
     question: bytes
 
     def fetched(self, upstream: Upstream, reply: bytes) -> None:
@@ -36,8 +35,11 @@ class Fetches:
         self.under_way: set[Fetch] = set()
         self._streams: dict[Upstream, StreamUpstream] = {}
 
-    def begin(self, truncated: Truncated, upstream: Upstream, now: float) -> "Fetch | None":
-        """A fetch from the server of a UDP upstream; None if there are too many, or TCP to it does not work."""
+    def begin(self, truncated: Truncated, upstream: Upstream, now: float, wire: bytes) -> "Fetch | None":
+        """A fetch from the server of a UDP upstream; None if there are too many, or TCP to it does not work.
+
+        `wire` is the message after its ID.
+        """
         if len(self.under_way) >= self.limit:
             upstream.tcp_overloads += 1
             return None
@@ -45,7 +47,7 @@ class Fetches:
         if stream is None:
             stream = self._streams[upstream] = StreamUpstream(upstream.address, upstream.port)
         upstream.tcp_fetches += 1
-        fetch = Fetch(self, truncated, upstream, stream, now)
+        fetch = Fetch(self, truncated, upstream, stream, now, wire)
         if not (_may_ask(stream, now) and stream.ask(fetch)):
             upstream.tcp_failures += 1
             return None
@@ -79,9 +81,15 @@ class Fetch:
     exact = False
 
     def __init__(
-        self, fetches: Fetches, truncated: Truncated, upstream: Upstream, stream: StreamUpstream, now: float
+        self,
+        fetches: Fetches,
+        truncated: Truncated,
+        upstream: Upstream,
+        stream: StreamUpstream,
+        now: float,
+        wire: bytes,
     ) -> None:
-        self.wire = truncated.wire
+        self.wire = wire
         self.question = truncated.question
         self._fetches = fetches
         self._truncated = truncated

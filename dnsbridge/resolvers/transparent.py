@@ -2,6 +2,7 @@
 
     outgoing(query)          what goes to an upstream, without the ID: as the client sent it, but for hop-by-hop options
     matches(reply, asked)    whether a datagram answers the question that was asked
+    is_bare_error(reply)     whether a datagram is a header alone that says that the question was not understood
     incoming(query, reply)   what goes to the client, without the ID:
 
         flags       AA and Z cleared, RA set; RD and CD as in the query; TC, AD and RCODE as they came
@@ -16,7 +17,7 @@ longer be right. OPT is the last record in practice, and only additional records
 from struct import Struct as Layout
 
 from dnsbridge.wire import edns, walk
-from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, HEADER_SIZE, QR, RA, TC, Type
+from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, HEADER_SIZE, QR, RA, TC, Rcode, Type
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.stored import Stored
 
@@ -31,6 +32,8 @@ _OUR_SIZE = ADVERTISED_UDP_SIZE.to_bytes(2, "big")
 _DO = edns.DO.to_bytes(2, "big")
 _NO_FLAGS = b"\x00\x00"
 _NO_OPTIONS = b"\x00\x00"
+_NO_COUNTS = bytes(8)
+_BARE_ERRORS = frozenset({int(Rcode.FORMERR), int(Rcode.SERVFAIL), int(Rcode.NOTIMP)})
 
 
 def outgoing(query: Query) -> bytes:
@@ -56,6 +59,23 @@ def matches(reply: bytes, question: bytes) -> bool:
     return echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower()
 
 
+def is_bare_error(message: bytes) -> bool:
+    """Whether a message is nothing but a response header with FORMERR, SERVFAIL or NOTIMP: some servers leave the
+    question out of these. No other RCODE is taken from a header alone.
+    """
+    return (
+        len(message) == HEADER_SIZE
+        and message[2] & _QR_AND_OPCODE == 0x80
+        and message[3] & 15 in _BARE_ERRORS
+        and message[4:] == _NO_COUNTS
+    )
+
+
+def with_question(header: bytes, question: bytes) -> bytes:
+    """A bare header as the reply that repeats its question."""
+    return header[:4] + _ONE_QUESTION + bytes(6) + question
+
+
 def with_records(reply: bytes, question_end: int, kept: Stored) -> bytes:
     """A reply with what was kept of its records in their place (see stored), and its OPT record."""
     _, _, answers, authorities, additionals = _AFTER_ID.unpack_from(reply, 2)
@@ -65,8 +85,10 @@ def with_records(reply: bytes, question_end: int, kept: Stored) -> bytes:
     return reply[:4] + counts + reply[HEADER_SIZE:question_end] + kept.records + opt
 
 
-def incoming(query: Query, reply: bytes) -> bytes | None:
+def incoming(query: Query, reply: bytes, options: bytes = b"") -> bytes | None:
     """The client's answer after its ID octets, from a reply that matches; None if the reply's records do not parse.
+
+    `options` go into the OPT record where the reply has none.
 
     A truncated reply may end anywhere (RFC 2181 section 9): if it does not parse, its question alone is passed on.
     """
@@ -84,7 +106,7 @@ def incoming(query: Query, reply: bytes) -> bytes | None:
     elif not opt:
         # The upstream knows no EDNS, but this server does (RFC 6891 section 6.1.1).
         additionals += 1
-        tail = edns.record(query.edns.dnssec_ok)
+        tail = edns.record(query.edns.dnssec_ok, options)
     elif reply[opt + edns.OPT_SIZE - 2 : opt + edns.OPT_SIZE] != _NO_OPTIONS:
         read = edns.read(reply, opt, _opt_end(reply, opt))
         if read is None:

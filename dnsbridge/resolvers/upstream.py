@@ -42,8 +42,12 @@ class Carrier(Protocol):
         """A question is no longer waited for."""
         ...
 
-    def timed_out(self, now: float, asked_at: float) -> None:
-        """A question has no reply in time, but is still waited for."""
+    def timed_out(self, now: float, asked_at: float, alive: bool = False) -> None:
+        """A question has no reply in time, but is still waited for; `alive`: its upstream answers others."""
+        ...
+
+    def expect_more(self, asker: "Asker") -> bool:
+        """Take one more reply to a question that has one; whether that is possible."""
         ...
 
 
@@ -77,13 +81,15 @@ class Asker(Protocol):
 class UpstreamSocket:
     """A connected, non-blocking UDP socket and its questions in flight."""
 
-    __slots__ = ("upstream", "waiting", "asked", "retired", "send", "_socket", "_loop")
+    __slots__ = ("upstream", "waiting", "asked", "retired", "second", "send", "_socket", "_loop")
 
     def __init__(self, upstream: "Upstream", connected: socket.socket) -> None:
         self.upstream = upstream
         self.waiting: dict[bytes, Asker] = {}
         self.asked = 0
         self.retired = False
+        self.second = False
+        """It repeats what another socket of this host could not send: its own error is final."""
         self.send = connected.send
         self._socket = connected
         self._loop = asyncio.get_running_loop()
@@ -95,10 +101,28 @@ class UpstreamSocket:
         if self.retired and not self.waiting:
             self.close()
 
-    def timed_out(self, now: float, asked_at: float) -> None:
+    def timed_out(self, now: float, asked_at: float, alive: bool = False) -> None:
         """See Carrier."""
-        self.upstream.timeouts += 1
-        self.upstream.health.timed_out(now, asked_at)
+        upstream = self.upstream
+        upstream.timeouts += 1
+        if not alive:
+            was_up = upstream.health.up
+            upstream.health.timed_out(now, asked_at)
+            if was_up and not upstream.health.up:
+                upstream.renew_sockets()
+
+    def expect_more(self, asker: Asker) -> bool:
+        """See Carrier."""
+        if self._socket.fileno() < 0:
+            return False
+        self.waiting[asker.identity] = asker
+        return True
+
+    def retire(self) -> None:
+        """Take no more questions; close when there is nothing to wait for."""
+        self.retired = True
+        if not self.waiting:
+            self.close()
 
     def close(self) -> None:
         """Give up the socket; may be repeated."""
@@ -130,8 +154,14 @@ class UpstreamSocket:
                 if asker.exact:
                     upstream.exact += 1
             elif not transparent.matches(reply, question):
-                upstream.mismatched += 1
-                continue
+                if not transparent.is_bare_error(reply):
+                    upstream.mismatched += 1
+                    continue
+                if asker.exact:
+                    # It does not show the name's case, so it proves too little.
+                    asker.folded(upstream)
+                    continue
+                reply = transparent.with_question(reply, question)
             elif asker.exact and not upstream.may_fold():
                 asker.folded(upstream)
                 continue
@@ -186,7 +216,10 @@ class Upstream:
         self.malformed = 0
         """Replies that matched, but whose records do not parse."""
         self.refused_by_icmp = 0
+        self.own_errors = 0
+        """Errors of this host's sockets, each followed by a second attempt on a fresh one."""
         self.send_failures = 0
+        """Questions that could not be sent."""
         self.truncated = 0
         self.tcp_fetches = 0
         self.tcp_failures = 0
@@ -248,12 +281,33 @@ class Upstream:
                 # It speaks of an earlier datagram of this socket; this one was not sent.
                 self.sent -= 1
                 self.socket_failed(chosen, error)
-            except OSError:
+            except OSError as error:
                 self.sent -= 1
                 asker = chosen.waiting.pop(identity, None)
+                if not isinstance(error, BlockingIOError):
+                    self._unpool(chosen)
                 if asker is not None:
-                    self.send_failures += 1
-                    asker.refused(chosen)
+                    self._send_again(chosen, asker)
+
+    def _send_again(self, failed: UpstreamSocket, asker: Asker) -> None:
+        """After an error of this host (its address has gone, no route, no buffer): try a fresh socket first."""
+        self.own_errors += 1
+        second = None if failed.second else self._open(None)
+        if second is not None:
+            second.retired = second.second = True
+            identity = os.urandom(2)
+            second.waiting[identity] = asker
+            asker.socket = second
+            asker.identity = identity
+            try:
+                second.send(identity + asker.wire)
+                self.sent += 1
+                return
+            except OSError:
+                second.waiting.clear()
+                second.close()
+        self.send_failures += 1
+        asker.refused(failed)
 
     def may_fold(self) -> bool:
         """A reply came in another case than asked: whether this server is one that does so with all."""
@@ -263,8 +317,12 @@ class Upstream:
         return not self.exact and self.folded >= FOLDED_TO_BELIEVE
 
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
-        """A socket reports an error, as of an ICMP message: drop it, and let its questions go elsewhere."""
-        if isinstance(error, ConnectionRefusedError):
+        """A socket reports an error: drop it.
+
+        Where ICMP says that the port is closed, its questions go elsewhere; what is this host's error is tried again.
+        """
+        closed_port = isinstance(error, ConnectionRefusedError)
+        if closed_port:
             self.refused_by_icmp += 1
             self.health.refused(time.monotonic())
         askers = list(failed.waiting.values())
@@ -272,7 +330,13 @@ class Upstream:
         failed.close()
         if askers:
             # Not from here: each may be sent on a socket that fails too, and so on, deeper than the stack.
-            asyncio.get_running_loop().call_soon(_refuse, failed, askers)
+            asyncio.get_running_loop().call_soon(_refuse if closed_port else self._send_all_again, failed, askers)
+
+    def renew_sockets(self) -> None:
+        """Ask on fresh sockets from now on: the old ones keep a source address that may lead nowhere any more."""
+        for each in self._pool:
+            if each is not None:
+                self._unpool(each)
 
     def forget_socket(self, closed: UpstreamSocket) -> None:
         """A socket was closed."""
@@ -287,14 +351,25 @@ class Upstream:
             each.waiting.clear()
             each.close()
 
-    def _open(self, slot: int) -> UpstreamSocket | None:
-        """A new socket for a slot of the pool; when there is none to be had, any other of the pool."""
+    def _send_all_again(self, failed: UpstreamSocket, askers: list[Asker]) -> None:
+        for asker in askers:
+            self._send_again(failed, asker)
+
+    def _unpool(self, used: UpstreamSocket) -> None:
+        if used in self._pool:
+            self._pool[self._pool.index(used)] = None
+        used.retire()
+
+    def _open(self, slot: int | None) -> UpstreamSocket | None:
+        """A new socket for a slot of the pool, and when there is none to be had, any other of the pool; or, without a
+        slot, one beside the pool.
+        """
         if self._closed:
             return None
         try:
             opened = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         except OSError:
-            return next((each for each in self._pool if each), None)
+            return None if slot is None else next((each for each in self._pool if each), None)
         try:
             opened.connect(self._destination)
             # Where the upstream is on this host and its port is closed, the kernel may draw that very port.
@@ -305,7 +380,9 @@ class Upstream:
         if to_itself:
             opened.close()
             return None
-        made = self._pool[slot] = UpstreamSocket(self, opened)
+        made = UpstreamSocket(self, opened)
+        if slot is not None:
+            self._pool[slot] = made
         self._sockets.add(made)
         return made
 

@@ -82,7 +82,7 @@ class StreamConnection(asyncio.Protocol):
         self.waiting.pop(identity, None)
         self._close_when_done()
 
-    def timed_out(self, now: float, asked_at: float) -> None:
+    def timed_out(self, now: float, asked_at: float, alive: bool = False) -> None:
         """See Carrier."""
         if asked_at >= self._silent_at:
             self._silent_at = now
@@ -90,7 +90,11 @@ class StreamConnection(asyncio.Protocol):
             if self._silences >= SILENCES:
                 # Nothing may come any more, as when a firewall has forgotten the connection.
                 self.retired = True
-        self._upstream.timed_out(now, asked_at)
+        self._upstream.timed_out(now, asked_at, alive)
+
+    def expect_more(self, asker: Asker) -> bool:
+        """See Carrier: nobody forges replies on a connection."""
+        return False
 
     def close(self) -> None:
         """End it; nobody hears of it. May be repeated."""
@@ -162,6 +166,8 @@ class StreamConnection(asyncio.Protocol):
     def _take(self, reply: bytes) -> None:
         identity = reply[:2]
         asker = self.waiting.get(identity)
+        if asker is not None and transparent.is_bare_error(reply):
+            reply = transparent.with_question(reply, asker.question)
         if asker is None or not transparent.matches(reply, asker.question):
             self._upstream.mismatched += 1
             return
@@ -289,10 +295,11 @@ class StreamUpstream:
         self.sent += 1
         return True
 
-    def timed_out(self, now: float, asked_at: float) -> None:
-        """A question that was asked here got no reply in time."""
+    def timed_out(self, now: float, asked_at: float, alive: bool) -> None:
+        """A question that was asked here got no reply in time; `alive`: others did."""
         self.timeouts += 1
-        self._silent(now, asked_at, "no reply in time")
+        if not alive:
+            self._silent(now, asked_at, "no reply in time")
 
     def replied(self) -> None:
         """A reply came that matches."""

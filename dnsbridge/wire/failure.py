@@ -24,6 +24,11 @@ class Failure(Enum):
     NOT_READY = (Rcode.SERVFAIL, ExtendedError.NOT_READY, "the cluster has not been read yet")
     NETWORK_ERROR = (Rcode.SERVFAIL, ExtendedError.NETWORK_ERROR, "the cluster's CoreDNS does not answer")
     UPSTREAM = (Rcode.SERVFAIL, ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream gave an answer")
+    SLOW_UPSTREAM = (
+        Rcode.SERVFAIL,
+        ExtendedError.NETWORK_ERROR,
+        "the upstream answers others, but gave no answer to this in time",
+    )
     CHAIN = (Rcode.SERVFAIL, ExtendedError.OTHER, "CNAME chain over 10 links")
     CHAIN_LOOP = (Rcode.SERVFAIL, ExtendedError.OTHER, "CNAME chain over 10 links: it comes back to one of its names")
     DNAME = (Rcode.YXDOMAIN, None, "a DNAME makes the name longer than 255 octets (RFC 6672 section 2.2)")

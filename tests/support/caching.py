@@ -109,6 +109,9 @@ async def setting(
     *behaviours: Behaviour, tcp: Sequence[Behaviour] = (silence,), attempt: float = 0.05, **options: Any
 ) -> AsyncIterator[Setting]:
     """A cache before one upstream."""
-    server = ScriptedUpstream(*behaviours, tcp=tcp)
-    async with forwarding(server, attempt_timeout=attempt, deadline=options.pop("deadline", 1.0)) as forward:
+    server = ScriptedUpstream(
+        *behaviours, tcp=tcp, keep=options.pop("keep", False), probe=options.pop("probe", silence)
+    )
+    times = {name: options.pop(name) for name in ("deadline", "patience") if name in options}
+    async with forwarding(server, attempt_timeout=attempt, **times) as forward:
         yield Setting(server, forward, options)

@@ -34,12 +34,19 @@ def ask(name: str = "www.example.com", rtype: str = "A", *, stream: bool = False
 
 @asynccontextmanager
 async def forwarding(
-    *servers: ScriptedUpstream, attempt_timeout: float = FAST, deadline: float = 1.0, **options: Any
+    *servers: ScriptedUpstream,
+    attempt_timeout: float = FAST,
+    deadline: float = 1.0,
+    patience: float | None = None,
+    **options: Any,
 ) -> AsyncIterator[Forward]:
-    """A forwarder to these servers, which are started and stopped with it."""
+    """A forwarder to these servers, which are started and stopped with it; without `patience` no question outlives
+    `deadline`.
+    """
     for server in servers:
         await server.__aenter__()
     upstreams = [Upstream(ADDRESS, server.port) for server in servers]
+    options["patience"] = deadline if patience is None else patience
     forward = Forward(upstreams, attempt_timeout=attempt_timeout, deadline=deadline, **options)
     try:
         yield forward

@@ -1,7 +1,8 @@
 """An upstream DNS server on loopback, UDP and TCP, that behaves as told for each question.
 
     Behaviour        a question's octets in, the replies to send out (none: silence; over TCP: the connection is closed)
-    ScriptedUpstream a server whose behaviours are used up one per question, the last one for all that follow
+    ScriptedUpstream a server whose behaviours are used up one per question, the last one for all that follow; a probe,
+                     which asks for the root's name servers, uses none up
 
 TCP can be TLS, and its connections can stay open.
 
@@ -12,6 +13,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import dns.edns
@@ -21,7 +23,11 @@ import dns.rcode
 import dns.rrset
 import msgspec
 
+from dnsbridge.resolvers.probe import ROOT_NS
+
 ADDRESS = "127.0.0.1"
+MESSAGES_PER_TURN = 100
+"""Datagrams read at once: a socket's buffer holds few."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -99,15 +105,22 @@ class ScriptedUpstream:
         tcp: Sequence[Behaviour] = (silence,),
         keep: bool = False,
         tls: ssl.SSLContext | None = None,
+        probe: Behaviour = silence,
     ) -> None:
-        """`keep`: TCP connections stay open for further questions, and silence is silence; `tls`: they are TLS."""
+        """`keep`: TCP connections stay open for further questions, and silence is silence; `tls`: they are TLS.
+
+        `probe` is what probes get.
+        """
         self._keep = keep
         self._tls = tls
         self._udp = list(udp) or [silence]
         self._tcp = list(tcp)
+        self._probe = probe
         self.port = 0
         self.asked: list[bytes] = []
-        """Questions that came over UDP."""
+        """Questions that came over UDP, without probes."""
+        self.probed = 0
+        """Probes that came, over UDP and TCP."""
         self.ports: list[int] = []
         """Their source ports."""
         self.asked_tcp: list[bytes] = []
@@ -149,16 +162,32 @@ class ScriptedUpstream:
             self._loop.remove_reader(self._socket)
             self._socket.close()
 
+    def open_udp(self) -> None:
+        """Open the same port again."""
+        self._socket = _datagrams(self.port)
+        self._loop.add_reader(self._socket, self._readable)
+
     def _readable(self) -> None:
-        message, client = self._socket.recvfrom(65535)
-        self.asked.append(message)
-        self.ports.append(client[1])
-        for reply in _next(self._udp)(message):
+        with suppress(BlockingIOError):
+            for _ in range(MESSAGES_PER_TURN):
+                self._take(*self._socket.recvfrom(65535))
+
+    def _take(self, message: bytes, client: tuple[str, int]) -> None:
+        probe = self._is_probe(message)
+        if not probe:
+            self.asked.append(message)
+            self.ports.append(client[1])
+        for reply in (self._probe if probe else _next(self._udp))(message):
             sender = self._other if reply.elsewhere else self._socket
             if reply.delay:
                 self._handles.append(self._loop.call_later(reply.delay, self._send, sender, reply.octets, client))
             else:
                 sender.sendto(reply.octets, client)
+
+    def _is_probe(self, message: bytes) -> bool:
+        probe = message[4:] == ROOT_NS[2:]
+        self.probed += probe
+        return probe
 
     def _send(self, sender: socket.socket, octets: bytes, client: tuple[str, int]) -> None:
         if sender.fileno() >= 0:
@@ -170,8 +199,10 @@ class ScriptedUpstream:
         try:
             while True:
                 message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-                self.asked_tcp.append(message)
-                for reply in _next(self._tcp)(message):
+                probe = self._is_probe(message)
+                if not probe:
+                    self.asked_tcp.append(message)
+                for reply in (self._probe if probe else _next(self._tcp))(message):
                     if not reply.delay:
                         _write(writer, reply)
                     elif self._keep:

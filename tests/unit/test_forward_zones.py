@@ -88,7 +88,7 @@ def test_what_is_out_is_answered_by_whom_it_was_asked(change: Change) -> None:
     async def test() -> None:
         async with servers(SLOW_ONE, TWO) as (old, new), running(old.port, change=change) as zones:
             before = zones.forwards["."]
-            before.deadline = 1.0
+            before.deadline = before.patience = 1.0
             waiting = zones.caches["."].resolve(ask("one.example"))
             assert isinstance(waiting, Pending)
             change(new.port)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from dnsbridge.resolvers.health import (
+    LATELY,
     MAX_PROBE_INTERVAL,
     MAX_TIMEOUT,
     MIN_HEDGE,
     MIN_TIMEOUT,
+    SLOW_SECONDS,
     Condition,
     Health,
 )
@@ -219,3 +221,70 @@ def test_probes() -> None:
     health.replied(now + 12, now + 11.9)
     health.refused(now + 30)
     assert health.probe_at == pytest.approx(now + 31)
+
+
+def test_alive() -> None:
+    """An upstream is alive for a question when something asked later has a reply, also an error or a late one."""
+    health, now = healthy()
+    assert not health.alive_since(now)
+    health.replied(now + 2, now - 1)
+    assert not health.alive_since(now), "it was asked before"
+    health.replied(now + 3, now + 1)
+    assert health.alive_since(now)
+    assert not health.alive_since(now + 1)
+    health.replied_with_error(now + 4, now + 2)
+    assert health.alive_since(now + 1)
+    health.late(now + 5, now + 3)
+    assert health.alive_since(now + 2)
+
+
+def test_replied_lately() -> None:
+    """For five seconds after a reply, unless its port is closed meanwhile."""
+    health, now = healthy()
+    last = now - 0.01
+    assert health.replied_lately(last + LATELY - 0.1)
+    assert not health.replied_lately(last + LATELY + 0.1)
+    health.replied(now, now - 0.02)
+    health.refused(now + 1)
+    assert health.replied_lately(now + 1) is False
+
+
+def test_slow() -> None:
+    """From the first slow question on, until there was none for a minute."""
+    health, now = healthy()
+    seen = [health.found_slow(now + seconds) for seconds in (0, 30, 80, 150)]
+    assert seen == [True, False, False, True]
+    assert (health.slow_since, health.slow_questions) == (now + 150, 4)
+    assert health.is_slow(now + 150 + SLOW_SECONDS - 1)
+    assert not health.is_slow(now + 150 + SLOW_SECONDS)
+    assert condition(health) is Condition.UP
+
+
+def test_the_first_probe_goes_at_once() -> None:
+    """With the first timeout, the second a second later; of a closed port the first goes after a second."""
+    health, now = healthy()
+    health.timed_out(now + 0.05, now)
+    assert health.probe_at == now + 0.05
+    health.probed(now + 0.05, 0.0)
+    assert health.probe_at == pytest.approx(now + 1.05)
+    health.replied(now + 0.07, now + 0.05)
+    assert condition(health) is Condition.UP
+    health.timed_out(now + 0.2, now + 0.1)
+    assert health.probe_at == now + 0.2
+
+
+def test_caution() -> None:
+    """One flag says whether a question needs more than to be sent: the condition, and doubts about EDNS."""
+    health, now = healthy()
+    seen = [health.caution]
+    health.timed_out(now + 0.05, now)
+    seen.append(health.caution)
+    health.replied(now + 0.07, now + 0.06)
+    seen.append(health.caution)
+    health.edns.refused(now, "FORMERR")
+    health.weigh()
+    seen.append(health.caution)
+    health.edns.answered(now, now)
+    health.weigh()
+    seen.append(health.caution)
+    assert seen == [False, True, False, True, False]

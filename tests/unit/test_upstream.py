@@ -16,7 +16,11 @@ from tests.support.scripted_upstream import ScriptedUpstream, silence
 
 
 def test_a_silent_upstream_costs_one_timeout() -> None:
-    """After one timeout the other upstream is asked first; probes, not clients, find out when the first is back."""
+    """After one timeout the other upstream is asked first; probes, not clients, find out when the first is back.
+
+    The first probe goes at once, the second a second later; each is a question that has had an answer, and one
+    for the root.
+    """
 
     async def test() -> None:
         servers = [ScriptedUpstream(silence, silence, ONE), ScriptedUpstream(TWO)]
@@ -27,13 +31,13 @@ def test_a_silent_upstream_costs_one_timeout() -> None:
                 return said(query, await outcome(forward, query))
 
             assert [await one(number) for number in range(5)] == ["2"] * 5
-            assert len(servers[0].asked) == 1
             silent = forward.upstreams[0]
+            assert (len(servers[0].asked), servers[0].probed, silent.probes) == (2, 1, 2)
             assert silent.health.condition is Condition.SUSPECT
             await until(lambda: silent.health.up)
-            assert silent.probes == 2
-            # The probe is a question that has had an answer.
-            assert servers[0].asked[1][2:] == servers[1].asked[-1][2:]
+            assert silent.probes == 4
+            answered = {asked[2:] for asked in servers[1].asked}
+            assert {asked[2:] for asked in servers[0].asked} <= answered
             assert await one(20) == "1"
 
     run(test())
@@ -100,6 +104,78 @@ def test_failed_sends(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             query = ask()
             assert said(query, await outcome(forward, query)) == "2"
             assert (upstream.sent, upstream.send_failures) == (0, 1)
+
+    run(test())
+
+
+OWN_ERRORS = [
+    BlockingIOError(11, "Resource temporarily unavailable"),
+    PermissionError(1, "Operation not permitted"),
+    OSError(22, "Invalid argument"),
+    OSError(99, "Cannot assign requested address"),
+    OSError(101, "Network is unreachable"),
+    OSError(105, "No buffer space available"),
+]
+
+
+@pytest.mark.parametrize("error", OWN_ERRORS, ids=lambda error: error.strerror.replace(" ", "-"))
+def test_an_error_of_this_host_is_tried_again(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send that fails goes out on a fresh socket, to the same upstream, and nobody sees it."""
+
+    async def test() -> None:
+        async with forwarding(ScriptedUpstream(ONE), ScriptedUpstream(TWO)) as forward:
+            upstream = udp(forward)
+            original, opened = upstream._open, []
+
+            def fail(*arguments: object) -> int:
+                raise error
+
+            def first_fails(slot: int | None) -> Any:
+                made = original(slot)
+                assert made
+                if slot is not None:
+                    made.send = fail
+                opened.append(slot)
+                return made
+
+            monkeypatch.setattr(upstream, "_open", first_fails)
+            for number in range(5):
+                query = ask(f"n{number}.example")
+                assert said(query, await outcome(forward, query)) == "1"
+            assert (upstream.own_errors, upstream.send_failures, upstream.sent) == (5, 0, 5)
+            assert opened.count(None) == 5
+            assert upstream.health.up
+            # A socket whose buffer is full is none to give up.
+            assert len(upstream._sockets) == (len(set(opened)) - 1 if isinstance(error, BlockingIOError) else 0)
+
+    run(test())
+
+
+def test_an_error_while_receiving_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits on a socket that reports an error of this host is asked on a fresh one; the second error is final."""
+    monkeypatch.setattr(upstream_module, "POOL_SIZE", 1)
+
+    async def test() -> None:
+        server = ScriptedUpstream(silence, silence, ONE, ONE, silence)
+        async with forwarding(server, ScriptedUpstream(TWO), attempt_timeout=0.8) as forward:
+            upstream = udp(forward)
+            queries = [ask(f"n{number}.example") for number in range(2)]
+            waiting = [forward.resolve(query) for query in queries]
+            await until(lambda: len(server.asked) == 2)
+            (failed,) = upstream._sockets
+            upstream.socket_failed(failed, OSError(100, "Network is down"))
+            results = [await each for each in waiting if isinstance(each, Pending)]
+            assert [said(query, got) for query, got in zip(queries, results, strict=True)] == ["1", "1"]
+            assert (upstream.own_errors, upstream.sent, upstream._sockets) == (2, 4, set())
+            query = ask("n2.example")
+            again = forward.resolve(query)
+            for number in range(2):
+                await until(lambda number=number: len(server.asked) == 5 + number)  # type: ignore[misc]
+                (failed,) = upstream._sockets
+                upstream.socket_failed(failed, OSError(100, "Network is down"))
+            assert isinstance(again, Pending)
+            assert said(query, await again) == "2"
+            assert upstream.send_failures == 1
 
     run(test())
 

@@ -5,10 +5,10 @@ import socket
 from typing import NamedTuple
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from dnsbridge.app.families import Family, counter, gauge, lasting, summed
-from dnsbridge.app.upstream_states import Condition, State
+from dnsbridge.app.upstream_states import Condition, Edns, State
 from dnsbridge.app.workers.channel import Channel
 from dnsbridge.app.workers.messages import (
     Aged,
@@ -143,6 +143,15 @@ CASES = [
         state("down", LATE, problem="new", errors=2),
     ),
 ]
+
+
+def test_slow_and_without_edns_together() -> None:
+    """It is slow, or asked without EDNS, when one worker finds it so; slow questions are summed."""
+    edns = Edns("FORMERR", EARLY, LATE)
+    one = structs.replace(state(), without_edns=edns, slow_questions=2, slow_since=LATE)
+    other = structs.replace(state(), slow=True, slow_since=EARLY, slow_questions=1)
+    shown = structs.replace(state(), without_edns=edns, slow=True, slow_since=EARLY, slow_questions=3)
+    assert together([[one], [other]]) == together([[other], [one]]) == [shown]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -72,8 +72,13 @@ def _joined(one: State, other: State) -> State:
     srtt = worse.srtt_ms if measured else None
     if weight:
         srtt = round(sum((state.srtt_ms or 0) * state.questions for state in measured) / weight, 3)
+    slow_since = max((one, other), key=lambda state: (state.slow, state.slow_since or "")).slow_since
     return structs.replace(
         worse,
+        without_edns=one.without_edns or other.without_edns,
+        slow=one.slow or other.slow,
+        slow_since=slow_since,
+        slow_questions=one.slow_questions + other.slow_questions,
         questions=one.questions + other.questions,
         srtt_ms=srtt,
         timeouts=one.timeouts + other.timeouts,

@@ -1,0 +1,101 @@
+"""Real recursors on loopback, which forward all they are asked to one server: what an office has as its DNS.
+
+with Recursor("unbound", folder, 127.0.0.1's port of the server) as recursor:
+    recursor.port     UDP and TCP, on 127.0.0.1
+"""
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import dns.exception
+import dns.message
+import dns.query
+
+from tests.support.knot import ADDRESS, STOP_SECONDS, free_port
+from tests.support.program import eventually
+
+
+class Recursor:
+    """One of `PROGRAMS`; `with` runs it. It needs no root."""
+
+    def __init__(self, program: str, folder: Path, server: int) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._command = PROGRAMS[program](folder, self.port, server)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Recursor":
+        with (self._folder / "recursor.log").open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            eventually(self._answers)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it. May be repeated."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, (self._folder / "recursor.log").read_text(errors="replace")[-2000:]
+        try:
+            dns.query.udp(dns.message.make_query("ready.example", "A"), ADDRESS, timeout=1, port=self.port)
+        except (OSError, dns.exception.DNSException):
+            return False
+        return True
+
+
+def _unbound(folder: Path, port: int, server: int) -> list[str]:
+    settings = {
+        "interface": f"{ADDRESS}@{port}",
+        "chroot": '""',
+        "username": '""',
+        "pidfile": '""',
+        "directory": f'"{folder}"',
+        "use-syslog": "no",
+        "do-daemonize": "no",
+        "do-not-query-localhost": "no",
+        "module-config": '"iterator"',
+    }
+    lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
+    forward = f'forward-zone:\n    name: "."\n    forward-addr: {ADDRESS}@{server}\n'
+    config = folder / "unbound.conf"
+    config.write_text(f"server:\n{lines}{forward}", encoding="utf-8")
+    return ["unbound", "-d", "-c", str(config)]
+
+
+def _bind(folder: Path, port: int, server: int) -> list[str]:
+    config = folder / "named.conf"
+    config.write_text(
+        f'options {{ directory "{folder}"; listen-on port {port} {{ {ADDRESS}; }}; listen-on-v6 {{ none; }};'
+        f' pid-file none; session-keyfile "{folder}/session.key"; lock-file none; dnssec-validation no; recursion yes;'
+        f" forward only; forwarders {{ {ADDRESS} port {server}; }}; }};\ncontrols {{ }};\n",
+        encoding="utf-8",
+    )
+    return ["named", "-g", "-c", str(config)]
+
+
+def _dnsmasq(folder: Path, port: int, server: int) -> list[str]:
+    options = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--bind-interfaces"]
+    options += [f"--listen-address={ADDRESS}", f"--port={port}", f"--server={ADDRESS}#{server}", "--user=", "--group="]
+    return ["dnsmasq", *options, f"--pid-file={folder}/dnsmasq.pid"]
+
+
+PROGRAMS = {"unbound": _unbound, "named": _bind, "dnsmasq": _dnsmasq}
