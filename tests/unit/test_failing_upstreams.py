@@ -168,8 +168,8 @@ def test_nothing_leaks_in_a_storm(seed: int, count: int) -> None:
             assert len(results) == 150
             assert forward.in_flight == 0
             await until(lambda: not any(map(len, forward.attempts)))
-            # A probe that is out may still wait.
-            assert all(upstream.in_flight <= 1 for upstream in forward.upstreams)
+            # A probe that is out, of two questions, may still wait.
+            assert all(upstream.in_flight <= 2 for upstream in forward.upstreams)
 
     run(test())
 
