@@ -124,7 +124,7 @@ class ForwardZones:
                 if say:
                     servers = ", ".join(map(str, self._servers[each.zone]))
                     followed = ", ".join(str(one) for one in each.upstreams if isinstance(one, Path | ServiceAddress))
-                    log.info("forward %s: now %s (%s)", each.zone, servers or f"nobody, {_then(each)}", followed)
+                    log.info("forward %s: now %s (%s)", each.zone, servers or f"no upstream, {_then(each)}", followed)
 
     def adopt(self, hosts: Hosts) -> None:
         """Take over what the files say for somebody else who follows them."""

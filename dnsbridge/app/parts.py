@@ -88,6 +88,12 @@ class Parts(Struct):
         if overlap := self.overlap():
             raise CannotStart(overlap)
 
+    def say_not_used(self) -> None:
+        """Log what manifests hold that nothing comes from: for a server at its start."""
+        for bridged in self.clusters:
+            if isinstance(bridged.source, ManifestSource):
+                bridged.source.say_not_used()
+
     def apply(self, cluster: str, changes: list[Change], now: int) -> None:
         """Take changes of a cluster's objects over, as of `now` (Unix seconds)."""
         for bridged in self.clusters:

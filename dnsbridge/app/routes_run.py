@@ -283,6 +283,7 @@ async def run_routes(
     ]
     parts = build(settings, (), routes=True)
     await parts.open()
+    parts.say_not_used()
     works: list[Callable[[], Awaitable[None]]] = [each.run for each in reconcilers]
     try:
         if settings.routes.pull.url is not None:

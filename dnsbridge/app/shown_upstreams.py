@@ -67,8 +67,9 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
         for server, service in running.items():
             # Its Service stands for it, its file named it before, or the server has other settings.
             listed.setdefault(server, _origin_of_service(loaded, key, forward, service) or "the running server")
-        # The running server knows the place of a Service's servers among the others.
-        listed = {server: listed[server] for server in [*running, *listed]}
+        if set(listed) == set(running):
+            # The running server knows the place of a Service's servers among the others.
+            listed = {server: listed[server] for server in running}
         for position, (server, origin) in enumerate(listed.items(), 1):
             order = _ORDERS[forward.policy].format(position, len(listed)) if len(listed) > 1 else "the only one"
             role = f"for {_names(forward)}, {order}"

@@ -45,6 +45,7 @@ async def kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
     """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
     await parts.open()
+    parts.say_not_used()
     kept = keepers(loaded, parts)
     for keeper in kept:
         keeper.restore()

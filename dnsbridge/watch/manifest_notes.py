@@ -21,6 +21,13 @@ class Notes:
         self._path = path
         self._orphans: set[Key] = set()
         self._unused = ""
+        self._starts = True
+
+    def start(self) -> None:
+        """Say from now on what is not used: a server does, a command that reads once has its own to say."""
+        self._starts = False
+        if self._unused:
+            log.info("%s: not used: %s", shown(self._path), self._unused)
 
     def say(self, files: Mapping[Path, FileObjects], wanted: Mapping[Key, Object], origin: Mapping[Key, Path]) -> None:
         """Say what is new; `origin` is the file of each wanted object."""
@@ -56,6 +63,6 @@ class Notes:
         if len(kinds) > MAX_LINES:
             words.append(f"{sum(count for _, count in kinds[MAX_LINES:])} of other kinds")
         text = ", ".join(words)
-        if text and text != self._unused:
+        if text and text != self._unused and not self._starts:
             log.info("%s: not used: %s", shown(self._path), text)
         self._unused = text

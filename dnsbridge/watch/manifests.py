@@ -129,6 +129,10 @@ class ManifestSource:
         elif not any(stamp.size for stamp in found.stamps.values()):
             log.warning("%s: is empty so far; put Kubernetes objects into it", shown(self.path))
 
+    def say_not_used(self) -> None:
+        """Logs which kinds of objects nothing comes from, now and whenever that changes."""
+        self._notes.start()
+
     async def follow(self) -> None:
         """Looks for changes until it is cancelled; nothing that a file or folder does ends it."""
         while True:

@@ -121,6 +121,7 @@ class Reflector:
             await self._reader.watch(proven=not self._silenced)
             self._alive()
             if time.monotonic() - began > SHORTEST_WATCH:
+                self._expires_at_once = False
                 self._something_read()
         finally:
             # However it ended: something between us and the server may cut each connection after some time.
@@ -161,9 +162,11 @@ class Reflector:
     def _after(self, refused: Refused) -> float:
         """What a failure changes; returns the seconds until the next attempt."""
         if refused.expired:
-            self._intake.position = ""
-            self._expires_at_once = time.monotonic() - self._listed_at < SHORTEST_WATCH
-            if self._expires_at_once:
+            watched, self._intake.position = bool(self._intake.position), ""
+            again = self._expires_at_once
+            self._expires_at_once = watched and time.monotonic() - self._listed_at < SHORTEST_WATCH
+            if again and self._expires_at_once:
+                # Once may be chance: the server has compacted its history in this very second.
                 self._server.complain(f"{refused.problem}, just after a list", self.resource.label)
             return self._backoff.delay()
         self._garbled = self._garbled + 1 if refused.garbled else 0

@@ -135,7 +135,7 @@ STEPS: list[tuple[str, list[dict[str, Any]], str, str]] = [
      "SERVFAIL"),
     ("made", [CORP], "forward .: now 10.96.0.52:53 (service://dns/corp)", "192.0.2.52"),
     ("made anew with another ClusterIP", [MOVED], "forward .: now 10.96.0.53:53 (service://dns/corp)", "192.0.2.53"),
-    ("deleted", [], "forward .: now nobody, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
+    ("deleted", [], "forward .: now no upstream, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
     ("made again", [CORP], "forward .: now 10.96.0.52:53 (service://dns/corp)", "192.0.2.52"),
     ("headless from now on, with an endpoint",
      [service("corp", "None"), endpoints("corp", "10.244.0.3")],
@@ -143,11 +143,11 @@ STEPS: list[tuple[str, list[dict[str, Any]], str, str]] = [
     ("another endpoint comes first", [service("corp", "None"), endpoints("corp", "10.244.0.3", "10.244.0.2")],
      "forward .: now 10.244.0.2:53, 10.244.0.3:53 (service://dns/corp)", "192.0.2.2"),
     ("no endpoint is ready", [service("corp", "None"), endpoints("corp", "10.244.0.3", "10.244.0.2", ready=False)],
-     "forward .: now nobody, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
+     "forward .: now no upstream, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
     ("one of two endpoints is dnsbridge itself", [service("corp", "None"), endpoints("corp", OWN, "10.244.0.3")],
      "forward .: now 10.244.0.3:53 (service://dns/corp)", "192.0.2.3"),
     ("a ClusterIP in front of dnsbridge itself", [CORP, endpoints("corp", OWN, "10.244.0.3")],
-     "forward .: now nobody, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
+     "forward .: now no upstream, its names get SERVFAIL (service://dns/corp)", "SERVFAIL"),
 ]  # fmt: skip
 
 

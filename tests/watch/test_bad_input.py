@@ -424,7 +424,7 @@ def test_a_flaw_is_said_once(tmp_path: Path) -> None:
         path = server.kubeconfig(tmp_path / "config")
         with Program(settings=settings(path), http=True, listen=["127.0.0.1:0"]) as program:
             for count in (1, 2, 3):
-                eventually(lambda count=count: program.metrics()[counter] == count)  # type: ignore[misc]
+                eventually(lambda count=count: program.metrics().get(counter) == count)  # type: ignore[misc]
                 server.change(put=[slice_with(count)])
             eventually(lambda: program.ask("10-1-1-4.db.shop.svc.cluster.local").answer)
             assert str(program.ask("10-1-1-1.db.shop.svc.cluster.local").answer[0][0]) == "10.1.1.1"

@@ -320,7 +320,7 @@ def be_a_circle(path: Path) -> None:
         (damage(lambda octets: octets[:-7]), "checksum"),
         (damage(lambda octets: octets[:200] + b"!" + octets[201:]), "checksum"),
         (damage(lambda octets: b""), "not a snapshot of this version"),
-        (damage(lambda octets: octets.replace(b"snapshot 2", b"snapshot 9")), "not a snapshot of this version"),
+        (damage(lambda octets: octets.replace(b"snapshot 3", b"snapshot 9")), "not a snapshot of this version"),
         (be_a_folder, "is a directory"),
         (be_a_circle, "too many levels of symbolic links"),
     ],
