@@ -5,13 +5,12 @@ with Bind(folder, {"corp.example": ZONE}, recursion=True) as bind:
 """
 
 import socket
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.knot import ADDRESS, STOP_SECONDS, free_port
-from tests.support.waiting import eventually
+from tests.support.daemon import Daemon
+from tests.support.knot import ADDRESS, free_port
 
 ROOT_ZONE = "$TTL 300\n@ SOA a.root. b.root. 1 3600 600 86400 60\n@ NS a.root.\na.root. A 192.0.2.53\n"
 
@@ -24,7 +23,7 @@ class Bind:
         self._folder = folder
         self._zones = {**zones, **({".": ROOT_ZONE} if recursion else {})}
         self._recursion = recursion
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon: Daemon | None = None
 
     def __enter__(self) -> "Bind":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -33,15 +32,9 @@ class Bind:
         self.port = free_port()
         config = self._folder / "named.conf"
         config.write_text(self._config(), encoding="utf-8")
-        with (self._folder / "named.log").open("wb") as log:
-            command = ["named", "-g", "-n", "1", "-c", str(config)]
-            process = self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            eventually(lambda: process.poll() is not None or self._listens(), self._log)
-            assert process.poll() is None, f"named does not start: {self._log()}"
-        except BaseException:
-            self.stop()
-            raise
+        command = ["named", "-g", "-n", "1", "-c", str(config)]
+        self._daemon = Daemon(None, command, self._folder / "named.log")
+        self._daemon.wait(self._listens)
         return self
 
     def __exit__(
@@ -51,25 +44,15 @@ class Bind:
 
     def stop(self) -> None:
         """End it. May be repeated."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._daemon:
+            self._daemon.stop()
 
     def _listens(self) -> bool:
         """It listens once it has loaded its zones."""
-        if "all zones loaded" not in self._log():
+        if not self._daemon or "all zones loaded" not in self._daemon.log.read_text(encoding="utf-8", errors="replace"):
             return False
         with socket.socket() as probe:
             return probe.connect_ex((ADDRESS, self.port)) == 0
-
-    def _log(self) -> str:
-        return (self._folder / "named.log").read_text(encoding="utf-8", errors="replace")[-4000:]
 
     def _config(self) -> str:
         zones = "".join(

@@ -1,7 +1,8 @@
-"""A daemon that a test runs in a namespace, what it logs, and a folder that the user it becomes can reach.
+"""A daemon that a test runs, what it logs, and a folder that the user it becomes can reach.
 
 folder = open_folder()
 daemon = Daemon(host, ["bird", "-f", ...], folder / "bird.log")
+daemon.wait(lambda: ...)
 ...
 daemon.stop()
 """
@@ -10,33 +11,52 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.namespace import Namespace
+from tests.support.waiting import eventually
 
 STOP_SECONDS = 5
 
 
 class Daemon:
-    """One process, in the foreground of its namespace."""
+    """One process, in the foreground of a namespace or of this host."""
 
-    def __init__(self, host: Namespace, command: Sequence[str], log: Path) -> None:
+    def __init__(self, host: Namespace | None, command: Sequence[str], log: Path) -> None:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*host.prefix, *command],
+                [*(host.prefix if host else ()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
     def check(self) -> None:
         """Fail the test if it has ended."""
-        if self._process.poll() is not None:
-            raise AssertionError(f"ended: {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+        if self.ended:
+            raise AssertionError(f"ended: {self.said()}")
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Wait until it is ready; fail the test, and end it, if that never comes."""
+        try:
+            eventually(lambda: self.ended or ready(), self.said)
+            self.check()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it. May be repeated."""

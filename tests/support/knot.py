@@ -5,7 +5,6 @@ with Knot(folder, {"corp.example": ZONE}) as knot:
 """
 
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +14,10 @@ import dns.message
 import dns.query
 import dns.rcode
 
+from tests.support.daemon import Daemon
 from tests.support.waiting import DEADLINE, eventually
 
 ADDRESS = "127.0.0.1"
-STOP_SECONDS = 5
 _TRIES = 5
 
 
@@ -43,7 +42,7 @@ class Knot:
         self._folder = folder
         self._zones = dict(zones)
         self._prefix = list(command_prefix)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon: Daemon | None = None
 
     def __enter__(self) -> "Knot":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +53,7 @@ class Knot:
             self.port = chosen or free_port()
             if self._start():
                 return self
-        raise AssertionError(f"knotd does not start: {self._log()}")
+        raise AssertionError(f"knotd does not start: {self._daemon.said() if self._daemon else None}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,15 +62,8 @@ class Knot:
 
     def stop(self) -> None:
         """End it. May be repeated."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._daemon:
+            self._daemon.stop()
 
     def ask(self, name: str, rtype: str, *, tcp: bool = False) -> dns.message.Message:
         """Its own answer."""
@@ -83,22 +75,11 @@ class Knot:
         """Start it and wait until it has all zones; False if it ended, as it does when its port was taken meanwhile."""
         config = self._folder / "knot.conf"
         config.write_text(self._config(), encoding="utf-8")
-        with (self._folder / "knot.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*self._prefix, "knotd", "-c", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        if self._prefix:
-            return True
-        process = self._process
-        eventually(lambda: process.poll() is not None or all(map(self._has, self._zones)), self._log)
-        if process.poll() is None:
-            return True
-        self.stop()
-        return False
+        daemon = Daemon(None, [*self._prefix, "knotd", "-c", str(config)], self._folder / "knot.log")
+        self._daemon = daemon
+        if not self._prefix:
+            eventually(lambda: daemon.ended or all(map(self._has, self._zones)), daemon.said)
+        return not daemon.ended
 
     def _has(self, zone: str) -> bool:
         try:
@@ -106,9 +87,6 @@ class Knot:
             return self.ask(zone, "SOA", tcp=True).rcode() == dns.rcode.NOERROR
         except (OSError, dns.exception.DNSException):
             return False
-
-    def _log(self) -> str:
-        return (self._folder / "knot.log").read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def _config(self) -> str:
         zones = "".join(f"  - domain: {zone}\n    file: {zone}.zone\n" for zone in self._zones)

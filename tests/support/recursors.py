@@ -4,7 +4,6 @@ with Recursor("unbound", folder, 127.0.0.1's port of the server) as recursor:
     recursor.port     UDP and TCP, on 127.0.0.1
 """
 
-import subprocess
 from pathlib import Path
 from types import TracebackType
 
@@ -12,8 +11,8 @@ import dns.exception
 import dns.message
 import dns.query
 
-from tests.support.knot import ADDRESS, STOP_SECONDS, free_port
-from tests.support.program import eventually
+from tests.support.daemon import Daemon
+from tests.support.knot import ADDRESS, free_port
 
 
 class Recursor:
@@ -23,16 +22,11 @@ class Recursor:
         self.port = free_port()
         self._folder = folder
         self._command = PROGRAMS[program](folder, self.port, server)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon: Daemon | None = None
 
     def __enter__(self) -> "Recursor":
-        with (self._folder / "recursor.log").open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            eventually(self._answers)
-        except BaseException:
-            self.stop()
-            raise
+        self._daemon = Daemon(None, self._command, self._folder / "recursor.log")
+        self._daemon.wait(self._answers)
         return self
 
     def __exit__(
@@ -42,19 +36,10 @@ class Recursor:
 
     def stop(self) -> None:
         """End it. May be repeated."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._daemon:
+            self._daemon.stop()
 
     def _answers(self) -> bool:
-        assert self._process
-        assert self._process.poll() is None, (self._folder / "recursor.log").read_text(errors="replace")[-2000:]
         try:
             dns.query.udp(dns.message.make_query("ready.example", "A"), ADDRESS, timeout=1, port=self.port)
         except (OSError, dns.exception.DNSException):

@@ -5,13 +5,12 @@ with Unbound(folder, certificate, key, ["www.corp.example. 60 A 192.0.2.10"]) as
 """
 
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.knot import ADDRESS, STOP_SECONDS, free_port
-from tests.support.waiting import eventually
+from tests.support.daemon import Daemon
+from tests.support.knot import ADDRESS, free_port
 
 
 class Unbound:
@@ -34,7 +33,7 @@ class Unbound:
             "local-zone": '"." static',
         }
         self._records = list(records)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon: Daemon | None = None
 
     def __enter__(self) -> "Unbound":
         self.port = free_port()
@@ -43,20 +42,8 @@ class Unbound:
         lines += [f"local-data: '{record}'" for record in self._records]
         config = self._folder / "unbound.conf"
         config.write_text("server:\n" + "".join(f"    {line}\n" for line in lines), encoding="utf-8")
-        with (self._folder / "unbound.log").open("wb") as log:
-            command = ["unbound", "-d", "-c", str(config)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        process = self._process
-
-        def log_text() -> str:
-            return f"unbound does not start: {(self._folder / 'unbound.log').read_text()[-2000:]}"
-
-        try:
-            eventually(lambda: process.poll() is not None or self._listens(), log_text)
-            assert process.poll() is None, log_text()
-        except AssertionError:
-            self.stop()
-            raise
+        self._daemon = Daemon(None, ["unbound", "-d", "-c", str(config)], self._folder / "unbound.log")
+        self._daemon.wait(self._listens)
         return self
 
     def __exit__(
@@ -66,15 +53,8 @@ class Unbound:
 
     def stop(self) -> None:
         """End it. May be repeated."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._daemon:
+            self._daemon.stop()
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
