@@ -25,7 +25,7 @@ from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object
 from dnsbridge.watch.backoff import Backoff
 from dnsbridge.watch.connection import Connection
-from dnsbridge.watch.endpoint_run import Api, MakeReflector, Run, Turns
+from dnsbridge.watch.endpoint_run import Api, LoopTurns, MakeReflector, Run
 from dnsbridge.watch.intake import DISTRUST_FROM, EMPTY_LIST_SECONDS, EMPTY_LISTS
 from dnsbridge.watch.offered import Groups, groups_of
 from dnsbridge.watch.reflector import Reflector
@@ -209,7 +209,7 @@ class EndpointApis:
 
     async def _stale(self, run: Run) -> list[EndpointSlice | Endpoints]:
         """What is held of endpoints and is not among what was read."""
-        turns = Turns()
+        turns = LoopTurns()
         found = []
         for obj in list(self._held.values()):
             if isinstance(obj, EndpointSlice | Endpoints) and obj.key not in run.objects:

@@ -68,7 +68,7 @@ class Run:
         All endpoints of a service change in one go.
         """
         self.late = []
-        turns = Turns()
+        turns = LoopTurns()
         by_service: dict[tuple[str, str], list[Change]] = {}
         for obj in list(self.objects.values()):
             by_service.setdefault(_service(obj), []).append(Put(obj))
@@ -115,7 +115,7 @@ class _Held(Mapping[Key, Object]):
         return len(self._now)
 
 
-class Turns:
+class LoopTurns:
     """Lets the event loop see to questions every so often."""
 
     def __init__(self) -> None:
