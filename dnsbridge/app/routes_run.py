@@ -36,10 +36,10 @@ from dnsbridge.routes.gateway_probe import GatewayProbe
 from dnsbridge.routes.gateways import Ways
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.kernel_routes import Event, KernelEvents
+from dnsbridge.routes.mass_change import Removals
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, changes, in_order
 from dnsbridge.routes.picture import Picture
-from dnsbridge.routes.plan import MASS
 from dnsbridge.routes.reconcile import Reconciler
 from dnsbridge.routes.served import Told
 from dnsbridge.routes.sink import Sink, SinkProblem
@@ -250,19 +250,6 @@ def kept(routes: tuple[Route, ...], base: Sequence[Route], unread: frozenset[str
     return in_order([*routes, *old]) if old else routes
 
 
-def refuse_mass_change(had: Sequence[Route], wanted: Sequence[Route]) -> str:
-    """Why a change must not be made without a person: it would take more than half of a set that is no trifle."""
-    changed = changes(had, wanted)
-    come = {route.prefix for route in changed.come}
-    gone = sum(route.prefix not in come for route in changed.gone)
-    if len(had) < MASS or 2 * gone <= len(had):
-        return ""
-    return (
-        f"{gone} of its {len(had)} routes would go at once, so nothing is changed; see what dnsbridge routes plan says,"
-        " and if that is right, say dnsbridge routes apply --allow-mass-change"
-    )
-
-
 async def run_routes(
     loaded: Loaded, sinks: Sequence[Sink], allow_mass_change: bool, on_ready: Callable[[], None] = lambda: None
 ) -> None:
@@ -276,7 +263,7 @@ async def run_routes(
         Reconciler(
             sink,
             Backoff(random.random),
-            (lambda _had, _wanted: "") if allow_mass_change else refuse_mass_change,
+            None if allow_mass_change else Removals(),
             leads=not (elected and sink.exclusive),
         )
         for sink in sinks

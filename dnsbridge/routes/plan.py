@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from dnsbridge.routes.model import NextHop, Route, in_order
 from dnsbridge.routes.sink import Foreign, Held
 
-MASS = 8
+_MASS = 8
 """So many routes of ours are worth a question before most of them go."""
 
 
@@ -75,7 +75,12 @@ class Plan(Struct, frozen=True):
     def is_mass_change(self) -> bool:
         """Whether more than half of a set that is no trifle would go at once: then a person should be asked."""
         had = len(self.change) + len(self.remove) + len(self.keep)
-        return had >= MASS and 2 * len(self.remove) > had
+        return takes_most(len(self.remove), had)
+
+
+def takes_most(gone: int, had: int) -> bool:
+    """Whether more than half goes of a set that is no trifle."""
+    return had >= _MASS and 2 * gone > had
 
 
 def make_plan(held: Held, wanted: Collection[Route]) -> Plan:

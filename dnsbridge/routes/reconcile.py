@@ -5,15 +5,16 @@
     lead(), stop_leading()   whether this process may drive it (sinks that only one may)
 
 A sink that fails is tried again, later each time, and nobody else waits for it. A change that takes too much at once is
-not made: the old set stays until a person agrees (see `Refuse`). Cancelling leaves everything in place.
+not made: the old set stays until a person agrees (see `mass_change`). Cancelling leaves everything in place.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from dnsbridge.routes.mass_change import Removals
 from dnsbridge.routes.model import Prefix, Reached, Route, changes
 from dnsbridge.routes.sink import Sink, SinkProblem
 
@@ -23,9 +24,6 @@ PATIENCE = 120.0
 """Seconds that a sink has for one set."""
 MAX_LINES = 20
 """Changes, and failures, that are said one by one at a time."""
-
-Refuse = Callable[[Sequence[Route], Sequence[Route]], str]
-"""What it has and what is wanted -> why that must not be done without a person, in one line; empty: it may."""
 
 
 class Retry(Protocol):
@@ -43,7 +41,8 @@ class Retry(Protocol):
 class Reconciler:
     """One sink, what it should have, and what it has."""
 
-    def __init__(self, sink: Sink, retry: Retry, refuse: Refuse, leads: bool = True) -> None:
+    def __init__(self, sink: Sink, retry: Retry, removals: Removals | None = None, leads: bool = True) -> None:
+        """Without `removals` a change may take as much as it wants."""
         self.sink = sink
         self.reached: Reached | None = None
         """What the sink said last; None before it was asked."""
@@ -52,7 +51,7 @@ class Reconciler:
         self.changes = 0
         """Routes added, changed or removed so far."""
         self._retry = retry
-        self._refuse = refuse
+        self._removals = removals
         self._leads = leads
         self._drove = False
         """Whether this process may have put something there."""
@@ -123,7 +122,7 @@ class Reconciler:
             async with asyncio.timeout(PATIENCE):
                 # After a refusal a person may have changed what is there, so it is looked at again.
                 had = self.reached.routes if self.reached and not self.problem else (await self.sink.held()).own
-                if refused := self._refuse(had, wanted):
+                if self._removals and (refused := self._removals.refuse(had, wanted, _now())):
                     self._complain(refused)
                     return
                 self._drove = True
@@ -137,6 +136,8 @@ class Reconciler:
             self._later()
             return
         self.reached = reached
+        if self._removals:
+            self._removals.note(had, reached.routes, _now())
         self._say_changes(had, reached.routes)
         self._say_failures(reached)
         if reached.failures:
@@ -185,6 +186,11 @@ class Reconciler:
             log.error("sink %s: and %d more failures", self.sink.name, len(new) - MAX_LINES)
         if failed:
             self.problem = f"{len(failed)} routes failed"
+
+
+def _now() -> float:
+    """Seconds of the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 def shown(route: Route) -> str:

@@ -156,7 +156,7 @@ def run(api: ApiServer, work: Any) -> None:
 
 
 def test_a_mass_change_stops(place: Namespace, api: ApiServer, tmp_path: Path) -> None:
-    """When more than half would go at once nothing is changed, and a person can agree."""
+    """When more than half go, each with an event of its own, it stops at half, and a person can agree to the rest."""
     many = [node(number) for number in range(4, 14)]
     api.change(put=many)
     with Companion(place, tmp_path, settings(api, tmp_path)) as companion:

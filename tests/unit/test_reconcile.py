@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from dnsbridge.routes.mass_change import Removals
 from dnsbridge.routes.model import Failure, NextHop, Reached, Route
 from dnsbridge.routes.reconcile import Reconciler
 from dnsbridge.routes.sink import Held, SinkProblem
@@ -62,12 +63,12 @@ class Soon:
     def succeeded(self) -> None: ...
 
 
-def scenario(test: Callable[[ScriptedSink, Reconciler], object], leads: bool = True, refuse: str = "") -> None:
+def scenario(test: Callable[[ScriptedSink, Reconciler], object], leads: bool = True) -> None:
     """Run one with a reconciler at work."""
 
     async def work() -> None:
         sink = ScriptedSink()
-        reconciler = Reconciler(sink, Soon(), lambda had, wanted: refuse if had and not wanted else "", leads)
+        reconciler = Reconciler(sink, Soon(), Removals(), leads)
         task = asyncio.create_task(reconciler.run())
         try:
             await test(sink, reconciler)  # type: ignore[misc]
@@ -113,17 +114,49 @@ def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_refused_change_keeps_the_old_set() -> None:
     """A change that needs a person is not made; when one has made it elsewhere, or the set is another, all goes on."""
+    many = tuple(map(route, range(1, 14)))
 
     async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
-        reconciler.want((ONE, TWO))
-        await until(lambda: sink.own == (ONE, TWO))
-        reconciler.want(())
-        await until(lambda: reconciler.problem == "too much")
-        assert (sink.own, sink.applied) == ((ONE, TWO), 1)
-        reconciler.want((THREE,))
-        await until(lambda: sink.own == (THREE,) and not reconciler.problem)
+        reconciler.want(many)
+        await until(lambda: sink.own == many)
+        reconciler.want(many[:2])
+        await until(lambda: reconciler.problem.startswith("11 of its 13 routes would go at once, so nothing"))
+        assert (sink.own, sink.applied) == (many, 1)
+        sink.own = many[:2]
+        reconciler.check()
+        await until(lambda: not reconciler.problem)
+        reconciler.want(many[:1])
+        await until(lambda: sink.own == many[:1] and not reconciler.problem)
 
-    scenario(test, refuse="too much")
+    scenario(test)
+
+
+def test_many_small_steps_are_one_mass_change() -> None:
+    """A set that shrinks object by object stops at half of what it was a minute ago; over minutes it may shrink."""
+    many = tuple(map(route, range(1, 14)))
+
+    async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
+        reconciler.want(many)
+        await until(lambda: sink.own == many)
+        for left in range(12, 6, -1):
+            reconciler.want(many[:left])
+            await until(lambda left=left: sink.own == many[:left])  # type: ignore[misc]
+        for left in range(6, 2, -1):
+            reconciler.want(many[:left])
+        await until(lambda: "4 of its 7 routes would go at once after 6 that went" in reconciler.problem)
+        await pass_time(3600)
+        reconciler.check()
+        reconciler.want(many[:4])
+        await until(lambda: "3 of its 7 routes would go at once after 6 that went" in reconciler.problem)
+        assert sink.own == many[:7]
+        reconciler.want(many)
+        await until(lambda: sink.own == many and not reconciler.problem)
+        for left in range(12, 0, -1):
+            await pass_time(61)
+            reconciler.want(many[:left])
+            await until(lambda left=left: sink.own == many[:left])  # type: ignore[misc]
+
+    scenario(test)
 
 
 def test_only_the_leader_drives() -> None:
