@@ -19,7 +19,7 @@ demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C 
 
 test: $(STAMP) ## the whole test suite (PYTEST_ARGS='-k name' for a part; DEEP=1: more examples of each property)
 	@tools/debian_packages.sh test
-	@DNSBRIDGE_DEEP=$(DEEP) $(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@DNSBRIDGE_DEEP=$(DEEP) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(STAMP) ## lint, format, types, floors, module sizes, tests that wait by the clock
 	@$(BIN)/ruff check --quiet

@@ -22,6 +22,7 @@ from dnsbridge.watch.kubeconfig import problem_of
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector, ClientResponse
+    from aiohttp.client_proto import ResponseHandler
     from kubernetes.aio.client import Configuration
     from kubernetes.aio.client.rest import RESTClientObject
 
@@ -129,8 +130,8 @@ class Connection:
             finally:
                 # A watch that is left has more to say; its connection cannot be used again. A peer that hangs would
                 # not take part in a TLS farewell.
-                if response.connection and response.connection.protocol:
-                    response.connection.protocol.abort()
+                if (protocol := _protocol(response)) is not None:
+                    protocol.abort()
                 response.close()
         finally:
             await session.leave()
@@ -167,9 +168,14 @@ class Connection:
 
 def bear(response: "ClientResponse", silence: float) -> None:
     """Let what is still to come of a response be silent for so many seconds."""
-    if response.connection and response.connection.protocol:
-        response.connection.protocol.read_timeout = silence
-        response.connection.protocol.start_timeout()
+    if (protocol := _protocol(response)) is not None:
+        protocol.read_timeout = silence
+        protocol.start_timeout()
+
+
+def _protocol(response: "ClientResponse") -> "ResponseHandler | None":
+    """What receives the response; to be compared with None, for it is a queue, and false while that is empty."""
+    return response.connection.protocol if response.connection is not None else None
 
 
 def _session(configuration: "Configuration") -> _Session:

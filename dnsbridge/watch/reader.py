@@ -88,10 +88,11 @@ class Reader:
     async def stream(self, turn: Turn, listed: Callable[[int], None]) -> None:
         """Read a streaming list, and follow the watch that it becomes; `listed` is told when the list is complete."""
         self._counts.lists += 1
-        silence = min(STREAM_SILENCE, self._silence)
-        async with self._request(silence, sendInitialEvents="true", resourceVersionMatch="NotOlderThan") as response:
+        async with self._request(
+            STREAM_SILENCE, sendInitialEvents="true", resourceVersionMatch="NotOlderThan"
+        ) as response:
             await _check(response)
-            await self._follow(response, _Listing(self._intake, turn, silence, listed))
+            await self._follow(response, _Listing(self._intake, turn, listed))
 
     async def watch(self, proven: bool) -> None:
         """Follow a watch to its end; unless the server is `proven` to be alive, headers alone prove nothing."""
@@ -146,11 +147,10 @@ class _Listing:
     already, and bookmarks, are none: a server that ignores `sendInitialEvents` sends those for ever.
     """
 
-    def __init__(self, intake: Intake, turn: Turn, silence: float, listed: Callable[[int], None]) -> None:
+    def __init__(self, intake: Intake, turn: Turn, listed: Callable[[int], None]) -> None:
         self.seen: set[Key] = set()
         self._intake = intake
         self._turn = turn
-        self._silence = silence
         self._listed = listed
         self._known = 0
         self._progress_at = time.monotonic()
@@ -162,7 +162,7 @@ class _Listing:
             self._known = len(self.seen)
             self._progress_at = now
             self._turn.progress()
-        elif now - self._progress_at > self._silence:
+        elif now - self._progress_at > STREAM_SILENCE:
             raise Refused("the stream does not say that its list is complete")
 
     async def finish(self, version: str) -> None:

@@ -47,7 +47,7 @@ class Server:
         self.connection = connection
         self.turns = Turns()
         self.generation = 0
-        """How often the server was back after trouble."""
+        """How often trouble began or ended: each time it may be another server."""
         self._cluster = cluster
         self._troubles = Troubles()
         self._without_streams = Troubles()
@@ -83,6 +83,8 @@ class Server:
     async def wait(self, seconds: float, probed: Resource | None) -> bool:
         """Wait until the server is back, but no longer than so; whether it is. A probe may ask for `probed`."""
         self.turns.one_at_a_time = True
+        if not self._waiting:
+            self.generation += 1
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = probed
         if probed:
@@ -108,7 +110,7 @@ class Server:
                 self.read("", recovered=True)
 
     async def version(self) -> str:
-        """The server's version (`gitVersion`), read once after each time that it came back; empty: not known."""
+        """The server's version (`gitVersion`), read once in each generation; empty: not known."""
         async with self._asking_version:
             if self._version_of != self.generation:
                 self._version_of = self.generation

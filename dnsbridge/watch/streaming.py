@@ -25,7 +25,7 @@ class Versions(Protocol):
     """What the server says about its version."""
 
     generation: int
-    """Grows whenever the server is back after trouble."""
+    """Grows whenever trouble with the server begins or ends."""
 
     async def version(self) -> str:
         """The version; empty when it cannot be read."""

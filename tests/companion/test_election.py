@@ -27,13 +27,14 @@ def api(place: Namespace) -> Iterator[ApiServer]:
 class Elected(Companion):
     """A companion with a sink for one."""
 
+    module = "tests.support.exclusive_companion"
+
     def __init__(self, place: Namespace, api: ApiServer, folder: Path, name: str) -> None:
         lease = {"name": "routes", "duration": f"{DURATION:g}s"}
         super().__init__(place, folder, settings(api, folder, sinks=["bgp"], bgp={"asn": 64512}, lease=lease))
         self.file = folder / name
-        at = self._command.index("-m")
         config = self._command[self._command.index("--config") + 1]
-        self._command = [*self._command[:at], "-m", "tests.support.exclusive_companion", config, str(self.file)]
+        self._command = [config, str(self.file)]
 
     def __enter__(self) -> "Elected":
         super().__enter__()

@@ -1,7 +1,6 @@
 """A host without credentials of the cluster: it pulls from a dnsbridge that follows the API server."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from tests.support.certificates import Authority
 from tests.support.companion import Companion, ip, node
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
+from tests.support.started import run
 
 pytestmark = pytest.mark.needs("netns")
 
@@ -82,6 +82,7 @@ def test_a_host_that_only_pulls(place: Namespace, api: ApiServer, tmp_path: Path
 
 _GET = """
 import json, sys, urllib.request
+from tests.support.started import run
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 print(json.dumps(json.load(opener.open(sys.argv[1] + "/routes"))["routes"]))
 """
@@ -123,16 +124,12 @@ def test_each_failure_is_one_line(place: Namespace, api: ApiServer, tmp_path: Pa
         for number, (settings, expected) in enumerate(cases):
             file = tmp_path / f"case-{number}.yaml"
             file.write_text(json.dumps({**settings, "state_dir": None}), encoding="utf-8")
-            done = place.run("env", f"PYTHONPATH={os.getcwd()}", *_dnsbridge("routes", "plan", "--config", str(file)))
+            done = run("routes", "plan", "--config", str(file), prefix=place.prefix)
             lines = done.stderr.splitlines()
             assert (done.returncode, len(lines)) == (1, 1), done.stderr
             assert expected in lines[0]
         file = tmp_path / "good.yaml"
         file.write_text(json.dumps(served.pulling(url)), encoding="utf-8")
-        done = place.run(*_dnsbridge("routes", "apply", "--config", str(file)))
+        done = run("routes", "apply", "--config", str(file), prefix=place.prefix)
         assert done.returncode == 0, done.stderr
         assert pods(place) == THREE
-
-
-def _dnsbridge(*words: str) -> list[str]:
-    return [sys.executable, "-m", "dnsbridge", *words]

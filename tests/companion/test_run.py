@@ -166,16 +166,10 @@ def test_a_mass_change_stops(place: Namespace, api: ApiServer, tmp_path: Path) -
         companion.wait_for_log(r"routes would go at once.*--allow-mass-change")
         left = len(pods(place))
         assert left >= 6
-        applied = place.run(*command(companion, "apply", "--allow-mass-change"))
+        applied = place.run(*companion.command("apply", "--allow-mass-change"))
         assert applied.returncode == 0, applied.stderr
         assert len(pods(place)) == 2
         before = len(companion.lines)
         api.change(put=[node(20)])
         eventually(lambda: len(pods(place)) == 3)
         assert not [line for line in companion.lines[before:] if "ERROR" in line]
-
-
-def command(companion: Companion, *words: str) -> list[str]:
-    """Another command with the same configuration."""
-    at = companion._command.index("routes")
-    return [*companion._command[at - 3 : at + 1], words[0], *companion._command[at + 2 :], *words[1:]]

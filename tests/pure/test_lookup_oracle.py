@@ -26,12 +26,13 @@ from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import ZoneSettings
 from dnsbridge.zone.reverse import Prefixes
 from tests.support.oracle import Model
+from tests.support.properties import times
 from tests.support.random_cluster import Maker, RandomCluster
 
 ZONE = "cluster.local."
 ALIAS = "dev.k8s.corp."
 SERIAL = 1_700_000_000
-PARTS = 10
+PARTS = times(4)
 CLUSTERS = 20
 QUESTIONS = 50
 """Of each cluster; in all PARTS * CLUSTERS * QUESTIONS."""

@@ -21,9 +21,10 @@ from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, HEADER_SIZE
 from dnsbridge.wire.failure import Failure
 from tests.support.oracle import packed
+from tests.support.properties import times
 
 PARTS = 10
-PACKETS = 20_000
+PACKETS = times(8_000)
 """Of each part; in all PARTS * PACKETS."""
 ONE_OPTION = edns.option(15, b"\x00\x03")
 

@@ -4,7 +4,6 @@ Pods are addresses of the nodes' loopback; whether the office reaches one is dec
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import pytest
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, eventually
-from tests.support.waiting import DEADLINE
+from tests.support.started import run
 
 pytestmark = pytest.mark.needs("netns")
 NODES = {"node1": ("10.200.20.105", "10.233.98.0/24"), "node2": ("10.200.20.106", "10.233.112.0/24")}
@@ -43,11 +42,7 @@ class Office:
     ) -> subprocess.CompletedProcess[str]:
         """`dnsbridge routes ...` there."""
         source = ["--manifests", str(manifests)] if manifests else []
-        command = [*self.host.prefix, *prefix, sys.executable, "-m", "dnsbridge", "routes", *arguments, *source]
-        environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=DEADLINE, check=False, cwd=ROOT, env=environment
-        )
+        return run("routes", *arguments, *source, prefix=[*self.host.prefix, *prefix])
 
     def tables(self) -> str:
         """All tables of both families, as text."""

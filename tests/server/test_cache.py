@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ import dns.rcode
 import pytest
 
 from tests.support.knot import Knot
-from tests.support.program import ROOT, Program, closed_port, eventually, records
+from tests.support.program import Program, closed_port, eventually, records
+from tests.support.started import run
 from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.needs("knotd")
@@ -68,8 +68,7 @@ class Office(NamedTuple):
 
 def command(*words: str) -> "subprocess.CompletedProcess[str]":
     """`dnsbridge cache ...`."""
-    line = [sys.executable, "-m", "dnsbridge", "cache", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE, check=False, cwd=ROOT)
+    return run("cache", *words)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,6 @@ dead.example       a closed port
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +24,7 @@ from tests.support.bind import Bind
 from tests.support.certificates import Authority
 from tests.support.knot import Knot
 from tests.support.program import ROOT, TRANSPORTS, Program, Transport, closed_port, eventually, records
+from tests.support.started import run
 from tests.support.unbound import Unbound
 
 pytestmark = pytest.mark.needs("knotd", "named", "unbound")
@@ -267,11 +266,11 @@ def test_lookup_shows_every_link(
     """`lookup` says of each link where it comes from and why, also of a chain that does not end."""
     config = tmp_path / "dnsbridge.yaml"
     config.write_text(json.dumps(configured), encoding="utf-8")
-    command = [sys.executable, "-m", "dnsbridge", "lookup", name, "--config", str(config)]
-    done = subprocess.run([*command, "--output", "json"], capture_output=True, text=True, cwd=ROOT, check=False)
+    words = ["lookup", name, "--config", str(config)]
+    done = run(*words, "--output", "json")
     assert done.returncode == code, done.stderr
     found = json.loads(done.stdout)["links"]
     assert [(each["name"], each["target"], each["source"]) for each in found] == [each[:3] for each in links]
     assert all(each[3] in one["because"] for each, one in zip(links, found, strict=True))
-    table = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False).stdout
+    table = run(*words).stdout
     assert sum(line.startswith("link: ") for line in table.splitlines()) == len(links)

@@ -4,10 +4,8 @@ Every command that could ask a DNS server gets one by --upstream, so that none i
 """
 
 import json
-import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,26 +21,13 @@ from tests.support.knot import Knot
 from tests.support.namespace import Namespace
 from tests.support.program import DEADLINE, ROOT, RunningUpstream, closed_port
 from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.started import PYTHON_M, run
 
-COMMAND = [sys.executable, "-m", "dnsbridge"]
 EXAMPLE = ["--manifests", str(ROOT / "dnsbridge" / "example")]
 NOBODY = ["--upstream", "127.0.0.1:9"]
 """Not asked in these tests: what is asked is known before."""
 WEB = "web.shop.svc.cluster.local"
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ [A-Z]+ +")
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command; it never shows a traceback."""
-    # No kubeconfig, and not in a pod: no test may find a real cluster.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
-    environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
-    command = [*COMMAND, *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 def printed(*arguments: str, code: int = 0) -> Any:
@@ -350,7 +335,7 @@ def test_a_reader_that_has_had_enough(tmp_path: Path, arguments: list[str]) -> N
     ]
     manifest = tmp_path / "many.json"
     manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), encoding="utf-8")
-    command = [*COMMAND, *arguments, "--manifests", str(manifest), *NOBODY]
+    command = [*PYTHON_M, *arguments, "--manifests", str(manifest), *NOBODY]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
@@ -365,7 +350,7 @@ def test_a_reader_that_has_had_enough(tmp_path: Path, arguments: list[str]) -> N
 def test_a_full_disk(arguments: list[str]) -> None:
     """What cannot be written is an error of one line, and the exit code says so."""
     with Path("/dev/full").open("w", encoding="ascii") as full:
-        command = [*COMMAND, *arguments]
+        command = [*PYTHON_M, *arguments]
         error = subprocess.PIPE
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=error, text=True, timeout=DEADLINE, check=False)
     assert done.stderr == "standard output: no space left on device; make room there, or write elsewhere\n"
@@ -470,7 +455,7 @@ def host() -> Iterator[Namespace]:
 @pytest.mark.needs("dig", "netns")
 def test_demo(host: Namespace) -> None:
     """It says three dig commands to try, which give answers, and ends well."""
-    command = [*host.prefix, *COMMAND, "demo"]
+    command = [*host.prefix, *PYTHON_M, "demo"]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     timer = threading.Timer(DEADLINE, demo.kill)
     timer.start()

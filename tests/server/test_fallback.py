@@ -8,8 +8,6 @@ every answer of CoreDNS is renamed on its way.
 import select
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +23,7 @@ import pytest
 from tests.support.knot import Knot
 from tests.support.program import ROOT, Program, RunningUpstream, closed_port, eventually
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, raw
-from tests.support.waiting import DEADLINE
+from tests.support.started import run
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 MODES = ("never", "unsynced", "unknown", "miss")
@@ -76,8 +74,7 @@ TABLE = [
 @pytest.fixture(scope="module")
 def coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
     """Knot with the zone that the program prints, another address for `known`, and records of its own."""
-    command = [sys.executable, "-m", "dnsbridge", "zone", "--manifests", str(EXAMPLE)]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
+    printed = run("zone", "--manifests", str(EXAMPLE)).stdout
     lines = [line.replace(CACHE, COREDNS) for line in printed.splitlines() if "\tSOA\t" not in line]
     lines.append("@ 5 IN SOA ns.dns hostmaster 1 7200 1800 86400 30")
     lines.append(f"extra.web.shop.svc 5 IN A {EXTRA}")

@@ -19,6 +19,7 @@ import pytest
 from tests.support.knot import Knot
 from tests.support.namespace import Namespace
 from tests.support.program import Program, eventually
+from tests.support.started import run
 
 pytestmark = pytest.mark.needs("netns", "knotd", "dig")
 
@@ -96,8 +97,8 @@ class Office(NamedTuple):
         file = self.folder / "shown.yaml"
         cluster = {"name": "dev", "source": {"manifests": str(self.folder / "objects.json")}}
         file.write_text(json.dumps({"clusters": [cluster], "forward": [{"zone": ".", "upstreams": list(upstreams)}]}))
-        command = [sys.executable, "-m", "dnsbridge", "config", "show", "--config", str(file), "--output", "json"]
-        rows = json.loads(self.namespace.run(*command).stdout)
+        done = run("config", "show", "--config", str(file), "--output", "json", prefix=self.namespace.prefix)
+        rows = json.loads(done.stdout)
         found = [row for row in rows if row["key"].startswith("forward[0].upstreams[")]
         return [
             f"{row['value']['server']}: {row['value']['what']}; {row['value']['doing']} ({row['origin']})".replace(

@@ -1,7 +1,6 @@
 """What `config show` says of upstreams: unbound over TLS and Knot DNS over UDP, behind the running program."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from tests.support.knot import Knot
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program, RunningUpstream, closed_port, eventually
 from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.started import run
 from tests.support.unbound import Unbound
-from tests.support.waiting import DEADLINE
 
 EXAMPLE = {"name": "dev", "source": {"manifests": str(ROOT / "dnsbridge" / "example")}}
 ZONE = (
@@ -29,13 +28,7 @@ ZONE = (
 
 def show(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """`dnsbridge config show`."""
-    # No kubeconfig, and not in a pod: no test may find a real cluster.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
-    environment |= {"HOME": "/no/such/home", "http_proxy": "http://127.0.0.1:9"}
-    command = [sys.executable, "-m", "dnsbridge", "config", "show", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
+    done = run("config", "show", *arguments, more={"http_proxy": "http://127.0.0.1:9"})
     assert done.returncode == 0, done.stderr
     return done
 
@@ -305,9 +298,8 @@ def test_from_this_host_only() -> None:
             command_prefix=namespace.prefix,
         )
         with program:
-            command = [sys.executable, "-m", "dnsbridge"]
             for words in (["config", "show"], ["cache", "flush"]):
-                done = namespace.run(*command, *words, *options)
+                done = run(*words, *options, prefix=namespace.prefix)
                 assert (done.returncode, done.stderr) == (0, "")
             elsewhere = (
                 "import http.client as c\n"

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.server.test_lifecycle import serve
 from tests.support.kubeconfigs import service
 from tests.support.program import ROOT, Program, RunningUpstream, eventually
 from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.started import run
 from tests.support.workers import Crew
 from tests.watch.test_state import api_server, come_back, leave, readyz, settings
 
@@ -181,8 +181,9 @@ def test_upstreams_and_caches_of_all_workers() -> None:
         assert state["srtt_ms"] > 0
 
         def command(*words: str) -> str:
-            line = [sys.executable, "-m", "dnsbridge", "cache", *words, "--http", address]
-            return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            done = run("cache", *words, "--http", address)
+            assert not done.returncode, done.stderr
+            return done.stdout
 
         held = json.loads(command("show", "www.example.com", "--output", "json"))
         assert sorted(one["worker"] for one in held) == [1, 2]

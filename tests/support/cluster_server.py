@@ -29,7 +29,7 @@ from tests.apiserver.access import ADMIN, User
 from tests.apiserver.faults import Fault
 from tests.apiserver.resources import Object
 from tests.apiserver.server import ApiServer
-from tests.support.program import Program, eventually
+from tests.support.program import DEADLINE, Program, eventually
 
 CLUSTER = "dev"
 SILENCE = 1.5
@@ -184,9 +184,13 @@ def following(
     wait: bool = True,
     state_dir: Path | None = None,
     workers: int = 1,
+    patient: bool = True,
     **settings: Any,
 ) -> Iterator[Following]:
-    """Start the program on a server, and `wait` until it has read everything; `settings` are those of its cluster."""
+    """Start the program on a server, and `wait` until it has read everything; `settings` are those of its cluster.
+
+    A `patient` one does not take a server on a busy machine for one whose streaming lists stand still.
+    """
     path = kubeconfig or server.kubeconfig(folder / "kubeconfig", user)
     cluster = {
         "name": CLUSTER,
@@ -197,7 +201,10 @@ def following(
     }
     more = {"state_dir": str(state_dir)} if state_dir else {}
     with Program(
-        settings={"clusters": [cluster], "workers": workers, **more}, listen=["127.0.0.1:0"], http=True
+        settings={"clusters": [cluster], "workers": workers, **more},
+        listen=["127.0.0.1:0"],
+        http=True,
+        constants={"dnsbridge.watch.reader.STREAM_SILENCE": DEADLINE} if patient else None,
     ) as program:
         if wait:
             program.wait_for_log(f"cluster {CLUSTER}: fresh")

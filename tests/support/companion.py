@@ -9,18 +9,15 @@ import contextlib
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.logged_process import LoggedProcess
 from tests.support.namespace import Namespace
-from tests.support.program import DEADLINE, ROOT
-from tests.support.waiting import eventually
+from tests.support.started import PYTHON_M
 
 PROTOCOL = 83
 OWN_ADDRESS = "10.0.0.1"
@@ -75,6 +72,8 @@ def node(number: int, ready: bool = True, labels: Mapping[str, str] | None = Non
 class Companion:
     """A process of `dnsbridge routes COMMAND`; `settings` go to a configuration file in `folder`."""
 
+    module = "dnsbridge"
+
     def __init__(
         self,
         namespace: Namespace,
@@ -85,18 +84,12 @@ class Companion:
     ) -> None:
         file = folder / f"companion-{os.urandom(3).hex()}.yaml"
         file.write_text(json.dumps(settings), encoding="utf-8")
-        self._command = [*namespace.prefix, sys.executable, "-m", "dnsbridge", "routes", command]
-        self._command += ["--config", str(file), *options]
-        self._lines: list[str] = []
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._prefix = namespace.prefix
+        self._command = ["routes", command, "--config", str(file), *options]
+        self._process: LoggedProcess | None = None
 
     def __enter__(self) -> "Companion":
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._process = LoggedProcess(self._command, self._prefix, module=self.module)
         try:
             self.wait_for_log(r" ready$")
         except BaseException:
@@ -108,63 +101,39 @@ class Companion:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process
-        if kind or self._process.poll() is not None:
+        if kind or self._process.ended:
             self.kill()
             sys.stderr.write(f"{self.text}\n")  # for whoever reads why the test failed
             return
         self.stop()
 
+    def command(self, command: str, *options: str) -> list[str]:
+        """Another `dnsbridge routes` command with the same configuration."""
+        return [*PYTHON_M, "routes", command, *self._command[2:], *options]
+
     def stop(self) -> None:
         """End it with SIGTERM; it must end well."""
         assert self._process
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(DEADLINE) == 0, self.text
-        self.kill()
-        assert "Traceback" not in self.text, self.text
-        assert "internal error" not in self.text, self.text
-
-    @property
-    def text(self) -> str:
-        """The log."""
-        return "\n".join(self._lines)
+        self._process.stop()
 
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
         assert self._process
-        assert self._process.stderr
-        assert self._reader
         self._process.kill()
-        self._process.wait()
-        self._reader.join(DEADLINE)  # a second time does no harm
-        self._process.stderr.close()
 
-    def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
-        """The first line from number `after` on that matches, when it comes."""
+    @property
+    def text(self) -> str:
+        """The log."""
         assert self._process
-        process = self._process
-
-        def found() -> re.Match[str] | None:
-            ended = process.poll() is not None
-            for line in list(self._lines)[after:]:
-                if match := re.search(pattern, line):
-                    return match
-            assert not ended, f"it ended, and {missing()}"
-            return None
-
-        def missing() -> str:
-            return f"no log line matches {pattern!r}:\n{self.text}"
-
-        match = eventually(found, missing)
-        assert match
-        return match
+        return self._process.text
 
     @property
     def lines(self) -> list[str]:
         """The lines of the log."""
-        return list(self._lines)
-
-    def _read(self) -> None:
         assert self._process
-        assert self._process.stderr
-        for line in self._process.stderr:
-            self._lines.append(line.rstrip("\n"))
+        return self._process.lines
+
+    def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
+        """The first line from number `after` on that matches, when it comes."""
+        assert self._process
+        return self._process.wait_for_log(pattern, after)

@@ -11,10 +11,7 @@ import asyncio
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import urllib.request
@@ -32,14 +29,14 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from tests.support.logged_process import LoggedProcess
 from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.started import ROOT as ROOT  # noqa: PLC0414 - tests find it here as well
 from tests.support.waiting import DEADLINE as DEADLINE  # noqa: PLC0414 - tests find it here as well
 from tests.support.waiting import eventually as eventually  # noqa: PLC0414 - tests find it here as well
 
 Transport = Literal["udp", "tcp"]
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 class Server(NamedTuple):
@@ -69,11 +66,12 @@ class Program:
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         command_prefix: Sequence[str] = (),
+        constants: Mapping[str, float] | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="dnsbridge-test-")
         self._closed = closed_port()
-        self._command = [*command_prefix, sys.executable, "-m", "dnsbridge", "serve"]
-        self._command += ["--http", "127.0.0.1:0" if http else ""]
+        self._prefix = command_prefix
+        self._command = ["serve", "--http", "127.0.0.1:0" if http else ""]
         if manifests:
             self._command += ["--manifests", str(manifests)]
         if settings is not None:
@@ -87,26 +85,15 @@ class Program:
             self._command += ["--listen", address]
         self._command += options
         self._environment = environment or {}
-        self._lines: list[str] = []
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._constants = constants
+        self._process: LoggedProcess | None = None
         self.servers: list[Server] = []
         """In the order of `listen`."""
 
     def __enter__(self) -> "Program":
         environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "http_proxy")}
         environment.update(self._environment)
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._process = LoggedProcess(self._command, self._prefix, environment, constants=self._constants)
         try:
             self.wait_for_log(r" ready$")
             found = self.wait_for_log(r" listening on (.*) \(UDP and TCP\)$")
@@ -138,51 +125,27 @@ class Program:
         return self._process.pid
 
     def log(self) -> list[str]:
-        """The lines of its log so far."""
-        return list(self._lines)
+        """The whole lines of its log so far."""
+        assert self._process
+        return self._process.lines
 
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
         """The first line from number `after` on that matches, when it comes."""
         assert self._process
-        process = self._process
-
-        def found() -> re.Match[str] | None:
-            ended = process.poll() is not None
-            for line in self.log()[after:]:
-                if match := re.search(pattern, line):
-                    return match
-            assert not ended, f"it ended, and {missing()}"
-            return None
-
-        def missing() -> str:
-            return f"no log line matches {pattern!r}:\n" + "\n".join(self.log())
-
-        match = eventually(found, missing)
-        assert match
-        return match
+        return self._process.wait_for_log(pattern, after)
 
     def stop(self) -> None:
         """End it with SIGTERM; it must end well, and must not have met an error of its own."""
         assert self._process
-        assert self._reader
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError("it did not end on SIGTERM:\n" + "\n".join(self.log())) from None
-        self._cleanup()
-        log = "\n".join(self.log())
-        assert code == 0, f"exit code {code}:\n{log}"
-        assert "Traceback" not in log, log
-        assert "internal error" not in log, log
+            self._process.stop()
+        finally:
+            self._cleanup()
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
         assert self._process
         self._process.kill()
-        self._process.wait()
         self._cleanup()
 
     def metrics(self) -> dict[str, float]:
@@ -265,18 +228,7 @@ class Program:
             query.want_dnssec(dnssec_ok)
         return self.exchange(query, transport, server=server, timeout=timeout)
 
-    def _read(self) -> None:
-        assert self._process
-        assert self._process.stderr
-        for line in self._process.stderr:
-            self._lines.append(line.rstrip("\n"))
-
     def _cleanup(self) -> None:
-        assert self._process
-        assert self._process.stderr
-        assert self._reader
-        self._reader.join(DEADLINE)
-        self._process.stderr.close()
         self._closed.close()
         self._folder.cleanup()
 

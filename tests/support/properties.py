@@ -5,6 +5,7 @@ hundred times as many, at random. What fails is shown with a line that draws it 
 
     load_profile    what conftest calls before the tests are read
     examples        settings of a property that needs more or fewer examples than others
+    times           how many a test draws that draws by itself
 """
 
 import os
@@ -22,7 +23,7 @@ def load_profile() -> None:
     """Set what holds for all properties."""
     settings.register_profile(
         "dnsbridge",
-        max_examples=EXAMPLES * _TIMES,
+        max_examples=times(EXAMPLES),
         derandomize=not DEEP,
         database=None,
         deadline=None,
@@ -32,6 +33,11 @@ def load_profile() -> None:
     settings.load_profile("dnsbridge")
 
 
+def times(count: int) -> int:
+    """`count`, or a hundred times as many."""
+    return count * _TIMES
+
+
 def examples(count: int, *suppressed: HealthCheck) -> settings:
     """The settings of a property for which `count` examples are drawn."""
-    return settings(max_examples=count * _TIMES, suppress_health_check=[_TOO_SLOW, *suppressed])
+    return settings(max_examples=times(count), suppress_health_check=[_TOO_SLOW, *suppressed])

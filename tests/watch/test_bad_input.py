@@ -3,10 +3,7 @@
 import asyncio
 import base64
 import json
-import os
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -25,8 +22,8 @@ from dnsbridge.watch.refusal import unreachable
 from tests.apiserver.access import MASTERS, User
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import Fields, cluster_entry, endpoint_slice, service, write
-from tests.support.program import ROOT, Program, eventually
-from tests.support.waiting import DEADLINE
+from tests.support.program import Program, eventually
+from tests.support.started import run
 
 DAY = timedelta(days=1)
 
@@ -46,18 +43,8 @@ def refused(folder: Path, *options: str) -> str:
     """What `dnsbridge serve` says when it does not start: one line, exit code 1, nothing else of note."""
     file = folder / "dnsbridge.yaml"
     file.write_text(json.dumps(settings(folder / "config")), encoding="utf-8")
-    command = [sys.executable, "-m", "dnsbridge", "serve", "--config", str(file), "--http", ""]
-    command += ["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", *options]
-    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=environment | {"HOME": "/nowhere"},
-    )
+    words = ["serve", "--config", str(file), "--http", "", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9"]
+    done = run(*words, *options)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
@@ -172,18 +159,7 @@ def test_no_cluster_at_all(tmp_path: Path) -> None:
     """With nothing to be found, the line names all that was looked for."""
     file = tmp_path / "dnsbridge.yaml"
     file.write_text("{}", encoding="utf-8")
-    command = [sys.executable, "-m", "dnsbridge", "serve", "--config", str(file), "--listen", "127.0.0.1:0"]
-    command += ["--upstream", "127.0.0.1:9"]
-    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=environment | {"HOME": "/nowhere"},
-    )
+    done = run("serve", "--config", str(file), "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "$KUBECONFIG, ~/.kube/config" in done.stderr
 

@@ -5,8 +5,6 @@ A server is of a version by what it does not have (`without`), and its objects a
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -32,6 +30,7 @@ from tests.support.old_cluster import (
     subset,
 )
 from tests.support.program import eventually
+from tests.support.started import run
 
 V1 = "discovery.k8s.io/v1 EndpointSlices"
 BETA = (
@@ -301,8 +300,7 @@ def shown(folder: Path, kubeconfig: Path, http: str) -> dict[str, str]:
     """Where `config show` says that endpoints are read from, and the origin of the row."""
     file = folder / "shown.yaml"
     file.write_text(json.dumps({"clusters": [{"name": CLUSTER, "source": {"kubeconfig": str(kubeconfig)}}]}))
-    command = [sys.executable, "-m", "dnsbridge", "config", "show", "--config", str(file), "--http", http]
-    done = subprocess.run([*command, "--output", "json"], capture_output=True, timeout=60, check=True)
+    done = run("config", "show", "--config", str(file), "--http", http, "--output", "json")
     rows = json.loads(done.stdout)
     return {row["value"]: row["origin"] for row in rows if row["key"] == "clusters[0].endpoints"}
 

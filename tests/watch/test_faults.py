@@ -224,7 +224,8 @@ def outcomes(
         with in_thread(ApiServer()) as server:
             server.watches.streaming_lists = not paged
             server.change(put=[*cluster(shape), *OBJECTS])
-            with following(server, tmp_path_factory.mktemp("row")) as program:
+            patient = row.at_least != STREAM_SILENCE
+            with following(server, tmp_path_factory.mktemp("row"), patient=patient) as program:
                 return survive(program, row)
 
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]

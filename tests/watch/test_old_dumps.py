@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.support.cluster_server import question, said
 from tests.support.kubeconfigs import endpoint_slice, service
 from tests.support.old_cluster import ALWAYS, FROM_OLD, KUBERNETES_1_9, OBJECTS, endpoints, subset
 from tests.support.program import Program
+from tests.support.started import run
 
 LOCK = endpoints("kube-scheduler", namespace="kube-system")
 RESOURCES = ("namespaces", "services", "endpoints", "nodes")
@@ -175,8 +175,7 @@ def test_selectors_that_are_none(tmp_path: Path, selectors: Object, problem: str
     file = tmp_path / "d.yaml"
     source = {"manifests": str(tmp_path), "selectors": selectors}
     file.write_text(json.dumps({"clusters": [{"source": source}]}), encoding="utf-8")
-    command = [sys.executable, "-m", "dnsbridge", "config", "check", "--config", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run("config", "check", "--config", str(file))
     assert done.returncode == 1 or done.returncode == 2
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1

@@ -96,7 +96,7 @@ def test_probe(in_no_time: Run, back_at: float, refused: bool) -> None:
         assert 0 <= ended["services"] - back_at <= PROBE_INTERVAL + (0 if refused else max(PROBE_CONNECT))
         assert {path for _, path in host.asked} == {"/api/v1/services?limit=1"}
         assert set(host.connects[:3]) <= {PROBE_CONNECT[0]}
-        assert server.generation == 1
+        assert server.generation == 2
         gaps = [after - before for (before, _), (after, _) in itertools.pairwise(host.asked)]
         assert all(gap >= PROBE_INTERVAL - 1e-6 for gap in gaps)
 
@@ -114,7 +114,7 @@ def test_not_back(in_no_time: Run, status: int, body: bytes) -> None:
         server = Server("dev", cast(Connection, host))
         ended = await waited(host, server, {"services": 5.0, "nodes": 7.0}, BOTH)
         assert ended == {"services": -5.0, "nodes": -7.0}
-        assert server.generation == 0
+        assert server.generation == 1
 
     in_no_time(work())
 

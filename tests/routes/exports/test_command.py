@@ -1,18 +1,16 @@
 """`dnsbridge routes export` as a process: field case 2's script, what options change, and errors of one line."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dnsbridge.routes.exports import FORMATS
+from tests.support import started
 from tests.support.links import Switch
 from tests.support.program import ROOT
-from tests.support.waiting import DEADLINE
 
 EXAMPLE = ("--manifests", str(ROOT / "dnsbridge" / "example"))
 GATEWAY_TABLE = """\
@@ -78,15 +76,8 @@ def cluster(tmp_path: Path) -> tuple[str, ...]:
 
 
 def run(*arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    """Run the command, elsewhere with a prefix; it never shows a traceback."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
-    environment |= {"HOME": "/no/such/home", "COLUMNS": "100"}
-    command = [*prefix, sys.executable, "-m", "dnsbridge", "routes", "export", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
+    """`dnsbridge routes export`, elsewhere with a prefix."""
+    return started.run("routes", "export", *arguments, prefix=prefix)
 
 
 def lines(text: str) -> str:
