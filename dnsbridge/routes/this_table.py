@@ -1,13 +1,11 @@
 """This host's own table, read over netlink: the same values as from the text of `ip route` (kernel_table)."""
 
 import socket
-import sys
 from ipaddress import ip_address
 
 from msgspec import structs
 
 from dnsbridge.routes.kernel_table import WITHOUT_NEXT_HOP, TableRoute
-from dnsbridge.routes.model import IPAddress
 from dnsbridge.routes.sinks.kernel_words import PROTOCOLS, TYPES
 from dnsbridge.routes.sinks.netlink_socket import NetlinkSocket
 from dnsbridge.routes.sinks.rtnetlink import RTN_UNICAST, read_attributes, read_route
@@ -16,9 +14,7 @@ from dnsbridge.routes.table_picture import Table
 MAIN = 254
 _RTMSG_OCTETS = 12
 _SCOPE_AT = 6
-_RTA_PREFSRC, _RTA_ENCAP_TYPE, _RTA_ENCAP = 7, 21, 22
-_FAR_END = {2: 2, 4: 2}
-"""By the type of an encapsulation that is IP (LWTUNNEL_ENCAP_IP, _IP6), the attribute with the tunnel's far end."""
+_RTA_PREFSRC = 7
 _SCOPES = {0: "", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 """rtnl_rtscope_name of iproute2, which does not print the first."""
 NAME = "this host's table"
@@ -43,12 +39,11 @@ def _route(body: bytes, number: int) -> TableRoute | None:
     kind = "unicast" if found.type == RTN_UNICAST else TYPES.get(found.type, str(found.type))
     attributes = read_attributes(body, _RTMSG_OCTETS, len(body))
     source = attributes.get(_RTA_PREFSRC)
-    far_end = _far_end(attributes)
     protocol = PROTOCOLS.get(found.protocol, str(found.protocol))
     scope = body[_SCOPE_AT]
     hops = [
         structs.replace(hop, device=device, address=hop.address or far_end)
-        for hop, device in zip(found.route.next_hops, found.devices, strict=True)
+        for hop, device, far_end in zip(found.route.next_hops, found.devices, found.far_ends, strict=True)
     ]
     if kind in WITHOUT_NEXT_HOP:
         hops = []
@@ -62,16 +57,8 @@ def _route(body: bytes, number: int) -> TableRoute | None:
         source=ip_address(source) if source else None,
         metric=found.metric,
         down=tuple([hop for hop, down in zip(hops, found.down, strict=False) if down]),
-        beyond=_RTA_ENCAP in attributes,
+        beyond=found.encapsulated,
     )
-
-
-def _far_end(attributes: dict[int, bytes]) -> IPAddress | None:
-    """Where the tunnel leads to that a route makes itself."""
-    said, kind = attributes.get(_RTA_ENCAP, b""), attributes.get(_RTA_ENCAP_TYPE, b"")
-    wanted = _FAR_END.get(int.from_bytes(kind, sys.byteorder))
-    packed = read_attributes(said, 0, len(said)).get(wanted) if wanted else None
-    return ip_address(packed) if packed and len(packed) in (4, 16) else None
 
 
 def _device(index: int) -> str:

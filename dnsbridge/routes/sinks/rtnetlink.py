@@ -30,6 +30,9 @@ RTN_UNICAST = 1
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 _RT_TABLE_COMPAT = 252
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_RTA_ENCAP_TYPE, _RTA_ENCAP = 21, 22
+_FAR_END = {2: 2, 4: 2}
+"""By the type of an encapsulation that is IP (LWTUNNEL_ENCAP_IP, _IP6), the attribute with the tunnel's far end."""
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 HEADER = struct.Struct("=IHHII")
@@ -74,6 +77,10 @@ class KernelRoute(Struct, frozen=True):
     """Of each next hop, as the kernel found it."""
     down: tuple[bool, ...] = ()
     """Of each next hop, whether it is dead or its link is down."""
+    encapsulated: bool = False
+    """Whether a next hop leads on by a tunnel that the route makes itself (`encap`)."""
+    far_ends: tuple[IPAddress | None, ...] = ()
+    """Of each next hop, where such a tunnel leads to, as far as it is one of IP."""
 
 
 def request(
@@ -199,6 +206,8 @@ def read_route(body: bytes, device_name: Callable[[int], str]) -> KernelRoute | 
         source == 0 and tos == 0,
         tuple([each.device for each in hops]),
         tuple([each.down for each in hops]),
+        any(each.encapsulated for each in hops),
+        tuple([each.far_end for each in hops]),
     )
 
 
@@ -208,6 +217,8 @@ class _FoundHop(Struct, frozen=True):
     hop: NextHop
     device: str
     down: bool
+    encapsulated: bool
+    far_end: IPAddress | None
 
 
 def _number(found: dict[int, bytes], kind: int) -> int:
@@ -221,14 +232,24 @@ def _read_hop(
     device = device_name(index) if index else ""
     asked = address is None or flags & RTNH_F_ONLINK or address.is_link_local
     down = bool(flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
-    return _FoundHop(NextHop(address, device if asked else "", weight), device, down)
+    hop = NextHop(address, device if asked else "", weight)
+    return _FoundHop(hop, device, down, _RTA_ENCAP in found, _read_far_end(found))
 
 
 def _read_address(found: dict[int, bytes]) -> IPAddress | None:
-    packed = found.get(_RTA_GATEWAY) or found.get(_RTA_VIA, b"")[2:]
-    if not packed:
+    return _unpacked(found.get(_RTA_GATEWAY) or found.get(_RTA_VIA, b"")[2:])
+
+
+def _read_far_end(found: dict[int, bytes]) -> IPAddress | None:
+    said = found.get(_RTA_ENCAP, b"")
+    kind = _FAR_END.get(_number(found, _RTA_ENCAP_TYPE), 0)
+    return _unpacked(read_attributes(said, 0, len(said)).get(kind, b""))
+
+
+def _unpacked(octets: bytes) -> IPAddress | None:
+    if len(octets) not in (4, 16):
         return None
-    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+    return IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets)
 
 
 def _read_next_hops(octets: bytes, device_name: Callable[[int], str]) -> list[_FoundHop]:

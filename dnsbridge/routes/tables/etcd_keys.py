@@ -40,7 +40,7 @@ def says(key: str) -> bool:
     return any(each.fullmatch(key) for each in (_HOST, _ASSIGNMENT, _POOL, _OBJECT))
 
 
-def object_of(key: str, value: str = "") -> Object | None:
+def object_of(key: str, value: str = "") -> Object | Flawed | None:
     """The object of a key and, if it is known, its value; None where there is none to be had. Raises UnfitLine."""
     said: dict[str, Any] | None
     if found := _HOST.fullmatch(key):
@@ -61,14 +61,14 @@ def object_of(key: str, value: str = "") -> Object | None:
     return decoded(said) if said is not None else None
 
 
-def decoded(said: object) -> Object | None:
+def decoded(said: object) -> Object | Flawed | None:
     """The slim object of one as plain data; None where it is of no use. Raises UnfitLine."""
     match decode(said):
         case Invalid() as invalid:
             raise UnfitLine(str(invalid)[:200])
         case Unused():
             return None
-        case Flawed(object=found) | (Object() as found):
+        case found:
             return found
 
 

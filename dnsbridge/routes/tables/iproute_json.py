@@ -122,7 +122,11 @@ def _route(said: _Fields, line: int) -> TableRoute:
 
 def _hops(said: _Fields) -> list[tuple[NextHop, bool]]:
     """The next hops, and whether each is down."""
-    several = _list(said, "nexthops")
+    # A next hop of several has no destination of its own, so `dst` is the far end of its tunnel.
+    several = [
+        {**each, "remote": each.get("dst")} if each.get("encap") in ("ip", "ip6") else each
+        for each in _list(said, "nexthops")
+    ]
     if len(several) > MAX_NEXT_HOPS:
         raise UnfitLine(f"over {MAX_NEXT_HOPS} next hops of one route")
     return [

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
+from dnsbridge.cluster.decode import Flawed
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes import kernel_table
 from dnsbridge.routes.kernel_table import TableRoute, UnfitLine
@@ -206,6 +207,10 @@ class _Reader:
         except UnfitLine as error:
             self._leave_out(number, str(error), is_route=True)
             return
+        if isinstance(obj, Flawed):
+            for flaw in obj.flaws:
+                self._leave_out(number, str(flaw), is_route=False)
+            obj = obj.object
         if obj:
             self._add_object(obj, number)
         elif not etcd_keys.says(key):
