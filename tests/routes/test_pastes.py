@@ -16,7 +16,7 @@ from dnsbridge.app.once import read_once
 from dnsbridge.app.routes_pictures import OwnPictures
 from dnsbridge.app.routes_tables import NotRead, read_tables
 from dnsbridge.app.routes_wanted import wanted_routes
-from dnsbridge.cluster.objects import CalicoNode
+from dnsbridge.cluster.objects import IPPool
 from dnsbridge.config import Cluster, Loaded, Settings, Source
 from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.routes.host import Host
@@ -305,12 +305,12 @@ def test_followed_pictures_hold_listings(tmp_path: Path) -> None:
 
 def test_a_part_that_is_wrong() -> None:
     """A value of etcd of which a part is no use serves without the part, which is said with its line."""
-    addresses = '[{"address":"10.73.13.1","type":"InternalIP"},{"address":"10.73.13.999","type":"InternalIP"}]'
-    node = '{"kind":"Node","apiVersion":"projectcalico.org/v3","metadata":{"name":"n1"},"spec":{"addresses":%s}}'
-    found = read(f"/calico/resources/v3/projectcalico.org/nodes/n1\n{node % addresses}\n")
+    spec = '{"cidr":"192.244.0.0/16","ipipMode":"Sometimes"}'
+    pool = f'{{"kind":"IPPool","apiVersion":"projectcalico.org/v3","metadata":{{"name":"pool"}},"spec":{spec}}}'
+    found = read(f"/calico/resources/v3/projectcalico.org/ippools/pool\n{pool}\n")
     assert isinstance(found, Text)
     (kept,) = found.objects
-    assert isinstance(kept, CalicoNode)
-    assert kept.addresses == (ip_address("10.73.13.1").packed,)
+    assert isinstance(kept, IPPool)
+    assert (kept.cidr, kept.ipip) == ("192.244.0.0/16", "Never")
     assert [(each.line, each.is_route) for each in found.left_out] == [(2, False)]
-    assert "10.73.13.999" in found.left_out[0].problem
+    assert found.left_out[0].problem.startswith("spec.ipipMode: ")
