@@ -1,4 +1,4 @@
-"""Real recursors as upstreams, with a server behind them that is slow for some names: BIND, unbound and dnsmasq."""
+"""Real recursors as upstreams, before a server that is slow for some names: BIND, unbound, dnsmasq, Knot Resolver."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import dns.rcode
 import pytest
 
 from tests.support.program import ROOT, Program, RunningUpstream, records
-from tests.support.recursors import Recursor
+from tests.support.recursors import PROGRAMS, Recursor
 from tests.support.scripted_upstream import Reply, ScriptedUpstream, answer
 
 
@@ -19,12 +19,12 @@ def slow(message: bytes) -> Sequence[Reply]:
 
 @pytest.mark.parametrize(
     "recursor",
-    [pytest.param(program, marks=pytest.mark.needs(program)) for program in ("unbound", "named", "dnsmasq")],
+    [pytest.param(program, marks=pytest.mark.needs(program)) for program in PROGRAMS],
 )
 def test_recursors(recursor: str, tmp_path: Path) -> None:
     """Each answers with and without EDNS, and is found to have EDNS; a name that takes it three seconds has its answer.
 
-    BIND needs eight seconds for such a name, and unbound gives none in twelve, so dnsmasq alone is asked for it.
+    BIND needs eight seconds for such a name, and unbound gives none in twelve, so they are not asked for it.
     """
     with (
         RunningUpstream(ScriptedUpstream(slow, tcp=[slow])) as behind,

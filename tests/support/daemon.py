@@ -35,6 +35,12 @@ class Daemon:
                 start_new_session=True,
             )
 
+    def __enter__(self) -> "Daemon":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     @property
     def ended(self) -> bool:
         """Whether the process has ended."""

@@ -83,4 +83,14 @@ def _dnsmasq(folder: Path, port: int, server: int) -> list[str]:
     return ["dnsmasq", *options, f"--pid-file={folder}/dnsmasq.pid"]
 
 
-PROGRAMS = {"unbound": _unbound, "named": _bind, "dnsmasq": _dnsmasq}
+def _knot_resolver(folder: Path, port: int, server: int) -> list[str]:
+    config = folder / "kresd.conf"
+    modules = "ta_update", "ta_signal_query", "priming", "detect_time_skew"
+    lines = [f"net.listen('{ADDRESS}', {port}, {{ kind = 'dns' }})", "trust_anchors.remove('.')", "cache.size = 8 * MB"]
+    lines += [f"modules.unload('{each}')" for each in modules]
+    lines += [f"policy.add(policy.all(policy.FORWARD('{ADDRESS}@{server}')))", ""]
+    config.write_text("\n".join(lines), encoding="utf-8")
+    return ["kresd", "-n", "-c", str(config), str(folder)]
+
+
+PROGRAMS = {"unbound": _unbound, "named": _bind, "dnsmasq": _dnsmasq, "kresd": _knot_resolver}
