@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dnsbridge.watch.refusal import Refused
 
-STREAM_SILENCE = 0.75
+STREAM_SILENCE = 0.5
 """Seconds without progress after which a streaming list is given up. The server has its objects in memory and needs
 0.1 s to see that they are up to date, and a list in pages costs it little more; so a patient wait gains nothing. A
 server that ignores `sendInitialEvents` (before 1.27) sends the objects, but never the bookmark that completes a list.

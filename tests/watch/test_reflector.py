@@ -77,9 +77,9 @@ CASES = [
     ),
     Case(
         "410 as status: what is gone disappears at the end of the list",
-        [watch(AB, 2.0), error(410, "too old"), watch(event("ADDED", "c", "5"), 0.5, listed("b@2", version=9), 2.0)],
+        [watch(AB, 2.0), error(410, "too old"), watch(event("ADDED", "c", "5"), 0.4, listed("b@2", version=9), 2.0)],
         "stream, watch 3, stream, watch 9",
-        [0, 2, 2.125, 4.625],
+        [0, 2, 2.125, 4.525],
         "b@2 c@5",
         {"errors": 0},
     ),

@@ -64,7 +64,7 @@ NEVER_COMPLETE = {
 
 def ways() -> list[object]:
     """A way to fail, and the seconds after which pages are asked for."""
-    after = {0.0: AT_ONCE, STREAM_SILENCE: SILENT, 0.9: NEVER_COMPLETE}
+    after = {0.0: AT_ONCE, STREAM_SILENCE: SILENT, 0.6: NEVER_COMPLETE}
     return [pytest.param(reply, at, id=name) for at, replies in after.items() for name, reply in replies.items()]
 
 
@@ -109,9 +109,9 @@ def steps(count: int, seconds: float) -> list[bytes | float]:
     ("reply", "position"),
     [
         (watch(*steps(300, STREAM_SILENCE - 0.1), bookmark("900", end=True), 2.0), 900),
-        (watch(*[step for octet in A for step in (bytes([octet]), 0.7)], bookmark("3", end=True), 2.0), 3),
+        (watch(*[step for octet in A for step in (bytes([octet]), 0.4)], bookmark("3", end=True), 2.0), 3),
         (watch(bookmark("3", end=True), STREAM_SILENCE * 2, bookmark("8"), 40.0, bookmark("9")), 9),
-        (watch(A, 0.5, LIVE, 0.2, event("DELETED", "a", "8"), bookmark("8", end=True), 2.0), 8),
+        (watch(A, 0.3, LIVE, 0.1, event("DELETED", "a", "8"), bookmark("8", end=True), 2.0), 8),
     ],
     ids=["many objects, slowly", "a large object, slowly", "a quiet watch after the list", "changes during the list"],
 )
