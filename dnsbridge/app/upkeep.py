@@ -27,6 +27,8 @@ SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
 RESTART_INTERVAL = 1.0
 """Seconds before background work that failed begins again."""
+END = 3.0
+"""Seconds that background work has for its end."""
 EXPIRY_INTERVAL = 0.2
 """Seconds between two looks at which prepared answers have expired; a TTL may be so much too long."""
 OVERLAP = "%s; until then the first one answers"
@@ -61,7 +63,9 @@ async def end(
     """End what goes on in the background, and write down what was read."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    _, going_on = await asyncio.wait(tasks, timeout=END)
+    if going_on:
+        log.warning("%d background tasks have not ended within %g s", len(going_on), END)
     for keeper in kept:
         await keeper.save()
     if http:

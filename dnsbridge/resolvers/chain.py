@@ -7,19 +7,21 @@
     Chains           asks for the target of a link, and joins; an ExternalName and a forwarded alias are the same to it
     Beyond           what a source knows of all others: whose a name is, and Chains
 
-A chain has at most MAX_CHAIN links over all its sources, and none of its names twice. Each question carries its trail,
-the names before it, so nothing is remembered here.
+A chain has at most MAX_CHAIN links over all its sources, and none of its names twice; all that follow its first one
+have PATIENCE together. Each question carries its trail, the names before it, so nothing is remembered here.
 
 A joined answer is kept prepared when each of its parts could be: until the first forwarded part expires, and as long as
 what it says of one cluster is right.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from dnsbridge.resolvers.patience import PATIENCE
 from dnsbridge.resolvers.reach import Unrouted
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, walk
@@ -231,7 +233,12 @@ class Chains:
 
         async def wait() -> Outcome:
             try:
-                outcome = await reached
+                # The first link waits for all that follow it; each of those has patience of its own as well.
+                async with asyncio.timeout(None if query.trail else PATIENCE):
+                    outcome = await reached
+            except TimeoutError:
+                # The question goes on: its answer will be in the cache for those who ask again.
+                outcome = Failure.SLOW_UPSTREAM
             finally:
                 self.waiting -= 1
             if isinstance(outcome, Answer):

@@ -90,7 +90,9 @@ class Server:
         if probed:
             self._probing.set()
         try:
-            await asyncio.wait_for(waiter, seconds)
+            # Not by wait_for: in Python 3.11 it forgets to be cancelled when the server is back in the same moment.
+            async with asyncio.timeout(seconds):
+                await waiter
         except TimeoutError:
             return False
         finally:

@@ -9,7 +9,6 @@ Nothing is ever asked of this machine's own DNS servers: unless a test names an 
 
 import asyncio
 import json
-import os
 import re
 import socket
 import tempfile
@@ -31,6 +30,7 @@ import dns.rrset
 
 from tests.support.logged_process import LoggedProcess
 from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.started import ENVIRONMENT
 from tests.support.started import ROOT as ROOT  # noqa: PLC0414 - tests find it here as well
 from tests.support.waiting import DEADLINE as DEADLINE  # noqa: PLC0414 - tests find it here as well
 from tests.support.waiting import eventually as eventually  # noqa: PLC0414 - tests find it here as well
@@ -91,7 +91,7 @@ class Program:
         """In the order of `listen`."""
 
     def __enter__(self) -> "Program":
-        environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "http_proxy")}
+        environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("KUBECONFIG", "http_proxy")}
         environment.update(self._environment)
         self._process = LoggedProcess(self._command, self._prefix, environment, constants=self._constants)
         try:

@@ -26,6 +26,8 @@ from tests.support.waiting import DEADLINE
 
 ROOT = Path(__file__).parent.parent.parent
 """The checkout."""
+ENVIRONMENT = dict(os.environ)
+"""Of this process: pytest changes it while threads of tests read it."""
 PYTHON_M = (sys.executable, "-m", "dnsbridge")
 """The program, where it must be loaded anew."""
 
@@ -79,7 +81,7 @@ def start(
 
     `constants` of its modules have other values there (see Request).
     """
-    environment = dict(os.environ if environment is None else environment)
+    environment = dict(ENVIRONMENT if environment is None else environment)
     if prefix and not constants and not (list(prefix[:3]) == ["ip", "netns", "exec"] and len(prefix) == 4):
         command = [*prefix, sys.executable, "-m", module, *words]
         return subprocess.Popen(
@@ -107,7 +109,7 @@ def run(
 
     There is no kubeconfig, and it is in no pod: no test may find a real cluster. Its terminal is 100 columns wide.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("KUBE")}
     environment |= {"HOME": "/no/such/home", "COLUMNS": "100", **(more or {})}
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         process = start(words, stdout, stderr, environment, prefix)

@@ -18,9 +18,11 @@ import pytest
 
 from dnsbridge.resolvers import chain
 from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.resolvers.patience import PATIENCE
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
+from tests.support.driven_loop import clock, pass_time
 from tests.support.forwarding import ask, forwarding, option, run, until
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, silence
 from tests.support.universe import CLUSTER, World, read
@@ -68,7 +70,11 @@ class Office(msgspec.Struct):
 
 @asynccontextmanager
 async def office(
-    corp: Sequence[Behaviour], *more: Behaviour, lab: Sequence[Behaviour] = (HOST,), **options: Any
+    corp: Sequence[Behaviour],
+    *more: Behaviour,
+    lab: Sequence[Behaviour] = (HOST,),
+    deadline: float = 1.0,
+    **options: Any,
 ) -> AsyncIterator[Office]:
     """Upstreams with these scripts: the first of `corp.`, further ones of it, and that of `lab.`."""
     servers = {
@@ -76,7 +82,10 @@ async def office(
         "lab.": [ScriptedUpstream(*lab)],
     }
     async with AsyncExitStack() as running:
-        forwards = {zone: await running.enter_async_context(forwarding(*each)) for zone, each in servers.items()}
+        forwards = {
+            zone: await running.enter_async_context(forwarding(*each, deadline=deadline))
+            for zone, each in servers.items()
+        }
         yield Office(World(CLUSTER_NAMES, {}, forwards=forwards, **options), servers)
 
 
@@ -223,6 +232,26 @@ def test_into_a_zone_that_fails(name: str, size: int, lab: list[Behaviour], code
             assert (rcode, lines) == ("SERVFAIL", [])
             assert said == (codes or [22])
             assert up.world.router.chains.ends["failed"] == 1
+
+    run(test())
+
+
+def test_slow_links_have_one_patience_together() -> None:
+    """Three links of 2 s each are given up when all have taken 4.8 s, and are in the cache for who asks again."""
+
+    def corp(message: bytes) -> Sequence[Reply]:
+        last = message[12:].startswith(b"\4last")
+        return answer("@ 60 IN A 192.0.2.10" if last else "@ 60 IN CNAME host.lab.", delay=2.0)(message)
+
+    async def test() -> None:
+        async with office([corp], lab=[answer("@ 60 IN CNAME last.corp.", delay=2.0)], deadline=3.0) as up:
+            began = clock()
+            assert await up.say(ask(f"out.{CLUSTER}", use_edns=0)) == ("SERVFAIL", [], [23])
+            assert clock() - began == pytest.approx(PATIENCE, abs=0.01)
+            await pass_time(3.0)
+            rcode, lines, _ = await up.say(ask(f"out.{CLUSTER}", use_edns=0))
+            assert (rcode, len(lines)) == ("NOERROR", 4)
+            assert up.world.router.chains.waiting == 0
 
     run(test())
 

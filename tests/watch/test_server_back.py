@@ -147,3 +147,18 @@ def test_reading_wakes(in_no_time: Run) -> None:
         assert await waiting == {"nodes": 5.0, "pods": 5.0}
 
     in_no_time(work())
+
+
+def test_cancelled_as_the_server_is_back(in_no_time: Run) -> None:
+    """Who waits is cancelled also in the very moment in which the wait is over: or the program would not end."""
+
+    async def work() -> None:
+        server = Server("dev", cast(Connection, Host(0.0)))
+        waiting = asyncio.create_task(server.wait(60.0, None))
+        await asyncio.sleep(0)
+        server.read("services", recovered=True)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    in_no_time(work())
