@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from tests.apiserver.counters import Asked
-from tests.apiserver.faults import Cut, End, Fault, Hang, NoEnd, Refuse, Reset, Say, Stall
+from tests.apiserver.faults import Fault, Refuse, Stall
+from tests.apiserver.refused_streams import WAYS, error_event
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.cluster_server import Following, following
@@ -26,32 +27,7 @@ from tests.support.program import Program, eventually
 
 log = logging.getLogger(__name__)
 
-ETCD_34 = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled"
 SMALL = Shape(services=30, headless=5, namespaces=3)
-
-
-def error_event(code: int, after: int = 3) -> Say:
-    """An ERROR event."""
-    return Say(b'{"type":"ERROR","object":{"kind":"Status","status":"Failure","code":%d}}\n' % code, after)
-
-
-WAYS: dict[str, Fault | None] = {
-    "none": None,
-    "HTTP 500 of etcd 3.4": Refuse(500, message=ETCD_34),
-    **{f"HTTP {code}": Refuse(code) for code in (400, 403, 404, 410, 422, 429, 503, 504)},
-    "HTTP 429, Retry-After": Refuse(429, retry_after=60),
-    **{f"ERROR event {code}": error_event(code) for code in (410, 500, 504)},
-    "garbage": Say(b"\xff\x00garbage\n"),
-    "sendInitialEvents ignored": NoEnd(),
-    "the end, too soon": End(after=3),
-    "half an object, then the end": Cut(after=3, clean=True),
-    "a broken body": Cut(after=3),
-    "a reset": Reset(after=3),
-    "silence before headers": Stall(headers=False),
-    "silence after headers": Stall(),
-    "silence after objects": Stall(after=3),
-    "a host that is gone": Hang(after=3),
-}
 
 
 def requests(server: ApiServer, resource: str) -> list[str]:
