@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.resolvers import transparent
+from dnsbridge.wire import relay as transparent
 from dnsbridge.wire.query import Query
 from tests.support.forger import FORGERIES, Forgery, Way
 from tests.support.forwarding import ask, option
