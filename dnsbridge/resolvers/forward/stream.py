@@ -22,7 +22,7 @@ from typing import cast
 from dnsbridge.resolvers.forward.health import MAX_TIMEOUT, Condition, Health
 from dnsbridge.resolvers.forward.udp import Asker, Upstream
 from dnsbridge.tls import Tls, explained, in_words
-from dnsbridge.wire import relay as transparent
+from dnsbridge.wire import relay
 
 log = logging.getLogger(__name__)
 
@@ -166,9 +166,9 @@ class StreamConnection(asyncio.Protocol):
     def _take(self, reply: bytes) -> None:
         identity = reply[:2]
         asker = self.waiting.get(identity)
-        if asker is not None and transparent.is_bare_error(reply):
-            reply = transparent.with_question(reply, asker.question)
-        if asker is None or not transparent.matches(reply, asker.question):
+        if asker is not None and relay.is_bare_error(reply):
+            reply = relay.with_question(reply, asker.question)
+        if asker is None or not relay.matches(reply, asker.question):
             self._upstream.mismatched += 1
             return
         del self.waiting[identity]

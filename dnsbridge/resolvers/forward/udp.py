@@ -19,7 +19,7 @@ from struct import Struct as Layout
 from typing import Protocol
 
 from dnsbridge.resolvers.forward.health import Health
-from dnsbridge.wire import relay as transparent
+from dnsbridge.wire import relay
 from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE
 
 log = logging.getLogger(__name__)
@@ -153,15 +153,15 @@ class UpstreamSocket:
                 # The common reply, a response to the very octets that were asked, is told without a call.
                 if asker.exact:
                     upstream.exact += 1
-            elif not transparent.matches(reply, question):
-                if not transparent.is_bare_error(reply):
+            elif not relay.matches(reply, question):
+                if not relay.is_bare_error(reply):
                     upstream.mismatched += 1
                     continue
                 if asker.exact:
                     # It does not show the name's case, so it proves too little.
                     asker.folded(upstream)
                     continue
-                reply = transparent.with_question(reply, question)
+                reply = relay.with_question(reply, question)
             elif asker.exact and not upstream.may_fold():
                 asker.folded(upstream)
                 continue

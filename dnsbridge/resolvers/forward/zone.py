@@ -36,8 +36,7 @@ from dnsbridge.resolvers.forward.stream import AnyUpstream
 from dnsbridge.resolvers.forward.tcp_fetch import Fetches
 from dnsbridge.resolvers.forward.upstream_news import UpstreamNews
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
-from dnsbridge.wire import relay as transparent
-from dnsbridge.wire import walk
+from dnsbridge.wire import relay, walk
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, RD, TC, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
@@ -104,14 +103,14 @@ class Passing(Asking):
             if kept.leads_on:
                 self._link = Link(kept.links(query, 0))
                 return verdict
-            reply = transparent.with_records(reply, query.question_end, kept)
+            reply = relay.with_records(reply, query.question_end, kept)
         elif is_badvers(reply, self.question):
             return Verdict.BROKEN
         if self._is_of_a_cluster(reply):
-            self._outcome = Answer(transparent.truncated(query))
+            self._outcome = Answer(relay.truncated(query))
             return verdict
         wants_dnssec = self.opt_left_out and query.edns is not None and query.edns.dnssec_ok
-        body = transparent.incoming(query, reply, NO_DNSSEC if wants_dnssec else b"")
+        body = relay.incoming(query, reply, NO_DNSSEC if wants_dnssec else b"")
         if body is None:
             return Verdict.BROKEN
         self._outcome = Answer(body)
@@ -207,7 +206,7 @@ class Forward:
 
     def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
         """Pass a client's question on; a chain that leads elsewhere is followed if what is `beyond` is known."""
-        key = (transparent.outgoing(query), query.limit, query.stream, query.trail)
+        key = (relay.outgoing(query), query.limit, query.stream, query.trail)
         passing = self.passing.get(key)
         if passing is None:
             passing = self.passing[key] = Passing(self, query, key, beyond)

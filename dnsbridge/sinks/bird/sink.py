@@ -18,7 +18,7 @@ from pathlib import Path
 from dnsbridge.routes.exports import Refused, export
 from dnsbridge.routes.model import Failure, Prefix, Reached, Route
 from dnsbridge.routes.sink import Held, SinkProblem
-from dnsbridge.sinks.bird import text as bird_file
+from dnsbridge.sinks.bird import bird_file
 from dnsbridge.sinks.command import run
 from dnsbridge.sinks.text_files import read_file, replace_file
 

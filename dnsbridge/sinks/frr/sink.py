@@ -18,7 +18,7 @@ from pathlib import Path
 from dnsbridge.routes.model import Failure, Prefix, Reached, Route
 from dnsbridge.routes.sink import Held, SinkProblem
 from dnsbridge.sinks.command import Done, run
-from dnsbridge.sinks.frr import lines as frr_lines
+from dnsbridge.sinks.frr import frr_lines
 
 TAG = 83
 """The tag of our routes: the number that is also our protocol's in the kernel."""

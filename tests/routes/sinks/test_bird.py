@@ -8,7 +8,7 @@ import pytest
 
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import SinkProblem
-from dnsbridge.sinks.bird import text as bird_file
+from dnsbridge.sinks.bird import bird_file
 from dnsbridge.sinks.bird.sink import BirdSink
 from tests.routes.sinks.routers import routes
 from tests.support.bird import Bird

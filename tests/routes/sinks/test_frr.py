@@ -7,7 +7,7 @@ import pytest
 
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Foreign, Held, SinkProblem
-from dnsbridge.sinks.frr import lines as frr_lines
+from dnsbridge.sinks.frr import frr_lines
 from dnsbridge.sinks.frr.sink import FrrSink
 from tests.routes.sinks.routers import routes
 from tests.support.frr import Frr

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.wire import relay as transparent
+from dnsbridge.wire import relay
 from dnsbridge.wire.query import Query
 from tests.support.forger import FORGERIES, Forgery, Way
 from tests.support.forwarding import ask, option
@@ -35,7 +35,7 @@ def response(query: Query, records: int = 1, options: tuple[dns.edns.Option, ...
 
 def patched(query: Query, reply: bytes) -> dns.message.Message:
     """What the client gets, as dnspython reads it."""
-    body = transparent.incoming(query, reply)
+    body = relay.incoming(query, reply)
     assert body is not None
     assert len(body) + 2 <= query.limit
     return dns.message.from_wire(query.message[:2] + body)
@@ -53,7 +53,7 @@ def patched(query: Query, reply: bytes) -> dns.message.Message:
 def test_options_of_a_question(options: list[dns.edns.Option], passed: list[int]) -> None:
     """Hop-by-hop options are cut out of a question; the others keep their order, and all else its octets."""
     query = ask(use_edns=0, options=options, want_dnssec=True, payload=4000)
-    sent = transparent.outgoing(query)
+    sent = relay.outgoing(query)
     read = dns.message.from_wire(query.message[:2] + sent)
     assert [int(option.otype) for option in read.options] == passed
     assert (read.payload, read.ednsflags) == (4000, dns.flags.DO)
@@ -82,7 +82,7 @@ def test_matching(change: object, expected: bool) -> None:
     """Only a response with the one question that was asked matches; letters of the type's number are not folded."""
     query = ask("Www.Example.COM", rtype="TYPE65")
     assert callable(change)
-    assert transparent.matches(change(response(query, 0).to_wire()), query.question) is expected
+    assert relay.matches(change(response(query, 0).to_wire()), query.question) is expected
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_forged_replies_do_not_match(forgery: Forgery) -> None:
     """The true reply does, and with one field wrong it does not, whatever else is in it."""
     query = ask("www.example.com", use_edns=0)
     true = response(query, 0).to_wire()
-    assert transparent.matches(true, query.question)
+    assert relay.matches(true, query.question)
     assert forgery.change(true) != true
-    assert not transparent.matches(forgery.change(true), query.question)
+    assert not relay.matches(forgery.change(true), query.question)
 
 
 @pytest.mark.parametrize("asked", [0, dns.flags.RD, dns.flags.CD, dns.flags.RD | dns.flags.CD | dns.flags.AD])
@@ -117,7 +117,7 @@ def test_flags(asked: int, came: int, kept: int) -> None:
     """AA and Z are cleared, RA is set, RD and CD are the query's, AD, TC and RCODE pass."""
     query = ask(flags=asked)
     reply = response(query).to_wire()
-    body = transparent.incoming(query, reply[:2] + came.to_bytes(2, "big") + reply[4:])
+    body = relay.incoming(query, reply[:2] + came.to_bytes(2, "big") + reply[4:])
     assert body is not None
     flags = int.from_bytes(body[:2], "big")
     assert flags == dns.flags.QR | dns.flags.RA | (asked & (dns.flags.RD | dns.flags.CD)) | kept
@@ -205,7 +205,7 @@ def test_reply_cut_inside_a_record(cut: int) -> None:
     """Without TC such a reply is broken; with TC its question passes alone."""
     query = ask(use_edns=0)
     reply = response(query).to_wire()[:-cut]
-    assert transparent.incoming(query, reply) is None
+    assert relay.incoming(query, reply) is None
     got = patched(query, reply[:2] + bytes([reply[2] | 0x02]) + reply[3:])
     assert got.flags & dns.flags.TC
     assert not got.answer
@@ -217,7 +217,7 @@ def test_unknown_types_and_classes_pass_byte_for_byte() -> None:
     query = ask(rtype="TYPE65400", rdclass="CLASS300")
     record = b"\xc0\x0c\xff\x78\x01\x2c\x00\x00\x00\x05\x00\x06\x00\xc0\xff\x00ab"
     reply = query.message[:2] + b"\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" + query.question + record
-    body = transparent.incoming(query, reply)
+    body = relay.incoming(query, reply)
     assert body is not None
     assert body[-len(query.question) - len(record) :] == query.question + record
 
@@ -233,8 +233,8 @@ def test_garbage_never_raises(after: bytes, flags: int, counts: tuple[int, int, 
     query = ask() if edns_size is None else ask(use_edns=0, payload=edns_size)
     header = b"".join(number.to_bytes(2, "big") for number in (flags, 1, *counts))
     reply = query.message[:2] + header + query.question + after
-    assert transparent.matches(reply, query.question) is (flags & 0x7800 == 0)
-    body = transparent.incoming(query, reply)
+    assert relay.matches(reply, query.question) is (flags & 0x7800 == 0)
+    body = relay.incoming(query, reply)
     assert body is None or len(body) + 2 <= query.limit
 
 
@@ -251,11 +251,11 @@ def test_one_wrong_octet_never_raises(
     query = ask(use_edns=0) if with_edns else ask()
     reply = bytearray(response(query, 4, options).to_wire())
     reply[min(position, len(reply) - 1)] = octet
-    body = transparent.incoming(query, bytes(reply))
+    body = relay.incoming(query, bytes(reply))
     assert body is None or len(body) + 2 <= query.limit
 
 
 @given(st.binary(max_size=100))
 def test_matching_garbage_never_raises(reply: bytes) -> None:
     """Datagrams of any length and content are compared without an error."""
-    assert transparent.matches(reply, b"\x01a\x00\x00\x01\x00\x01") in (True, False)
+    assert relay.matches(reply, b"\x01a\x00\x00\x01\x00\x01") in (True, False)
