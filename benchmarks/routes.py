@@ -33,16 +33,16 @@ from typing import Any
 from benchmarks.figures import Figure, show
 from benchmarks.peers import Failed
 from dnsbridge.cluster.objects import BlockAffinity, IPPool, Node, Object, ServiceCIDR
+from dnsbridge.netlink.routes_socket import messages_of
+from dnsbridge.netlink.this_host import this_host
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import MAX_NEXT_HOPS
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Route
+from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.plan import Plan, make_plan
-from dnsbridge.routes.sinks.kernel import KernelSink
-from dnsbridge.routes.sinks.netlink_socket import messages_of
-from dnsbridge.routes.sources import picture_of
-from dnsbridge.routes.this_host import this_host
 from dnsbridge.routes.wanted import wanted
+from dnsbridge.sinks.kernel import KernelSink
 from tests.apiserver.server import ApiServer, in_thread
 
 NODES, BLOCKS = 5_000, 20_000

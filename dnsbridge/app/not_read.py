@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from dnsbridge.app.parts import Bridged
-from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.app.answering.parts import Bridged
+from dnsbridge.watch.api.source import ApiSource
 
 FIRST = 5.0
 """Seconds from the start to the first line; until the next one twice as long after each."""

@@ -6,12 +6,12 @@ check runs no program that a kubeconfig names for credentials, and tries no port
 
 from collections.abc import Iterator
 
-from dnsbridge.app.parts import CannotStart, Parts, build
-from dnsbridge.app.routes_served import check_serving
-from dnsbridge.app.sockets import absent
+from dnsbridge.app.answering.parts import CannotStart, Parts, build
+from dnsbridge.app.companion.served import check_serving
+from dnsbridge.app.server.sockets import absent
 from dnsbridge.config import Loaded
-from dnsbridge.watch.connection import CannotConnect, check_files
-from dnsbridge.watch.manifests import ManifestError, ManifestSource
+from dnsbridge.watch.api.connection import CannotConnect, check_files
+from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 
 
 async def rehearse(loaded: Loaded) -> list[str]:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from msgspec import structs
 
 from dnsbridge import config
-from dnsbridge.app.discovery import in_pod
+from dnsbridge.app.this_machine import in_pod
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.selection import Selection, Selections, selection
 from dnsbridge.config import Selector, Selectors
-from dnsbridge.watch.api_source import ApiSource
-from dnsbridge.watch.connection import ApiAddress
-from dnsbridge.watch.manifests import ManifestSource
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
+from dnsbridge.watch.api.connection import ApiAddress
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
+from dnsbridge.watch.api.source import ApiSource
+from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.zone.index import Index
 
 Source = ManifestSource | ApiSource

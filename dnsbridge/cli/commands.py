@@ -13,8 +13,8 @@ from dnsbridge import __version__
 from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
-from dnsbridge.cli.routes import routes_group
-from dnsbridge.cli.routes_run import run as routes_run
+from dnsbridge.cli.routes.commands import routes_group
+from dnsbridge.cli.routes.run import run as routes_run
 from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
 
 DEMO_LISTEN = "127.0.0.1:5300"
@@ -58,15 +58,15 @@ def demo() -> None:
 def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None] = lambda: None) -> None:
     import uvloop
 
-    from dnsbridge.app.parts import CannotStart
-    from dnsbridge.app.server import serve as run
+    from dnsbridge.app.answering.parts import CannotStart
+    from dnsbridge.app.server.alone import serve as run
     from dnsbridge.observe.log import start_logging
 
     loaded = load_complete(file, **flags)
     start_logging()
     try:
         if loaded.settings.workers > 1:
-            from dnsbridge.app.workers.process import run as run_workers
+            from dnsbridge.app.server.crew.process import run as run_workers
 
             run_workers(loaded, on_ready)
         else:
@@ -82,8 +82,8 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
 @output_option
 def lookup(name: str, rtype: str | None, output: str, file: str | None, **flags: Any) -> int:
     """Say what would be answered to NAME and TYPE (default A; PTR for an address), from which source, and why."""
-    from dnsbridge.app.explain import explain, question
-    from dnsbridge.app.once import read_once
+    from dnsbridge.app.facts.lookup import explain, question
+    from dnsbridge.app.read_once import read_once
 
     query = question(name, rtype)
     if isinstance(query, str):
@@ -124,7 +124,7 @@ def _source(found: Any) -> str:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command that is no server."""
-    from dnsbridge.app.parts import CannotStart
+    from dnsbridge.app.answering.parts import CannotStart
     from dnsbridge.observe.log import start_logging
 
     start_logging()
@@ -140,8 +140,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 @output_option
 def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> None:
     """Print the whole zone of a cluster as a master file (RFC 1035 section 5)."""
-    from dnsbridge.app.once import read_once
-    from dnsbridge.resolvers.cluster import Freshness
+    from dnsbridge.app.read_once import read_once
+    from dnsbridge.resolvers.cluster.names import Freshness
     from dnsbridge.wire.name import to_text
     from dnsbridge.zone import master
 
@@ -218,10 +218,10 @@ def check(output: str, file: str | None, **flags: Any) -> int:
 @output_option
 def show(output: str, file: str | None, **flags: Any) -> None:
     """Show every setting as it is in effect, and where it came from; then how upstreams do and clusters are read."""
-    from dnsbridge.app.cluster_states import ClusterState, shown_clusters
-    from dnsbridge.app.complete import discover, shown
-    from dnsbridge.app.shown_upstreams import ShownUpstream, shown_upstreams
-    from dnsbridge.app.upstream_states import State
+    from dnsbridge.app.facts.cluster_states import ClusterState, shown_clusters
+    from dnsbridge.app.facts.shown_upstreams import ShownUpstream, shown_upstreams
+    from dnsbridge.app.facts.upstream_states import State
+    from dnsbridge.app.found_settings import discover, shown
     from dnsbridge.config import effective
 
     loaded = load(file, **flags)

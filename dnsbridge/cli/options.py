@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from dnsbridge import config
-from dnsbridge.app.complete import complete
+from dnsbridge.app.found_settings import complete
 from dnsbridge.config import ConfigError, Flags, Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from dnsbridge.resolvers.patience import PATIENCE
-from dnsbridge.resolvers.reach import Unrouted
+from dnsbridge.resolvers.cluster.reach import Unrouted
+from dnsbridge.resolvers.forward.patience import PATIENCE
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight

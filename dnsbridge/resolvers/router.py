@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from dnsbridge.resolvers.chain import Beyond, Chains
-from dnsbridge.resolvers.cluster import Cluster, Place
-from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.names import Cluster, Place
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, second
 from dnsbridge.wire import name as names
 from dnsbridge.wire import rdata
+from dnsbridge.wire.addresses import reverse_prefix
 from dnsbridge.wire.compose import RRset, Sections, compose
 from dnsbridge.wire.constants import Class, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.scrub import Whose
-from dnsbridge.zone.addresses import reverse_prefix
 
 _ARPA = b"\x04arpa\x00"
 _ROOT = b"\x00"

@@ -18,7 +18,7 @@ from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, NextHop
-from dnsbridge.routes.picture import Node, Picture
+from dnsbridge.routes.pictures.picture import Node, Picture
 
 MAX_NEXT_HOPS = 16
 """Next hops of one route, the first by address: as many as most hardware takes, and when one goes only one comes."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.model import Note
-from dnsbridge.routes.picture import Block, Declared
+from dnsbridge.routes.pictures.picture import Block, Declared
 
 SHOWN = 3
 """Names that a note lists before it counts."""

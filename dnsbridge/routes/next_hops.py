@@ -22,7 +22,7 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, covers, order
 from dnsbridge.routes.ordered import Group
-from dnsbridge.routes.picture import Block, Owners, Picture, host_prefix, owners_of
+from dnsbridge.routes.pictures.picture import Block, Owners, Picture, host_prefix, owners_of
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
 """Interfaces that a host has which takes part in a pod network."""

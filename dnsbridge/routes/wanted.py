@@ -17,7 +17,7 @@ from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import Note, Route, Severity, Wanted
 from dnsbridge.routes.next_hops import routes_to
 from dnsbridge.routes.ordered import Group, Line, number
-from dnsbridge.routes.picture import Picture
+from dnsbridge.routes.pictures.picture import Picture
 
 MAX_OVERLAPS = 20
 """Overlaps that are told one by one."""

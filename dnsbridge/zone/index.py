@@ -31,9 +31,9 @@ from dnsbridge.cluster.objects import (
     Service,
     ServiceCIDR,
 )
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import Serial
-from dnsbridge.zone import addresses
 from dnsbridge.zone.service import ServiceNames, Sources, touched, unmoved, work_out
 
 REVERSE_TREE = b"\x04arpa"

@@ -19,11 +19,10 @@ from typing import Literal
 import msgspec
 
 from dnsbridge.cluster.objects import Object
+from dnsbridge.wire import addresses, rdata
 from dnsbridge.wire import name as names
-from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import Type
-from dnsbridge.zone import addresses
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.outcome import Alias, Found, NoData, NoSuchName, Outcome
 from dnsbridge.zone.service import Host, ServiceNames, Target

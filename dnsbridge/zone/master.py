@@ -5,12 +5,11 @@ Names of pods with `pods: insecure` exist for every address there is, and are le
 
 from collections.abc import Iterable, Iterator
 
+from dnsbridge.wire import addresses, rdata
 from dnsbridge.wire import name as names
-from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import Type
 from dnsbridge.wire.query import name_end
-from dnsbridge.zone import addresses
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import NS_LABELS, Asked, ZoneSettings, lookup
 from dnsbridge.zone.outcome import Found

@@ -10,11 +10,11 @@ objects declare, else, with nothing declared in a family, each address that is k
 
 import msgspec
 
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
+from dnsbridge.wire.addresses import Network, ReversePrefix
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import Type
-from dnsbridge.zone import addresses
-from dnsbridge.zone.addresses import Network, ReversePrefix
 from dnsbridge.zone.index import REVERSE_TREE, Index
 from dnsbridge.zone.lookup import Asked, ZoneSettings, authority_records, minimal_any
 from dnsbridge.zone.outcome import Found, NoData, NoSuchName, Outcome

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable, Set
 import msgspec
 
 from dnsbridge.cluster.objects import Endpoint, Endpoints, EndpointSlice, Object, Port, Service, Subset
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import MAX_LABEL
-from dnsbridge.zone import addresses
 
 Target = tuple[int, bytes]
 Sources = tuple[EndpointSlice, ...] | tuple[Endpoints]

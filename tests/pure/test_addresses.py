@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
-from dnsbridge.zone import addresses
 
 PACKED = st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16))
 SPARSE = st.lists(st.sampled_from([b"\0\0", b"\0\1", b"\xfd\0", b"\xff\xff"]), min_size=8, max_size=8).map(b"".join)

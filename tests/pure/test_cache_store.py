@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.resolvers.cache_store import OCTETS_EACH, OVERHEAD, CacheStore
+from dnsbridge.resolvers.forward.answer_table import OCTETS_EACH, OVERHEAD, CacheStore
 from dnsbridge.wire.stored import Stored
 
 SMALL = Stored(0, 1, 0, b"x" * 16, None, 60)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnsbridge.resolvers.chain import Link, next_question
-from dnsbridge.resolvers.cluster import Freshness
+from dnsbridge.resolvers.cluster.names import Freshness
+from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.resolvers.prepared import Prepared
-from dnsbridge.resolvers.reach import Reach
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import RRset, octets

@@ -23,9 +23,10 @@ from dnsbridge.cluster.objects import (
     Service,
     Subset,
 )
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import Type
-from dnsbridge.zone import addresses, lookup, reverse
+from dnsbridge.zone import lookup, reverse
 from dnsbridge.zone.index import EVERYTHING, REVERSE_TREE, Index
 from dnsbridge.zone.lookup import Asked, PodsMode, ZoneSettings
 from dnsbridge.zone.outcome import Alias, Found, NoSuchName, Outcome

@@ -13,15 +13,15 @@ import dns.rrset
 import pytest
 
 from dnsbridge.cluster.changes import Put
-from dnsbridge.resolvers.cluster import Cluster, Freshness
-from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.names import Cluster, Freshness
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names
+from dnsbridge.wire.addresses import networks_of
 from dnsbridge.wire.compose import failure, octets
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query, parse
-from dnsbridge.zone.addresses import networks_of
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import ZoneSettings
 from dnsbridge.zone.reverse import Prefixes

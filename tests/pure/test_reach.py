@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from dnsbridge.cluster.changes import Put
 from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Port, Service
-from dnsbridge.resolvers.cluster import Cluster, Freshness
-from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.resolvers.prepared import Prepared
-from dnsbridge.resolvers.reach import Reach
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names

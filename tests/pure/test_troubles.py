@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsbridge.watch.troubles import MAX_KINDS, Troubles
+from dnsbridge.watch.api.troubles import MAX_KINDS, Troubles
 
 
 class Case(NamedTuple):

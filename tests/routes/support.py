@@ -10,9 +10,9 @@ from dnsbridge.cluster.decode import Invalid, Unused, decode, objects_of
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.host import Host, Interface
 from dnsbridge.routes.model import Wanted
-from dnsbridge.routes.picture import Picture
-from dnsbridge.routes.sources import AUTO, picture_of
-from dnsbridge.routes.table_picture import Table, picture_of_tables
+from dnsbridge.routes.pictures.from_objects import AUTO, picture_of
+from dnsbridge.routes.pictures.from_table import Table, picture_of_tables
+from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.tables.reading import Text, read
 from dnsbridge.zone.reverse import Prefixes
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.picture import Picture
+from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.wanted import wanted
 from tests.routes.support import host, lines, of_objects, of_table
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import uvloop
 
+from dnsbridge.netlink.routes_socket import RouteEvents, messages_of
+from dnsbridge.netlink.rtnetlink import RTM_DELROUTE
 from dnsbridge.routes.model import NextHop, Reached, Route, in_order
 from dnsbridge.routes.plan import make_plan
 from dnsbridge.routes.sink import Held
-from dnsbridge.routes.sinks.kernel import KernelSink
-from dnsbridge.routes.sinks.netlink_socket import RouteEvents, messages_of
-from dnsbridge.routes.sinks.rtnetlink import RTM_DELROUTE
+from dnsbridge.sinks.kernel import KernelSink
 from tests.support.inside import inside
 from tests.support.links import must
 from tests.support.namespace import Namespace

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from dnsbridge.routes.kernel_table import TableRoute
 from dnsbridge.routes.model import NextHop
+from dnsbridge.routes.pictures.kernel_table import TableRoute
 from dnsbridge.routes.tables.reading import MAX_LEFT_OUT, MAX_LINE, Refused, Text, read
 from tests.support.namespace import Namespace
 
@@ -333,7 +333,7 @@ def _by_net_tools(printed: str) -> set[str]:
     }
 
 
-LIVE = "from dnsbridge.routes.this_table import read_this_table; print(*read_this_table().routes, sep=chr(10))"
+LIVE = "from dnsbridge.netlink.this_table import read_this_table; print(*read_this_table().routes, sep=chr(10))"
 
 
 @pytest.mark.needs("netns")

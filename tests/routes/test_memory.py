@@ -29,7 +29,7 @@ from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.host import Host, Protected
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import in_order
-from dnsbridge.routes.sources import picture_of
+from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.reverse import Prefixes
 from tests.routes.support import host

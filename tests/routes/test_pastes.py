@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from dnsbridge.app.once import read_once
-from dnsbridge.app.routes_pictures import OwnPictures
-from dnsbridge.app.routes_tables import NotRead, read_tables
-from dnsbridge.app.routes_wanted import wanted_routes
+from dnsbridge.app.companion.pictures import OwnPictures
+from dnsbridge.app.companion.tables import NotRead, read_tables
+from dnsbridge.app.companion.wanted import wanted_routes
+from dnsbridge.app.read_once import read_once
 from dnsbridge.cluster.objects import IPPool
 from dnsbridge.config import Cluster, Loaded, Settings, Source
 from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
-from dnsbridge.routes.served import Told
+from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.tables import reading
 from dnsbridge.routes.tables.reading import Refused, Text, read
 from tests.routes.support import lines

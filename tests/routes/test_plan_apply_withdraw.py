@@ -220,7 +220,7 @@ def test_crash(office: Office) -> None:
         "import asyncio, os, signal\n"
         "from ipaddress import ip_address, ip_network\n"
         "from dnsbridge.routes.model import NextHop, Route\n"
-        "from dnsbridge.routes.sinks.kernel import KernelSink\n"
+        "from dnsbridge.sinks.kernel import KernelSink\n"
         "route = Route(ip_network('10.233.98.0/24'), (NextHop(ip_address('10.200.20.105')),))\n"
         "asyncio.run(KernelSink().apply([route]))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.routes.table_picture import Table, picture_of_tables
+from dnsbridge.routes.pictures.from_table import Table, picture_of_tables
 from dnsbridge.routes.tables.reading import Text, read
 from tests.routes.support import of_text
 

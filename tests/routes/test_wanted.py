@@ -27,7 +27,7 @@ from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import MAX_NEXT_HOPS
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
-from dnsbridge.routes.sources import AUTO, MAX_CLUSTER_IPS, picture_of
+from dnsbridge.routes.pictures.from_objects import AUTO, MAX_CLUSTER_IPS, picture_of
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.zone.reverse import Prefixes
 from tests.routes.support import host, lines

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsbridge.resolvers.forward import Forward
-from dnsbridge.resolvers.upstream import Upstream
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import Forward
 from tests.support.forwarding import ask, outcome, said
 from tests.support.inside import inside
 from tests.support.knot import Knot

@@ -10,11 +10,11 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from dnsbridge.resolvers.asking import Asking
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
 from dnsbridge.resolvers.chain import Beyond
-from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.forward.answer_table import CacheStore
+from dnsbridge.resolvers.forward.cached_zone import Cached
+from dnsbridge.resolvers.forward.exchange import Asking
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.compose import octets
 from dnsbridge.wire.failure import Failure

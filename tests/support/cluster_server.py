@@ -204,7 +204,7 @@ def following(
         settings={"clusters": [cluster], "workers": workers, **more},
         listen=["127.0.0.1:0"],
         http=True,
-        constants={"dnsbridge.watch.reader.STREAM_SILENCE": DEADLINE} if patient else None,
+        constants={"dnsbridge.watch.api.reader.STREAM_SILENCE": DEADLINE} if patient else None,
     ) as program:
         if wait:
             program.wait_for_log(f"cluster {CLUSTER}: fresh")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dnsbridge.app.routes_run import run_routes
+from dnsbridge.app.companion.run import run_routes
 from dnsbridge.config import Flags, Loaded, load
 from dnsbridge.observe.log import start_logging
 from dnsbridge.routes.model import Reached, Route

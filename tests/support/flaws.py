@@ -8,8 +8,8 @@ import msgspec
 from dnsbridge.cluster.decode import Flawed, Invalid, decode
 from dnsbridge.cluster.objects import Object
 from dnsbridge.cluster.raw import RAW_TYPES
-from dnsbridge.watch.decoding import Incoming, Taken, decode_object
-from dnsbridge.watch.resources import Resource
+from dnsbridge.watch.api.decoding import Incoming, Taken, decode_object
+from dnsbridge.watch.api.resources import Resource
 
 CALICO = "crd.projectcalico.org/v1"
 LABEL = "expected a DNS label of a-z, 0-9 and `-`, at most 63 octets"

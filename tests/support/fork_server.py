@@ -26,8 +26,8 @@ _CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x00020000
 _MS_SLAVE, _MS_BIND, _MS_REC, _MNT_DETACH = 1 << 19, 1 << 12, 1 << 14, 2
 LOADED = (
     "dnsbridge.cli",
-    "dnsbridge.app.server",
-    "dnsbridge.app.routes_run",
+    "dnsbridge.app.server.alone",
+    "dnsbridge.app.companion.run",
     "dnsbridge.cli.running_server",
     "kubernetes.aio.config",
     "kubernetes.aio.client.rest",

@@ -9,9 +9,9 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
-from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.wire import query as wire_query
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query

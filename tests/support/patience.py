@@ -9,7 +9,8 @@ from unittest import mock
 
 import uvloop
 
-from dnsbridge.resolvers import health, upstream_stream
+from dnsbridge.resolvers.forward import health
+from dnsbridge.resolvers.forward import stream as upstream_stream
 from tests.support.forwarding import run
 from tests.support.waiting import DEADLINE
 

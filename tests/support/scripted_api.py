@@ -17,13 +17,13 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from dnsbridge.backoff import Backoff
 from dnsbridge.cluster.changes import Change, Put
 from dnsbridge.cluster.objects import Key, Object
-from dnsbridge.watch.backoff import Backoff
-from dnsbridge.watch.connection import Connection
-from dnsbridge.watch.reflector import Reflector
-from dnsbridge.watch.resources import SERVICES, Resource
-from dnsbridge.watch.server import Server
+from dnsbridge.watch.api.connection import Connection
+from dnsbridge.watch.api.reflector import Reflector
+from dnsbridge.watch.api.resources import SERVICES, Resource
+from dnsbridge.watch.api.server import Server
 
 SILENCE = 60.0
 

@@ -23,7 +23,7 @@ import dns.rcode
 import dns.rrset
 import msgspec
 
-from dnsbridge.resolvers.probe import ROOT_NS
+from dnsbridge.resolvers.forward.probe import ROOT_NS
 
 ADDRESS = "127.0.0.1"
 MESSAGES_PER_TURN = 100

@@ -18,12 +18,12 @@ import dns.rrset
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import Service, ServiceCIDR
-from dnsbridge.resolvers.asking import Asking
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached, Forwarder
-from dnsbridge.resolvers.cluster import Cluster, Freshness
-from dnsbridge.resolvers.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
+from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.forward.answer_table import CacheStore
+from dnsbridge.resolvers.forward.cached_zone import Cached, Forwarder
+from dnsbridge.resolvers.forward.exchange import Asking
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Outcome, Resolver
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names

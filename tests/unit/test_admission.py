@@ -7,13 +7,13 @@ import dns.flags
 import dns.message
 import pytest
 
-from dnsbridge.app.admission import admission
-from dnsbridge.app.parts import Parts, build
+from dnsbridge.app.answering.parts import Parts, build
+from dnsbridge.app.server.admission import admission
 from dnsbridge.config import Access, Address, Cluster, Forward, Settings, Source
 from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.response_rate import PER_SECOND, Response
-from dnsbridge.resolvers.asking import Asking, Verdict
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.forward.cached_zone import Cached
+from dnsbridge.resolvers.forward.exchange import Asking, Verdict
 from dnsbridge.resolvers.resolver import Outcome, second
 from dnsbridge.wire.query import Query
 from tests.support.forwarding import ask

@@ -11,7 +11,7 @@ import dns.rrset
 import pytest
 from msgspec import structs
 
-from dnsbridge.resolvers import cached as module
+from dnsbridge.resolvers.forward import cached_zone as module
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
 from tests.support.caching import SOA, negative, read, setting, words

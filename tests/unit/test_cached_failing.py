@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from dnsbridge.resolvers import cached as module
-from dnsbridge.resolvers.asking import Asking
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.forward import cached_zone as module
+from dnsbridge.resolvers.forward.answer_table import CacheStore
+from dnsbridge.resolvers.forward.cached_zone import Cached
+from dnsbridge.resolvers.forward.exchange import Asking
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.compose import octets

@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from dnsbridge.resolvers import chain
-from dnsbridge.resolvers.cluster import Freshness
-from dnsbridge.resolvers.patience import PATIENCE
+from dnsbridge.resolvers.cluster.names import Freshness
+from dnsbridge.resolvers.forward.patience import PATIENCE
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from dnsbridge.app.workers import crew as crew_module
-from dnsbridge.app.workers.crew import Crew, Place
-from dnsbridge.app.workers.messages import Ask, End, Frames, Leaving, Ready, ToHolder, frame, to_worker
+from dnsbridge.app.server.crew import crew as crew_module
+from dnsbridge.app.server.crew.crew import Crew, Place
+from dnsbridge.app.server.crew.messages import Ask, End, Frames, Leaving, Ready, ToHolder, frame, to_worker
 from tests.support.waiting import DEADLINE, until
 
 

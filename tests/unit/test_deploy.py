@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -5,7 +5,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from dnsbridge.resolvers.edns_ability import (
+from dnsbridge.resolvers.forward.edns_ability import (
     FIRST_TERM,
     LONGEST_TERM,
     EdnsAbility,

@@ -9,7 +9,7 @@ import dns.message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.resolvers.forward import Forward
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
 from tests.support.driven_loop import DrivenLoop, clock

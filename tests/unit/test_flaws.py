@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from dnsbridge.cluster.objects import Endpoint, Endpoints, EndpointSlice, Object, Pod, Port, Service, Subset
-from dnsbridge.watch.decoding import Incoming, Skipped, decode_object
-from dnsbridge.watch.resources import SERVICES
+from dnsbridge.watch.api.decoding import Incoming, Skipped, decode_object
+from dnsbridge.watch.api.resources import SERVICES
 from tests.support.flaws import ADDRESS, LABEL, REACH, SUBDOMAIN, check_invalid, check_left_out, made, packed
 
 

@@ -9,9 +9,9 @@ import dns.message
 import msgspec
 import pytest
 
-from dnsbridge.resolvers.forward import JOINED, Forward
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import JOINED, Forward
 from dnsbridge.resolvers.resolver import Pending
-from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.wire.failure import Failure
 from tests.support.driven_loop import clock
 from tests.support.forwarding import FAST, ONE, TWO, ask, forwarding, message, option, outcome, run, said, udp, until

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dnsbridge import config
-from dnsbridge.app import forward_zones
-from dnsbridge.app.forward_zones import ForwardZones
+from dnsbridge.app.answering import forward_zones
+from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.config import Address
-from dnsbridge.resolvers.forward import Forward
-from dnsbridge.resolvers.health import Condition
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Outcome, Pending
-from dnsbridge.resolvers.upstream import Upstream
 from dnsbridge.wire.compose import octets
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dnsbridge.resolvers.health import (
+from dnsbridge.resolvers.forward.health import (
     LATELY,
     MAX_PROBE_INTERVAL,
     MAX_TIMEOUT,

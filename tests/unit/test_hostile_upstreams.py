@@ -8,8 +8,8 @@ import dns.message
 import pytest
 from msgspec import Struct
 
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.forward.answer_table import CacheStore
+from dnsbridge.resolvers.forward.cached_zone import Cached
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.query import Query
 from tests.support.caching import read

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dnsbridge.observe import http_routes
-from dnsbridge.observe.http import HttpServer
+from dnsbridge.listeners.http import routes as http_routes
+from dnsbridge.listeners.http.server import HttpServer
 from tests.support.waiting import DEADLINE
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbridge.routes.kernel_routes import Event, events
+from dnsbridge.netlink.kernel_routes import Event, events
 from tests.support.namespace import Namespace
 from tests.support.waiting import DEADLINE
 
 _DUMP = """
 import asyncio, json
-from dnsbridge.routes.kernel_routes import TooMany, dump
+from dnsbridge.netlink.kernel_routes import TooMany, dump
 async def main():
     found = [(str(each.prefix), each.leads) for each in await dump(frozenset({254, 100}), 50)]
     try:
@@ -28,7 +28,7 @@ asyncio.run(main())
 """
 _EVENTS = """
 import asyncio, subprocess
-from dnsbridge.routes.kernel_routes import KernelEvents
+from dnsbridge.netlink.kernel_routes import KernelEvents
 async def main():
     heard = KernelEvents()
     for command in %r:

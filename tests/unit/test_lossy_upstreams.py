@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from dnsbridge.resolvers.health import Condition
-from dnsbridge.resolvers.patience import DEADLINE, FEW_ROUNDS, MOST_ROUNDS, PATIENCE
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.patience import DEADLINE, FEW_ROUNDS, MOST_ROUNDS, PATIENCE
 from dnsbridge.wire.failure import Failure
 from tests.support.driven_loop import pass_time
 from tests.support.forwarding import ask, forwarding, outcome, run, said

@@ -8,7 +8,7 @@ import pytest
 
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.selection import Selection, Selections, selection
-from dnsbridge.watch.manifests import ManifestSource
+from dnsbridge.watch.manifests.source import ManifestSource
 from tests.support.waiting import until
 
 SERVICE = (

@@ -13,9 +13,9 @@ import pytest
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import Key, Service
-from dnsbridge.watch import file_stamps
-from dnsbridge.watch.manifest_file import Broken, FileObjects, read_file
-from dnsbridge.watch.manifests import ManifestError, ManifestSource
+from dnsbridge.watch.manifests import file_stamps
+from dnsbridge.watch.manifests.file import Broken, FileObjects, read_file
+from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 from tests.support.waiting import until
 
 

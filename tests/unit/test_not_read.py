@@ -5,13 +5,13 @@ from typing import cast
 
 from msgspec import structs
 
+from dnsbridge.app.answering.parts import Bridged
 from dnsbridge.app.not_read import LONGEST, NotRead
-from dnsbridge.app.parts import Bridged
 from dnsbridge.cluster.objects import Key, Object
-from dnsbridge.watch.api_source import ApiSource
-from dnsbridge.watch.connection import ApiAddress
-from dnsbridge.watch.manifests import ManifestSource
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+from dnsbridge.watch.api.connection import ApiAddress
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+from dnsbridge.watch.api.source import ApiSource
+from dnsbridge.watch.manifests.source import ManifestSource
 
 SLICES = structs.replace(ENDPOINT_SLICES, older=())
 """Of a server that need not be asked which API it has."""

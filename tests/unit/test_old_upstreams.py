@@ -8,8 +8,8 @@ import dns.message
 import dns.rcode
 import pytest
 
-from dnsbridge.resolvers.forward import Forward
-from dnsbridge.resolvers.upstream_stream import StreamUpstream
+from dnsbridge.resolvers.forward.stream import StreamUpstream
+from dnsbridge.resolvers.forward.zone import Forward
 from tests.support.caching import read, setting
 from tests.support.forwarding import ONE, TWO, ask, forwarding, option, outcome, run, said, udp, until
 from tests.support.old_upstreams import WITHOUT_EDNS, bare, has_opt, to_opt, without_opt

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dnsbridge.resolvers.allowance import Allowance, LineLimit
-from dnsbridge.resolvers.patience import MOST_ROUNDS, PATIENCE, next_round
+from dnsbridge.resolvers.forward.allowance import Allowance, LineLimit
+from dnsbridge.resolvers.forward.patience import MOST_ROUNDS, PATIENCE, next_round
 
 
 def test_rounds_reach_to_the_deadline() -> None:

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from dnsbridge.resolvers.health import Condition, Health
-from dnsbridge.resolvers.policy import EXPLORATION, Ordering, Policy
+from dnsbridge.resolvers.forward.health import Condition, Health
+from dnsbridge.resolvers.forward.policy import EXPLORATION, Ordering, Policy
 
 QUESTIONS = 20_000
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import dns.message
 import pytest
 
-from dnsbridge.resolvers.cache_store import CacheStore
-from dnsbridge.resolvers.cached import Cached
+from dnsbridge.resolvers.forward.answer_table import CacheStore
+from dnsbridge.resolvers.forward.cached_zone import Cached
+from dnsbridge.resolvers.forward.udp import FOLDED_TO_BELIEVE
 from dnsbridge.resolvers.resolver import Pending
-from dnsbridge.resolvers.upstream import FOLDED_TO_BELIEVE
 from tests.support.caching import words
 from tests.support.forwarding import ONE, TWO, ask, forwarding, option, outcome, run, said, udp
 from tests.support.scripted_upstream import Behaviour, Reply, ScriptedUpstream, answer, first, silence

@@ -6,10 +6,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from dnsbridge.routes.mass_change import Removals
 from dnsbridge.routes.model import Failure, NextHop, Reached, Route
-from dnsbridge.routes.reconcile import Reconciler
 from dnsbridge.routes.sink import Held, SinkProblem
+from dnsbridge.sinks.mass_change import Removals
+from dnsbridge.sinks.reconcile import Reconciler
 from tests.support.driven_loop import pass_time, run_driven
 from tests.support.waiting import until
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from dnsbridge.app.routes_pull import CannotPull, Puller
+from dnsbridge.app.companion.pull import CannotPull, Puller
 from dnsbridge.config.routes import Pull
 from tests.support.driven_loop import run_driven
 

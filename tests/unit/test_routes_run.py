@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsbridge.app.routes_run import what_stays
+from dnsbridge.app.companion.run import what_stays
 
 STAY = "the routes stay; dnsbridge routes withdraw takes them back"
 PEERS = "BGP peers keep what they were told for routes.bgp.graceful_restart"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbridge.routes.model import NextHop, Note, Route, Severity
-from dnsbridge.routes.picture import Block, Declared, External, Node, Picture
-from dnsbridge.routes.served import Told, Unusable, decode, encode, with_status
+from dnsbridge.routes.pictures.document import Told, Unusable, decode, encode, with_status
+from dnsbridge.routes.pictures.picture import Block, Declared, External, Node, Picture
 
 PICTURE = Picture(
     cluster="dev",

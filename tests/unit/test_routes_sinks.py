@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbridge.app.routes_sinks import sinks_of
+from dnsbridge.app.companion.sinks import sinks_of
 from dnsbridge.config import Routes
 from dnsbridge.config.routes import Bgp, BgpPeer, Bird, Kernel, RoutesFile
 from dnsbridge.routes.model import NextHop, Reached, Route

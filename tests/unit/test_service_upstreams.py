@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsbridge.app.service_upstreams import ITSELF, MAX_SERVERS, ServiceUpstreams
+from dnsbridge.app.answering.service_upstreams import ITSELF, MAX_SERVERS, ServiceUpstreams
 from dnsbridge.cluster.changes import Gone, Put
 from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Port, Service
 from dnsbridge.config import Address, Forward, ServiceAddress

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dnsbridge.resolvers.forward import IN_FLIGHT, Forward
-from dnsbridge.resolvers.health import Condition
-from dnsbridge.resolvers.patience import DEADLINE, LONGEST, MOST_ROUNDS, PATIENCE
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.patience import DEADLINE, LONGEST, MOST_ROUNDS, PATIENCE
+from dnsbridge.resolvers.forward.stream import StreamUpstream
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import IN_FLIGHT, Forward
 from dnsbridge.resolvers.resolver import Pending
-from dnsbridge.resolvers.upstream import Upstream
-from dnsbridge.resolvers.upstream_stream import StreamUpstream
 from dnsbridge.wire.failure import Failure
 from tests.support.caching import REFUSED, Setting, setting, words
 from tests.support.driven_loop import pass_time

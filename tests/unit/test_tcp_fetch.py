@@ -7,7 +7,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from dnsbridge.resolvers.health import Condition
+from dnsbridge.resolvers.forward.health import Condition
 from tests.support.forwarding import ONE, ask, forwarding, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ScriptedUpstream, answer, silence
 

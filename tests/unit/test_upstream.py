@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dnsbridge.resolvers import upstream as upstream_module
-from dnsbridge.resolvers.health import Condition
+from dnsbridge.resolvers.forward import udp as upstream_module
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.udp import POOL_SIZE, Upstream
 from dnsbridge.resolvers.resolver import Pending
-from dnsbridge.resolvers.upstream import POOL_SIZE, Upstream
 from dnsbridge.wire.failure import Failure
 from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, udp, until
 from tests.support.scripted_upstream import ScriptedUpstream, silence

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dnsbridge.resolvers import upstream_news
-from dnsbridge.resolvers.health import Health
-from dnsbridge.resolvers.upstream import Upstream
-from dnsbridge.resolvers.upstream_news import BURST, UpstreamNews
+from dnsbridge.resolvers.forward import upstream_news
+from dnsbridge.resolvers.forward.health import Health
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.upstream_news import BURST, UpstreamNews
 
 ADDRESS = "192.0.2.53"
 Change = Callable[[Health, float], object]

@@ -12,13 +12,14 @@ import dns.message
 import dns.rrset
 import pytest
 
-from dnsbridge.resolvers import health, upstream_stream
-from dnsbridge.resolvers.forward import Forward
-from dnsbridge.resolvers.health import Condition
+from dnsbridge.resolvers.forward import health
+from dnsbridge.resolvers.forward import stream as upstream_stream
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.stream import CONNECTIONS, QUESTIONS_PER_CONNECTION, StreamUpstream
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Pending
-from dnsbridge.resolvers.upstream import Upstream
-from dnsbridge.resolvers.upstream_stream import CONNECTIONS, QUESTIONS_PER_CONNECTION, StreamUpstream
-from dnsbridge.resolvers.upstream_tls import Tls, client_context
+from dnsbridge.tls import Tls, client_context
 from dnsbridge.wire.failure import Failure
 from tests.support.certificates import Authority
 from tests.support.driven_loop import clock

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import pytest
 from msgspec import Raw, structs
 
-from dnsbridge.app.families import Family, counter, gauge, lasting, summed
-from dnsbridge.app.upstream_states import Condition, Edns, State
-from dnsbridge.app.workers.channel import Channel
-from dnsbridge.app.workers.messages import (
+from dnsbridge.app.facts.families import Family, counter, gauge, lasting, summed
+from dnsbridge.app.facts.upstream_states import Condition, Edns, State
+from dnsbridge.app.server.crew.channel import Channel
+from dnsbridge.app.server.crew.merged_facts import together
+from dnsbridge.app.server.crew.messages import (
     Aged,
     Ask,
     Changed,
@@ -26,7 +27,6 @@ from dnsbridge.app.workers.messages import (
     to_holder,
     to_worker,
 )
-from dnsbridge.app.workers.views import together
 from tests.support.waiting import DEADLINE
 
 TO_WORKERS: list[ToWorker] = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dnsbridge.watch import intake, reader, reflector, server
-from dnsbridge.watch.resources import SERVICES, Resource
+from dnsbridge.watch.api import intake, reader, reflector, server
+from dnsbridge.watch.api.resources import SERVICES, Resource
 from tests.support.scripted_api import Followed, Reply, Script
 
 

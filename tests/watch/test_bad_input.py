@@ -16,9 +16,9 @@ import pytest
 import trustme
 import yaml
 
-from dnsbridge.watch.certificate import not_after
-from dnsbridge.watch.connection import ApiAddress, CannotConnect, Connection
-from dnsbridge.watch.refusal import unreachable
+from dnsbridge.watch.api.certificate import not_after
+from dnsbridge.watch.api.connection import ApiAddress, CannotConnect, Connection
+from dnsbridge.watch.api.refusal import unreachable
 from tests.apiserver.access import MASTERS, User
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import Fields, cluster_entry, endpoint_slice, service, write

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import SocketTimeoutError
 
-from dnsbridge.watch.connection import ApiAddress, Connection, bear
+from dnsbridge.watch.api.connection import ApiAddress, Connection, bear
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.waiting import DEADLINE, until
 

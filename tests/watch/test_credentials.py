@@ -18,9 +18,9 @@ import trustme
 
 from dnsbridge.cluster.changes import Change, Put
 from dnsbridge.cluster.objects import Key, Object
-from dnsbridge.watch.api_source import ApiSource
-from dnsbridge.watch.connection import ApiAddress, Connection
-from dnsbridge.watch.resources import ENDPOINT_SLICES, SERVICES
+from dnsbridge.watch.api.connection import ApiAddress, Connection
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, SERVICES
+from dnsbridge.watch.api.source import ApiSource
 from tests.apiserver.access import MASTERS, User
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.kubeconfigs import ConnectProxy, ExecPlugin, Fields, cluster_entry, service, write

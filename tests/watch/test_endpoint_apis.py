@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dnsbridge.watch.offered import Groups, NotSaid, read_groups
+from dnsbridge.watch.api.offered import Groups, NotSaid, read_groups
 from tests.apiserver.access import ADMIN, Rule, User
 from tests.apiserver.faults import EmptyList, Fault, Refuse, Say, Slow, Stall
 from tests.apiserver.server import ApiServer, in_thread

@@ -7,8 +7,8 @@ from typing import Any
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Key, Object
-from dnsbridge.watch.endpoint_run import Run
-from dnsbridge.watch.resources import ENDPOINT_SLICES, Resource
+from dnsbridge.watch.api.endpoint_run import Run
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, Resource
 
 
 def sliced(name: str, service: str, version: str = "1") -> EndpointSlice:

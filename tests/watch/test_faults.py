@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 import yaml
 
-from dnsbridge.watch.streaming import STREAM_SILENCE
+from dnsbridge.watch.api.streaming import STREAM_SILENCE
 from tests.apiserver.access import Rule, User
 from tests.apiserver.faults import (
     Cut,

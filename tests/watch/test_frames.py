@@ -13,12 +13,12 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbridge.backoff import FACTOR, FIRST, LONGEST, Backoff
 from dnsbridge.cluster.objects import Key
-from dnsbridge.watch import frames
-from dnsbridge.watch.backoff import FACTOR, FIRST, LONGEST, Backoff
-from dnsbridge.watch.connection import CannotConnect
-from dnsbridge.watch.refusal import MAX_RETRY_AFTER, Refused, refusal_of, unreachable
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
+from dnsbridge.watch.api import frames
+from dnsbridge.watch.api.connection import CannotConnect
+from dnsbridge.watch.api.refusal import MAX_RETRY_AFTER, Refused, refusal_of, unreachable
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, PODS, PREFIXES, ROUTES, SERVICES, Resource
 
 OCTETS = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"{}", b"\xff"]), max_size=40).map(b"".join)
 

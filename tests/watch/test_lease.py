@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dnsbridge.watch import lease
-from dnsbridge.watch.connection import ApiAddress
-from dnsbridge.watch.lease import SHORTEST, Candidate
+from dnsbridge.watch.api.connection import ApiAddress
+from dnsbridge.watch.lease import elected as lease
+from dnsbridge.watch.lease.elected import SHORTEST, Candidate
 from tests.apiserver.access import Rule, User
 from tests.apiserver.resources import BY_PLURAL
 from tests.apiserver.server import ApiServer

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from dnsbridge.cluster.selection import Selection, selection
-from dnsbridge.watch.manifests import ManifestSource
+from dnsbridge.watch.manifests.source import ManifestSource
 from tests.apiserver.resources import Object
 from tests.apiserver.server import ApiServer, in_thread
 from tests.support.cluster_server import question, said

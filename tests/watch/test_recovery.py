@@ -20,11 +20,12 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from dnsbridge.cluster.changes import Change, Put
 from dnsbridge.cluster.objects import Key, Object
-from dnsbridge.watch import api_source, reader, reflector
-from dnsbridge.watch import server as server_module
-from dnsbridge.watch.api_source import ApiSource
-from dnsbridge.watch.connection import ApiAddress
-from dnsbridge.watch.resources import ENDPOINT_SLICES, NAMESPACES, PREFIXES, SERVICES
+from dnsbridge.watch.api import reader, reflector
+from dnsbridge.watch.api import server as server_module
+from dnsbridge.watch.api import source as api_source
+from dnsbridge.watch.api.connection import ApiAddress
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, PREFIXES, SERVICES
+from dnsbridge.watch.api.source import ApiSource
 from tests.support.scripted_api import Step, bookmark, error, event, page
 from tests.watch.conftest import Run
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from dnsbridge.watch.connection import CannotConnect
-from dnsbridge.watch.reflector import NOT_OFFERED_SECONDS
-from dnsbridge.watch.resources import NAMESPACES, SERVICES, Resource
+from dnsbridge.watch.api.connection import CannotConnect
+from dnsbridge.watch.api.reflector import NOT_OFFERED_SECONDS
+from dnsbridge.watch.api.resources import NAMESPACES, SERVICES, Resource
 from tests.support.scripted_api import (
     Followed,
     Reply,

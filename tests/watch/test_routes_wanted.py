@@ -10,14 +10,14 @@ import msgspec
 import pytest
 import yaml
 
-from dnsbridge.app import once
-from dnsbridge.app.parts import CannotStart
-from dnsbridge.app.routes_tables import NotRead, read_tables
-from dnsbridge.app.routes_wanted import choice_of, wanted_routes
+from dnsbridge.app import read_once as once
+from dnsbridge.app.answering.parts import CannotStart
+from dnsbridge.app.companion.tables import NotRead, read_tables
+from dnsbridge.app.companion.wanted import choice_of, wanted_routes
 from dnsbridge.config import Flags, Gateways, Loaded, Routes, Settings, load
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
-from dnsbridge.watch.resources import ROUTES
+from dnsbridge.watch.api.resources import ROUTES
 from tests.apiserver.access import Rule, User
 from tests.apiserver.faults import Refuse, Stall
 from tests.apiserver.server import ApiServer, in_thread

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from dnsbridge.watch import server as server_module
-from dnsbridge.watch.connection import Connection
-from dnsbridge.watch.resources import ENDPOINT_SLICES, SERVICES
-from dnsbridge.watch.server import PROBE_CONNECT, PROBE_INTERVAL, Server
+from dnsbridge.watch.api import server as server_module
+from dnsbridge.watch.api.connection import Connection
+from dnsbridge.watch.api.resources import ENDPOINT_SLICES, SERVICES
+from dnsbridge.watch.api.server import PROBE_CONNECT, PROBE_INTERVAL, Server
 from tests.watch.conftest import Run
 
 PAGE = b'{"metadata":{"resourceVersion":"7"},"items":[]}'

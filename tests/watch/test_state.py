@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dnsbridge.app import once
-from dnsbridge.app.explain import Explanation, explain, question
-from dnsbridge.app.parts import build
-from dnsbridge.app.state import Keeper
+from dnsbridge.app import read_once as once
+from dnsbridge.app.answering.parts import build
+from dnsbridge.app.facts.lookup import Explanation, explain, question
+from dnsbridge.app.kept_state import Keeper
 from dnsbridge.cluster import snapshot
 from dnsbridge.cluster.objects import Key
 from dnsbridge.cluster.snapshot import Snapshot
 from dnsbridge.config import Cluster, Flags, Forward, Loaded, Settings, Source, load
-from dnsbridge.watch.api_source import ApiSource
+from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.wire.query import Query
 from tests.apiserver.faults import Refuse
 from tests.apiserver.server import ApiServer, in_thread

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from dnsbridge.watch.connection import CannotConnect
-from dnsbridge.watch.streaming import STREAM_SILENCE
+from dnsbridge.watch.api.connection import CannotConnect
+from dnsbridge.watch.api.streaming import STREAM_SILENCE
 from tests.support.scripted_api import (
     Followed,
     Reply,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dnsbridge.watch.turns import STANDSTILL, Turns
+from dnsbridge.watch.api.turns import STANDSTILL, Turns
 from tests.watch.conftest import Run
 
 

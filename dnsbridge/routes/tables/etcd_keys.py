@@ -17,8 +17,8 @@ from typing import Any
 
 from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode
 from dnsbridge.cluster.objects import Object
-from dnsbridge.routes.kernel_table import UnfitLine
 from dnsbridge.routes.model import Prefix
+from dnsbridge.routes.pictures.kernel_table import UnfitLine
 
 _KEY = re.compile(r"/?(?:calico|registry)/\S*|/[\w.:-]+(?:/\S*)?")
 _HOST = re.compile(r"/?calico/ipam/v2/host/([^/]+)/ipv[46]/block/([^/]+)")

@@ -14,7 +14,7 @@ import re
 from ipaddress import ip_network
 
 from dnsbridge.cluster.objects import IPAMBlock, IPPool
-from dnsbridge.routes.kernel_table import UnfitLine
+from dnsbridge.routes.pictures.kernel_table import UnfitLine
 
 _RULE = re.compile(r"[+|][-+|:=]{3,}[+|]")
 _ROW = re.compile(r"\|\s*(IP Pool|Block)\s*\|\s*(\S+)\s*\|.*")

@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from dnsbridge.routes.kernel_table import (
+from dnsbridge.routes.model import NextHop
+from dnsbridge.routes.pictures.kernel_table import (
     DOWN,
     MAX_NEXT_HOPS,
     TYPES,
@@ -32,7 +33,6 @@ from dnsbridge.routes.kernel_table import (
     table_of,
     weight_of,
 )
-from dnsbridge.routes.model import NextHop
 
 BEGINS = re.compile(r"[ \t]*\[\s*(?:\{|\])")
 """How the line begins that the array begins on."""

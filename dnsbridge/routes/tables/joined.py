@@ -14,7 +14,7 @@ from msgspec import structs
 
 from dnsbridge.cluster.objects import BlockAffinity, Object
 from dnsbridge.cluster.objects import Node as NodeObject
-from dnsbridge.routes.picture import Node, Picture, prefix_of
+from dnsbridge.routes.pictures.picture import Node, Picture, prefix_of
 
 
 def objects_with(objects: Iterable[Object], listed: Sequence[Object]) -> list[Object]:

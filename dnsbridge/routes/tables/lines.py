@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from dnsbridge.routes.kernel_table import TYPES
+from dnsbridge.routes.pictures.kernel_table import TYPES
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")

@@ -20,8 +20,16 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from dnsbridge.routes.kernel_table import TableRoute, UnfitLine, address_of, device_of, number_of, prefix_of, remark_of
 from dnsbridge.routes.model import NextHop
+from dnsbridge.routes.pictures.kernel_table import (
+    TableRoute,
+    UnfitLine,
+    address_of,
+    device_of,
+    number_of,
+    prefix_of,
+    remark_of,
+)
 
 _HEADINGS = (("kernel", "ip"), ("kernel", "ipv6"), ("destination", "gateway"), ("destination", "next"))
 _FLAGS = re.compile(r"[U!][A-Za-z!]{0,12}")

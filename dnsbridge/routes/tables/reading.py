@@ -14,9 +14,9 @@ from msgspec import Struct, structs
 
 from dnsbridge.cluster.decode import Flawed
 from dnsbridge.cluster.objects import Object
-from dnsbridge.routes import kernel_table
-from dnsbridge.routes.kernel_table import TableRoute, UnfitLine
 from dnsbridge.routes.model import IPAddress
+from dnsbridge.routes.pictures import kernel_table
+from dnsbridge.routes.pictures.kernel_table import TableRoute, UnfitLine
 from dnsbridge.routes.tables import etcd_keys, ipam_show, iproute_json, net_tools
 from dnsbridge.routes.tables.lines import LINE_END, Line, heading, is_comment, is_destination, lines, plain
 

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from types import TracebackType
 
 from dnsbridge.routes.model import NextHop, Route, in_order
-from dnsbridge.routes.sinks.bgp_speaker import Peer, Speaker
+from dnsbridge.sinks.bgp.speaker import Peer, Speaker
 from tests.support.bird import Bird
 from tests.support.frr import Frr
 from tests.support.gobgp import GoBgp

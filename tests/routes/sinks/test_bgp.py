@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dnsbridge.routes.model import Reached
-from dnsbridge.routes.sinks.bgp import BgpSink
-from dnsbridge.routes.sinks.bgp_speaker import Peer, Speaker
+from dnsbridge.sinks.bgp.sink import BgpSink
+from dnsbridge.sinks.bgp.speaker import Peer, Speaker
 from tests.routes.sinks.routers import (
     ALL,
     BIRD_ADDRESS,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dnsbridge.routes.model import NextHop, Route
 from dnsbridge.routes.sink import SinkProblem
-from dnsbridge.routes.sinks.bgp import BgpSink
-from dnsbridge.routes.sinks.bgp_events import Answer, Down, Negotiated, Sent, Up, event
-from dnsbridge.routes.sinks.bgp_speaker import Peer, Speaker, announced, configuration, fault
+from dnsbridge.sinks.bgp.events import Answer, Down, Negotiated, Sent, Up, event
+from dnsbridge.sinks.bgp.sink import BgpSink
+from dnsbridge.sinks.bgp.speaker import Peer, Speaker, announced, configuration, fault
 from tests.routes.sinks.routers import routes
 
 PEER = Peer(ip_address("10.0.0.2"), 65200)
@@ -135,8 +135,6 @@ def test_without_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_exabgp_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """An ExaBGP that ends at once is a problem in one line with its own words, and nothing is left of it."""
-    monkeypatch.setattr(
-        "dnsbridge.routes.sinks.bgp_process.configuration", lambda *_: "neighbor 10.0.0.2 {\n  nonsense;\n}\n"
-    )
+    monkeypatch.setattr("dnsbridge.sinks.bgp.process.configuration", lambda *_: "neighbor 10.0.0.2 {\n  nonsense;\n}\n")
     with pytest.raises(SinkProblem, match=r"^bgp: ExaBGP does not start: .*nonsense[^\n]*$"):
         asyncio.run(BgpSink(Speaker(64513, (PEER,), IPv4Address("10.0.0.1"))).apply(()))

@@ -8,8 +8,8 @@ import pytest
 
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import SinkProblem
-from dnsbridge.routes.sinks import bird_file
-from dnsbridge.routes.sinks.bird import BirdSink
+from dnsbridge.sinks.bird import bird_file
+from dnsbridge.sinks.bird.sink import BirdSink
 from tests.routes.sinks.routers import routes
 from tests.support.bird import Bird
 from tests.support.links import Switch

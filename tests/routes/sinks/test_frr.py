@@ -7,8 +7,8 @@ import pytest
 
 from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Foreign, Held, SinkProblem
-from dnsbridge.routes.sinks import frr_lines
-from dnsbridge.routes.sinks.frr import FrrSink
+from dnsbridge.sinks.frr import frr_lines
+from dnsbridge.sinks.frr.sink import FrrSink
 from tests.routes.sinks.routers import routes
 from tests.support.frr import Frr
 from tests.support.links import Switch, must

@@ -1,0 +1,1 @@
+"""The life of `dnsbridge routes`: pictures of clusters in, wanted routes out to the sinks."""

@@ -1,0 +1,173 @@
+"""The pictures of this program's own clusters, worked out anew when an object that matters to routes has changed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct, structs
+
+from dnsbridge.app.answering.parts import Bridged, Parts
+from dnsbridge.app.companion.tables import Saved, read_tables
+from dnsbridge.app.companion.wanted import check_listings, picture_of_saved, replaces_clusters
+from dnsbridge.cluster.changes import Change, Gone
+from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
+from dnsbridge.config import Settings
+from dnsbridge.resolvers.cluster.names import Freshness
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.pictures.document import Told
+from dnsbridge.routes.pictures.from_objects import picture_of
+from dnsbridge.routes.pictures.picture import Picture
+from dnsbridge.routes.tables.joined import objects_with
+
+_OF_NAMES = (Endpoints, EndpointSlice, Namespace, Pod)
+"""Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
+_OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
+
+
+class _Drawn(Struct):
+    """What is known of one cluster."""
+
+    memory: Memory
+    picture: Picture | None = None
+    dirty: bool = True
+
+
+class OwnPictures:
+    """Follows the parts' clusters."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._external = bool(settings.routes.external)
+        self.on_change: Callable[[], None] = lambda: None
+        self._drawn = {each.cluster.name: _Drawn(Memory()) for each in parts.clusters}
+        self.tables: Picture | None = None
+        """The picture of the tables of the settings, once they are read, where they stand for the clusters."""
+        self._saved = Saved()
+        for bridged in parts.clusters:
+            bridged.told = self._listener(bridged)
+
+    @property
+    def live(self) -> bool:
+        """Whether this host's own table is the picture, so that it is to be read again when that has changed."""
+        return "kernel" in self._settings.routes.tables
+
+    async def read_tables(self) -> None:
+        """Read the tables of the settings; nodes' tables are the picture instead of the clusters. Raises NotRead."""
+        if not self._settings.routes.tables:
+            return
+        saved = await asyncio.to_thread(read_tables, self._settings.routes.tables)
+        if saved == self._saved:
+            return
+        self._saved = saved
+        if replaces_clusters(self._parts, saved):
+            self.tables = picture_of_saved(self._settings, self._parts, saved)
+        else:
+            check_listings(self._parts, saved)
+            for drawn in self._drawn.values():
+                drawn.dirty = True
+        self.on_change()
+
+    def told(self) -> tuple[Told, ...]:
+        """The pictures of now, of the clusters that have been read whole."""
+        if self.tables:
+            return (Told(self.tables, True),)
+        for bridged in self._dirty():
+            self._take(bridged, self._draw(bridged, list(bridged.cluster.index.objects.values())))
+        return self._all()
+
+    async def told_in_thread(self) -> tuple[Told, ...]:
+        """The same for a server, which answers questions meanwhile."""
+        if self.tables:
+            return (Told(self.tables, True),)
+        for bridged in self._dirty():
+            objects = list(bridged.cluster.index.objects.values())
+            self._drawn[bridged.cluster.name].dirty = False
+            try:
+                picture = await asyncio.to_thread(self._draw, bridged, objects)
+            except BaseException:
+                self._drawn[bridged.cluster.name].dirty = True
+                raise
+            self._drawn[bridged.cluster.name].picture = picture
+        return self._all()
+
+    def unfresh(self) -> frozenset[str]:
+        """The clusters of which not all is known, or nothing has been heard for long."""
+        if self.tables:
+            return frozenset()
+        return frozenset(each.cluster.name for each in self._parts.clusters if not _fresh(each))
+
+    def outdated(self) -> bool:
+        """Whether a picture would be another now."""
+        return bool(self._dirty())
+
+    def _listener(self, bridged: Bridged) -> Callable[[list[Change]], None]:
+        def told(changes: list[Change]) -> None:
+            held = bridged.cluster.index.objects
+            drawn = self._drawn[bridged.cluster.name]
+            for change in changes:
+                if self._matters(change, held.get(change.key if isinstance(change, Gone) else change.object.key)):
+                    drawn.dirty = True
+                    self.on_change()
+                    return
+
+        return told
+
+    def _matters(self, change: Change, held: Object | None) -> bool:
+        """Whether a change may change a picture."""
+        if isinstance(change, Gone):
+            return change.key.kind not in _OF_NAMES_KINDS and (held is None or self._of_routes(held))
+        new = change.object
+        if isinstance(new, _OF_NAMES) or not (self._of_routes(new) or (held and self._of_routes(held))):
+            return False
+        # A kubelet writes its node's status every few minutes, and nothing that is kept of it differs.
+        return held is None or structs.replace(held, resource_version=new.resource_version) != new
+
+    def _of_routes(self, obj: Object) -> bool:
+        """A ClusterIP is in a prefix of all services; only where none is known each of them matters."""
+        if not isinstance(obj, Service) or self._external:
+            return True
+        return (obj.namespace, obj.name) == ("kube-system", "kube-dns") or not self._service_prefixes()
+
+    def _service_prefixes(self) -> bool:
+        return all(
+            drawn.picture is not None
+            and any(each.prefix.prefixlen < each.prefix.max_prefixlen for each in drawn.picture.services)
+            for drawn in self._drawn.values()
+        )
+
+    def _dirty(self) -> list[Bridged]:
+        return [
+            each
+            for each in self._parts.clusters
+            if self._drawn[each.cluster.name].dirty and each.source.synced and each.source.complete
+        ]
+
+    def _draw(self, bridged: Bridged, objects: list[Object]) -> Picture:
+        cluster = bridged.cluster
+        memory = self._drawn[cluster.name].memory
+        objects = objects_with(objects, self._saved.objects) if self._saved.objects else objects
+        found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence, memory)
+        return structs.replace(found, notes=(*self._saved.notes, *found.notes)) if self._saved.notes else found
+
+    def _take(self, bridged: Bridged, picture: Picture) -> None:
+        drawn = self._drawn[bridged.cluster.name]
+        drawn.picture, drawn.dirty = picture, False
+
+    def _all(self) -> tuple[Told, ...]:
+        """One that has not been read whole yet is told by its name alone."""
+        found = []
+        for bridged in self._parts.clusters:
+            name = bridged.cluster.name
+            picture = self._drawn[name].picture
+            found.append(Told(picture or Picture(name), picture is not None and _fresh(bridged)))
+        return tuple(found)
+
+
+def unfresh(told: Iterable[Told]) -> frozenset[str]:
+    """The clusters whose picture is not whole, or old."""
+    return frozenset(each.picture.cluster for each in told if not each.fresh)
+
+
+def _fresh(bridged: Bridged) -> bool:
+    return bridged.source.complete and bridged.freshness(time.monotonic()) is Freshness.FRESH

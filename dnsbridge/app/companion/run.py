@@ -1,0 +1,402 @@
+"""`routes run`: keeps all sinks in step with the clusters, until SIGINT or SIGTERM, which leave the routes in place.
+
+    pictures   of the own clusters, or pulled from another dnsbridge; each change is taken at once
+    wanted     worked out from them, for this host as it is now, without what the guards refuse
+    keep       what a cluster had stays while its picture is not whole or old: silence withdraws nothing
+    damping    what flaps waits (see routes.damping)
+    sinks      each on its own (see routes.reconcile); those that only one companion may drive wait for the Lease
+
+After a crash, or an end that was asked for, the routes are there still, and the next start knows its own by the sink's
+mark. `routes withdraw` takes them back.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+
+from msgspec import Struct, structs
+
+from dnsbridge import __version__
+from dnsbridge.app.answering.parts import CannotStart, Parts, build
+from dnsbridge.app.companion.host import host_here
+from dnsbridge.app.companion.pictures import OwnPictures, unfresh
+from dnsbridge.app.companion.pull import CannotPull, Puller
+from dnsbridge.app.companion.tables import NotRead
+from dnsbridge.app.companion.wanted import ROUTERS, choice_of
+from dnsbridge.backoff import Backoff
+from dnsbridge.config import Loaded, Settings
+from dnsbridge.netlink.kernel_routes import Event, KernelEvents
+from dnsbridge.routes.aggregate import aggregate
+from dnsbridge.routes.damping import Damper
+from dnsbridge.routes.gateways import Ways
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, changes, in_order
+from dnsbridge.routes.pictures.document import Told
+from dnsbridge.routes.pictures.picture import Picture
+from dnsbridge.routes.sink import Sink, SinkProblem
+from dnsbridge.routes.wanted import wanted
+from dnsbridge.sinks.kernel import KernelSink
+from dnsbridge.sinks.mass_change import Removals
+from dnsbridge.sinks.reconcile import Reconciler
+from dnsbridge.watch.api.source import ApiSource
+from dnsbridge.watch.gateway_probe import GatewayProbe
+from dnsbridge.watch.lease.elected import Candidate
+
+log = logging.getLogger(__name__)
+
+CHECK = 30.0
+"""Seconds between two looks whether the sinks still have what they should."""
+LOOK = 1.0
+"""Seconds between two looks at how fresh the clusters are."""
+LOOK_SYNC = 0.05
+"""The same while one has not been read whole."""
+SETTLE = 0.1
+"""Seconds between two looks at this host's interfaces, when one change follows another."""
+MAX_NOTES = 20
+"""Notes that are said one by one at a time."""
+
+ReadHost = Callable[[], Awaitable[Host]]
+
+
+class _Set(Struct):
+    """One wanted set: routers find the way to next hops by themselves, this host's kernel does not."""
+
+    damper: Damper
+    memory: Memory
+    base: tuple[Route, ...] = ()
+    """What was wanted last; at the start what was there."""
+
+
+def _recurses(reconciler: Reconciler) -> bool:
+    return reconciler.sink.name in ROUTERS
+
+
+class Companion:
+    """What is wanted now, and who must have it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        told: Callable[[], Sequence[Told]],
+        unread: Callable[[], frozenset[str]],
+        reconcilers: Sequence[Reconciler],
+        read_host: ReadHost,
+    ) -> None:
+        """`told` gives the pictures of now, `unread` the clusters of which not all is known."""
+        self.wake = asyncio.Event()
+        self.probe: GatewayProbe | None = None
+        self.read_tables: Callable[[], Awaitable[None]] | None = None
+        """Reads this host's own table, where that is the picture."""
+        self._settings = settings
+        self._told = told
+        self._unread = unread
+        self._reconcilers = reconcilers
+        self._read_host = read_host
+        self._host = Host()
+        self._sets = {recurse: _Set(Damper(), Memory()) for recurse in {_recurses(each) for each in reconcilers}}
+        self._notes: frozenset[str] = frozenset()
+        self._held: frozenset[Prefix] = frozenset()
+        if settings.routes.gateways.probe:
+            self.probe = GatewayProbe(settings.routes.gateways.probe, self.wake.set)
+
+    async def start(self) -> None:
+        """Look at this host, and at what is there of ours. Raises NoHost."""
+        self._host = await self._read_host()
+        for each in self._reconcilers:
+            if each.sink.exclusive:
+                continue
+            with suppress(SinkProblem):  # it is said when the sink is driven
+                held = (await each.sink.held()).own
+                place = self._sets[_recurses(each)]
+                place.base = in_order({route.prefix: route for route in (*place.base, *held)}.values())
+                if held:
+                    log.info("sink %s: has %d routes of ours from before", each.sink.name, len(held))
+
+    async def run(self) -> None:
+        """Work out what is wanted, at each change, until cancelled."""
+        again: float | None = None
+        before: frozenset[str] | None = None
+        while True:
+            look = LOOK_SYNC if before else LOOK
+            timeout = look if again is None else max(0.0, min(look, again - time.monotonic()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self.wake.wait()
+            due = again is not None and time.monotonic() >= again
+            unread = self._unread()
+            if not (self.wake.is_set() or due or unread != before):
+                continue
+            self.wake.clear()
+            again = await self._work_out()
+            if before and not unread:
+                gc.freeze()  # what there is now stays: the collector need not walk it while a change waits
+            before = unread
+
+    async def follow_host(self) -> None:
+        """Look at this host anew when an interface or an address changes, until cancelled."""
+        heard = KernelEvents()
+        try:
+            while True:
+                event = await heard.next()
+                if self.read_tables:
+                    with suppress(NotRead):  # the table of before stays
+                        await self.read_tables()
+                if not event & (Event.LINKS | Event.LOST):
+                    continue
+                host = await self._read_host()
+                if host != self._host:
+                    log.info("this host's interfaces or addresses have changed; its routes are worked out anew")
+                    self._host = host
+                    self.wake.set()
+                # Routes go with the link that they lead over, and not all kernels tell of each.
+                for each in self._reconcilers:
+                    each.check()
+                await asyncio.sleep(SETTLE)
+        finally:
+            heard.close()
+
+    async def check(self) -> None:
+        """See now and then whether the sinks have what they should, until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK)
+            for each in self._reconcilers:
+                each.check()
+
+    async def _work_out(self) -> float | None:
+        """Give the sinks what is wanted now; when to do so again, in monotonic seconds."""
+        told = self._told()
+        unread = self._unread() | unfresh(told)
+        pictures = [each.picture for each in told]
+        notes: list[Note] = []
+        held: list[Prefix] = []
+        again: list[float] = []
+        for recurse, place in self._sets.items():
+            silent = self.probe.silent if self.probe else frozenset[IPAddress]()
+            choice = choice_of(self._settings, silent, recurse)
+            found = wanted(pictures, choice, self._host, place.memory)
+            notes += found.notes
+            place.base = routes = kept(changes(place.base, found.routes).now, place.base, unread)
+            settled = place.damper.settle(routes, time.monotonic())
+            held += settled.held
+            if settled.again is not None:
+                again.append(settled.again)
+            for each in self._reconcilers:
+                if _recurses(each) is recurse:
+                    each.want(await self._merged(each, settled.routes))
+        self._say(notes)
+        self._say_held(held)
+        if self.probe:
+            self.probe.watch(self._gateways(pictures))
+        return min(again, default=None)
+
+    async def _merged(self, reconciler: Reconciler, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        """Fewer routes, where that is asked for."""
+        if not self._settings.routes.aggregate:
+            return routes
+        try:
+            foreign = (await reconciler.sink.held()).foreign
+        except SinkProblem:
+            return routes  # it is said when the sink is driven
+        return aggregate(routes, [each.prefix for each in foreign])
+
+    def _gateways(self, pictures: Iterable[Picture]) -> Iterator[IPAddress]:
+        """All gateways that are reached from here, whether they answer or not."""
+        choice = choice_of(self._settings)
+        for picture in pictures:
+            ways = Ways(picture, choice, self._host, Memory())
+            for version in (4, 6):
+                hops = ways.to_gateways(version)
+                if not isinstance(hops, str):
+                    yield from (hop.address for hop in hops if hop.address)
+
+    def _say(self, notes: Iterable[Note]) -> None:
+        """Notes that are new."""
+        levels = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
+        by_text = {str(note): note for note in notes}
+        new = [note for text, note in by_text.items() if text not in self._notes]
+        self._notes = frozenset(by_text)
+        for note in new[:MAX_NOTES]:
+            log.log(levels[note.severity], "%s", note)
+        if len(new) > MAX_NOTES:
+            log.info("and %d more notes; dnsbridge routes plan shows all", len(new) - MAX_NOTES)
+
+    def _say_held(self, prefixes: Iterable[Prefix]) -> None:
+        held = frozenset(prefixes)
+        new = held - self._held
+        self._held = held
+        for prefix in sorted(new, key=str)[:MAX_NOTES]:
+            log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
+
+
+def kept(routes: tuple[Route, ...], base: Sequence[Route], unread: frozenset[str]) -> tuple[Route, ...]:
+    """What is wanted, and what there was of clusters that cannot say now whether it still is.
+
+    A route found at the start says no cluster, so it may be of any.
+    """
+    if not unread:
+        return routes
+    changed = changes(base, routes)
+    come = {route.prefix for route in changed.come}
+    old = [
+        route for route in changed.gone if route.prefix not in come and (route.cluster in unread or not route.cluster)
+    ]
+    return in_order([*routes, *old]) if old else routes
+
+
+async def run_routes(
+    loaded: Loaded, sinks: Sequence[Sink], allow_mass_change: bool, on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Run until SIGINT or SIGTERM. Raises CannotStart, NoHost."""
+    settings = loaded.settings
+    # Working out a change makes thousands of objects that go with it, and hardly any circle of them.
+    gc.set_threshold(50_000, 5, 50)
+    log.info("dnsbridge %s, sinks: %s", __version__, ", ".join(each.name for each in sinks))
+    elected = settings.routes.lease.name is not None
+    reconcilers = [
+        Reconciler(
+            sink,
+            Backoff(random.random),
+            None if allow_mass_change else Removals(),
+            leads=not (elected and sink.exclusive),
+        )
+        for sink in sinks
+    ]
+    parts = build(settings, (), routes=True)
+    await parts.open()
+    parts.say_not_used()
+    works: list[Callable[[], Awaitable[None]]] = [each.run for each in reconcilers]
+    try:
+        if settings.routes.pull.url is not None:
+            puller = Puller(settings.routes.pull, settings.state_dir)
+            companion = _pulling(settings, parts, puller, reconcilers)
+            puller.restore()
+            works.append(puller.follow)
+        else:
+            companion = await _following(settings, parts, reconcilers)
+            works += [bridged.source.follow for bridged in parts.clusters]
+    except CannotPull as error:
+        raise CannotStart(str(error)) from None
+    await companion.start()
+    if elected and any(sink.exclusive for sink in sinks):
+        works.append(_candidate(settings, parts, [each for each in reconcilers if each.sink.exclusive]).run)
+    works += [companion.run, companion.follow_host, companion.check]
+    if companion.probe:
+        works.append(companion.probe.run)
+    companion.wake.set()
+    await _until_ended(works, reconcilers, on_ready)
+    await parts.close()
+
+
+def what_stays(sinks: Collection[str]) -> str:
+    """What becomes of the routes in these sinks when nobody keeps them true any more."""
+    said = []
+    if any(name != "bgp" for name in sinks):
+        said.append("the routes stay; dnsbridge routes withdraw takes them back")
+    if "bgp" in sinks:
+        said.append("BGP peers keep what they were told for routes.bgp.graceful_restart")
+    return "; ".join(said)
+
+
+async def _until_ended(
+    works: Iterable[Callable[[], Awaitable[None]]], reconcilers: Sequence[Reconciler], on_ready: Callable[[], None]
+) -> None:
+    """Run all of it until a signal comes; the sinks are let go, and the routes stay."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    heard = _hear_kernel(loop, reconcilers)
+    tasks = [asyncio.ensure_future(work()) for work in works]
+    log.info("ready")
+    on_ready()
+    stopped = asyncio.create_task(ended.wait())
+    try:
+        await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        failed = next((task for task in tasks if task.done()), None)
+        if failed:
+            await failed  # none ends by itself but by an error
+        log.info("ending: %s", what_stays({each.sink.name for each in reconcilers}))
+    finally:
+        for task in (stopped, *tasks):
+            task.cancel()
+        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+        for descriptor in heard:
+            loop.remove_reader(descriptor)
+
+
+def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequence[Reconciler]) -> Companion:
+    def told() -> Sequence[Told]:
+        found = puller.told or ()
+        return found if puller.fresh else [Told(each.picture, False) for each in found]
+
+    def unread() -> frozenset[str]:
+        return unfresh(told()) if puller.told is not None else frozenset({"of the server"})
+
+    async def read_host() -> Host:
+        found = await host_here(settings, parts)
+        return structs.replace(found, protected=(*found.protected, *await puller.protected()))
+
+    companion = Companion(settings, told, unread, reconcilers, read_host)
+    puller.on_change = companion.wake.set
+    return companion
+
+
+async def _following(settings: Settings, parts: Parts, reconcilers: Sequence[Reconciler]) -> Companion:
+    if not parts.clusters and not settings.routes.tables:
+        raise CannotStart(
+            "no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables"
+        )
+    pictures = OwnPictures(settings, parts)
+    await pictures.read_tables()
+
+    def told() -> Sequence[Told]:
+        return pictures.told()
+
+    companion = Companion(settings, told, pictures.unfresh, reconcilers, partial(host_here, settings, parts))
+    pictures.on_change = companion.wake.set
+    if pictures.live:
+        companion.read_tables = pictures.read_tables
+    return companion
+
+
+def _candidate(settings: Settings, parts: Parts, led: Sequence[Reconciler]) -> Candidate:
+    said = settings.routes.lease
+    api = next((each.source for each in parts.clusters if isinstance(each.source, ApiSource)), None)
+    if api is None or said.name is None:
+        raise CannotStart("routes.lease: there is no API server to hold the Lease; leave it out, or name a kubeconfig")
+
+    async def lead() -> None:
+        for each in led:
+            each.lead()
+
+    async def lose() -> None:
+        await asyncio.gather(*(each.stop_leading() for each in led))
+
+    async def make_way() -> None:
+        await asyncio.gather(*(each.make_way() for each in led))
+
+    address = api.connection.address
+    return Candidate(address, said.name, said.namespace, said.duration, lead, lose, make_way)
+
+
+def _hear_kernel(loop: asyncio.AbstractEventLoop, reconcilers: Iterable[Reconciler]) -> list[int]:
+    """Have sinks that are told of changes by others looked at as soon as they are; the descriptors that are read."""
+    heard = []
+    for each in reconcilers:
+        if isinstance(each.sink, KernelSink):
+            with suppress(SinkProblem):  # it is said when the sink is driven
+                heard.append(each.sink.fileno())
+                loop.add_reader(heard[-1], partial(_heard, each.sink, each))
+    return heard
+
+
+def _heard(sink: KernelSink, reconciler: Reconciler) -> None:
+    if sink.touched():
+        reconciler.check()

@@ -1,0 +1,199 @@
+"""What a server says on GET /routes (see observe.http_routes), worked out when it is asked for."""
+
+import asyncio
+import hashlib
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from dnsbridge.app.answering.parts import CannotStart, Parts
+from dnsbridge.app.companion.pictures import OwnPictures, unfresh
+from dnsbridge.app.companion.pull import CannotPull, read_token
+from dnsbridge.app.companion.reach import wanted_here
+from dnsbridge.app.companion.wanted import choice_of
+from dnsbridge.config import Settings
+from dnsbridge.config.routes import Serve
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.model import Prefix, Wanted
+from dnsbridge.routes.pictures.document import Told, encode, with_status
+from dnsbridge.routes.pictures.picture import Picture
+from dnsbridge.routes.wanted import wanted
+from dnsbridge.watch.api.resources import ROUTES
+from dnsbridge.watch.api.source import ApiSource
+from dnsbridge.wire.addresses import text
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks at how fresh the clusters are, while a client waits for a change."""
+PATIENCE = 3.0
+"""Seconds that the first who asks waits for a cluster to be read whole; then it is told that it has not been."""
+READ_LOOK = 0.02
+LOAD = 10
+"""The time that the document takes to make, times this, passes before it is made again: questions come first."""
+
+
+class RoutesDocument:
+    """The document of this server's clusters."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        pushed: Callable[[Iterable[Prefix]], None] | None,
+        unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
+    ) -> None:
+        """`pushed` is told the prefixes of each new set; `unrouted` says how many answers of each cluster no route
+        leads to, where others than these parts give them. Raises CannotStart.
+        """
+        self._unrouted = unrouted
+        self._settings = settings
+        self._parts = parts
+        self._pushed = pushed
+        self._token = _first_token(settings.routes.serve)
+        self._moved = asyncio.Event()
+        self._pictures = OwnPictures(settings, parts)
+        self._pictures.on_change = self._change
+        self._made: tuple[tuple[Told, ...], str, bytes] | None = None
+        self._making = asyncio.Lock()
+        self._reading = False
+        self._tables: Picture | None = None
+        self._tables_at = 0.0
+        self._not_before = 0.0
+
+    @property
+    def pushes(self) -> bool:
+        """Whether somebody is told of each new set: then it is to be followed."""
+        return self._pushed is not None
+
+    async def current(self) -> tuple[str, bytes]:
+        """Its entity tag, and the document with the status of now."""
+        _, etag, document = await self._make()
+        return etag, with_status(document, await self._status())
+
+    async def changed(self, etag: str, seconds: float) -> None:
+        """Wait until it is another, or for so long."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            moved = self._moved
+            if (await self._make())[1] != etag:
+                return
+            try:
+                async with asyncio.timeout(min(left, LOOK)):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+
+    def token(self) -> str | None:
+        """The token of now: its file may be replaced while we run."""
+        file = self._settings.routes.serve.token_file
+        if file is None:
+            return None
+        try:
+            self._token = read_token(file)
+        except CannotPull as error:
+            log.error("%s; the former token stays in force", error)
+        return self._token
+
+    async def _status(self) -> dict[str, Any]:
+        """Each cluster's answers to where no route leads."""
+        setting = self._settings.routes.unrouted
+        others = await self._unrouted() if self._unrouted else None
+        found = {}
+        for each in self._parts.clusters:
+            name, counts = each.cluster.name, each.cluster.unrouted
+            compared = each.cluster.reach is not None if others is None else wanted_here(self._settings)
+            found[name] = {
+                "unrouted": setting if compared else "not compared",
+                "unrouted_answers": counts.answers if others is None else others.get(name, 0),
+                "example": text(counts.example) if counts.example else None,
+            }
+        return found
+
+    async def follow(self) -> None:
+        """Keep it made, for whoever is told what is pushed, until cancelled."""
+        while True:
+            moved = self._moved
+            await self._make()
+            try:
+                async with asyncio.timeout(LOOK):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+
+    def _change(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _make(self) -> tuple[tuple[Told, ...], str, bytes]:
+        async with self._making:
+            if not self._reading:
+                self._reading = True
+                await self._read_whole()
+            if self._made is None or (self._pictures.live and time.monotonic() - self._tables_at > LOOK):
+                await self._pictures.read_tables()
+                self._tables_at = time.monotonic()
+            made = self._made if self._tables is self._pictures.tables else None
+            if made and not self._pictures.outdated() and unfresh(made[0]) == self._pictures.unfresh():
+                return made
+            pause = self._not_before - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            self._tables = self._pictures.tables
+            began = time.monotonic()
+            told = await self._pictures.told_in_thread()
+            took = time.monotonic() - began
+            routes = await asyncio.to_thread(self._routes, told)
+            document = await asyncio.to_thread(encode, told, routes.routes)
+            etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
+            self._made = told, etag, document
+            self._not_before = time.monotonic() + LOAD * took
+            if self._pushed:
+                self._pushed(route.prefix for route in routes.routes)
+            return self._made
+
+    async def _read_whole(self) -> None:
+        """Read what routes alone need, from the first time on that somebody wants them; that takes a moment."""
+        sources = [each.source for each in self._parts.clusters if isinstance(each.source, ApiSource)]
+        for source in sources:
+            source.add(ROUTES)
+        ends = time.monotonic() + PATIENCE
+        while not all(source.complete for source in sources) and time.monotonic() < ends:  # noqa: ASYNC110  (no event tells)
+            await asyncio.sleep(READ_LOOK)
+
+    def _routes(self, told: tuple[Told, ...]) -> Wanted:
+        """What a place needs that reaches all nodes, by what the settings here say of the way."""
+        nowhere = Host()
+        return wanted([each.picture for each in told], choice_of(self._settings), nowhere)
+
+
+def _first_token(said: Serve) -> str | None:
+    try:
+        return read_token(said.token_file) if said.token_file else None
+    except CannotPull as error:
+        raise CannotStart(f"routes.serve.token_file: {error}") from None
+
+
+def check_serving(said: Serve) -> None:
+    """The token and the certificate of the HTTP address can be read. Raises CannotStart."""
+    _first_token(said)
+    server_context(said)
+
+
+def server_context(said: Serve) -> ssl.SSLContext | None:
+    """TLS for the HTTP address, where it is asked for. Raises CannotStart."""
+    certificate, key = said.certificate, said.key
+    if certificate is None:
+        if key is not None:
+            raise CannotStart("routes.serve.key: there is no routes.serve.certificate that it is of; name both")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        where = f"{certificate}{f', {key}' if key else ''}"
+        why = (error.strerror or "").lower() if not isinstance(error, ssl.SSLError) else "not a certificate and its key"
+        raise CannotStart(f"routes.serve.certificate: {where}: {why}; name PEM files of the two") from None
+    return context

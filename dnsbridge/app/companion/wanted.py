@@ -1,0 +1,133 @@
+"""From settings and what is known of the clusters to the routes that one place should have.
+
+    wanted_now      at once, from what is known at this moment; for whoever follows the clusters
+    wanted_routes   the same for a command, which reads the saved tables of the settings as well
+
+Half of a cluster is no base for a decision about routes: while one is not fully read there is no answer at all, so that
+nobody takes routes away because a list has not come yet.
+"""
+
+import asyncio
+import time
+
+from msgspec import structs
+
+from dnsbridge.app.answering.parts import Bridged, Parts
+from dnsbridge.app.companion.tables import NotRead, Saved, read_tables
+from dnsbridge.cluster.selector import BadSelector, parse
+from dnsbridge.config import Loaded, Settings
+from dnsbridge.resolvers.cluster.names import Freshness
+from dnsbridge.routes.choice import Choice
+from dnsbridge.routes.host import Host
+from dnsbridge.routes.model import IPAddress, Note, Severity, Wanted
+from dnsbridge.routes.pictures.from_objects import picture_of
+from dnsbridge.routes.pictures.from_table import picture_of_tables
+from dnsbridge.routes.pictures.picture import Picture
+from dnsbridge.routes.tables.joined import joined, nodes_by_tables, objects_with
+from dnsbridge.routes.wanted import wanted
+from dnsbridge.zone.reverse import Prefixes
+
+ROUTERS = frozenset({"bgp", "bird", "frr"})
+"""Sinks that find the way to a next hop by themselves."""
+_NONE = Saved()
+
+
+async def wanted_routes(loaded: Loaded, parts: Parts, host: Host, *, recurse: bool | None = None) -> Wanted:
+    """The routes that a host should have; see `wanted_now`. Raises NotRead."""
+    saved = await asyncio.to_thread(read_tables, loaded.settings.routes.tables)
+    return wanted_now(loaded.settings, parts, host, saved=saved, recurse=recurse)
+
+
+def wanted_now(
+    settings: Settings,
+    parts: Parts,
+    host: Host,
+    *,
+    saved: Saved = _NONE,
+    silent: frozenset[IPAddress] = frozenset(),
+    recurse: bool | None = None,
+) -> Wanted:
+    """The routes that a host should have, from what is saved, else from the clusters. Raises NotRead.
+
+    `silent` are gateways that answer no probe. With `recurse` the routes are for routers, wherever this runs; None:
+    where the settings have only such sinks.
+    """
+    pictures = pictures_now(settings, parts, saved)
+    return wanted(pictures, choice_of(settings, silent, recurse), host)
+
+
+def choice_of(settings: Settings, silent: frozenset[IPAddress] = frozenset(), recurse: bool | None = None) -> Choice:
+    """What the settings ask for. Raises NotRead for a selector that is none."""
+    routes = settings.routes
+    selector = parse(routes.gateways.selector)
+    if isinstance(selector, BadSelector):
+        raise NotRead(f"routes.gateways.selector: {selector.problem}")
+    only_routers = bool(routes.sinks) and ROUTERS.issuperset(routes.sinks)
+    return Choice(
+        via=routes.via,
+        selector=selector,
+        gateways=routes.gateways.addresses,
+        silent=silent,
+        external=frozenset(routes.external),
+        recurse=only_routers if recurse is None else recurse,
+    )
+
+
+def pictures_now(settings: Settings, parts: Parts, saved: Saved = _NONE) -> list[Picture]:
+    """The pictures of the clusters, or of the one whose nodes have the saved tables. Raises NotRead."""
+    if replaces_clusters(parts, saved):
+        return [picture_of_saved(settings, parts, saved)]
+    if not parts.clusters:
+        raise NotRead("no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables")
+    check_listings(parts, saved)
+    return [_picture(each, saved) for each in parts.clusters]
+
+
+def replaces_clusters(parts: Parts, saved: Saved) -> bool:
+    """Whether what is saved is the picture: nodes' tables are, and listings of blocks where there is no cluster."""
+    return bool(saved.tables) or bool(saved.objects and not parts.clusters)
+
+
+def check_listings(parts: Parts, saved: Saved) -> None:
+    """Raise NotRead where it is open whose blocks a listing has."""
+    if saved.objects and len(parts.clusters) > 1:
+        names = ", ".join(each.cluster.name for each in parts.clusters)
+        raise NotRead(f"routes.tables: a listing has the blocks of one cluster, and there are {names}; leave one")
+
+
+def picture_of_saved(settings: Settings, parts: Parts, saved: Saved) -> Picture:
+    """The picture of nodes' tables, of listings, or of both."""
+    names = [each.cluster.name for each in parts.clusters]
+    name = names[0] if len(names) == 1 else ""
+    said = _prefixes(settings)
+    through = settings.routes.via == "gateways"
+    of_tables = picture_of_tables(name, saved.tables, said, through=through) if saved.tables else None
+    found = of_tables or Picture(name)
+    if saved.objects:
+        extra = nodes_by_tables(saved.objects, found)
+        found = picture_of(name, objects_with(extra, saved.objects), said)
+        found = joined(found, of_tables) if of_tables else found
+    return structs.replace(found, notes=(*saved.notes, *found.notes))
+
+
+def _prefixes(settings: Settings) -> Prefixes:
+    routes = settings.routes
+    return Prefixes(
+        None if isinstance(routes.service_cidrs, str) else routes.service_cidrs,
+        None if isinstance(routes.pod_cidrs, str) else routes.pod_cidrs,
+    )
+
+
+def _picture(bridged: Bridged, saved: Saved) -> Picture:
+    cluster = bridged.cluster
+    if not (bridged.source.synced and bridged.source.complete):
+        raise NotRead(f"cluster {cluster.name}: not fully read, so its routes are not known; see above why")
+    objects = objects_with(cluster.index.objects.values(), saved.objects)
+    found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence)
+    found = structs.replace(found, notes=(*saved.notes, *found.notes))
+    now = time.monotonic()
+    if bridged.freshness(now) is Freshness.STALE:
+        silence = now - bridged.source.last_read_at
+        note = Note(Severity.WARNING, cluster.name, f"last heard of {silence:.0f} s ago; its nodes may have changed")
+        found = structs.replace(found, notes=(*found.notes, note))
+    return found

@@ -1,0 +1,1 @@
+"""What is shown of a server: its first lines, metrics, `config show`, `lookup`, upstreams, the cache."""

@@ -1,0 +1,39 @@
+"""How the clusters of a running server are read: GET /clusters, and the same in `config show`."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from dnsbridge.app.answering.parts import Parts
+from dnsbridge.config import Effective, Loaded
+from dnsbridge.watch.api.source import ApiSource
+
+OF_MANIFESTS = "EndpointSlices, and Endpoints where a service has no slice (manifests)"
+"""Files have whatever they have."""
+
+
+class ClusterState(Struct, frozen=True):
+    """One cluster. The names are keys of a JSON document, which stay."""
+
+    cluster: str
+    endpoints: str
+    """From which API or files its endpoints are read, in words."""
+
+
+def cluster_states(parts: Parts) -> list[ClusterState]:
+    """All clusters, in order of precedence."""
+    return [
+        ClusterState(
+            each.cluster.name,
+            (each.source.endpoints or "not read yet") if isinstance(each.source, ApiSource) else OF_MANIFESTS,
+        )
+        for each in parts.clusters
+    ]
+
+
+def shown_clusters(loaded: Loaded, found: Sequence[ClusterState] | str) -> Iterator[Effective]:
+    """How the running server reads each cluster of the settings; nothing where none answers."""
+    states = {} if isinstance(found, str) else {each.cluster: each.endpoints for each in found}
+    for index, cluster in enumerate(loaded.settings.clusters):
+        if cluster.name in states:
+            yield Effective(f"clusters[{index}].endpoints", states[cluster.name], "the running server")

@@ -1,0 +1,89 @@
+"""Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
+
+from pathlib import Path
+
+from dnsbridge.app.answering.upstream_servers import resolv_confs, servers_of
+from dnsbridge.app.this_machine import RESOLV_CONF, in_pod, is_local, kubeconfigs
+from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, ServiceAddress, upstream_is_self
+from dnsbridge.tls import client_context
+
+
+def complete(loaded: Loaded) -> Loaded | ConfigError:
+    """The settings with discovered upstreams, or what keeps a server from starting with them."""
+    settings = loaded.settings
+    problems: list[Problem] = []
+    for index, cluster in enumerate(settings.clusters):
+        if problem := _missing_source(cluster, f"clusters[{index}].source"):
+            problems.append(problem)
+    for index, forward in enumerate(settings.forward):
+        if problem := _bad_authorities(forward, f"forward[{index}].ca"):
+            problems.append(problem)
+    loaded = discover(loaded)
+    problems += _selves(loaded)
+    return ConfigError(tuple([loaded.located(problem) for problem in problems])) if problems else loaded
+
+
+def discover(loaded: Loaded) -> Loaded:
+    """The settings with this machine's resolv.conf as the upstream where none is named."""
+    for index, forward in enumerate(loaded.settings.forward):
+        if forward.zone == "." and not forward.upstreams:
+            loaded = loaded.discovered(f"forward[{index}].upstreams", (RESOLV_CONF,), str(RESOLV_CONF))
+    return loaded
+
+
+def shown(loaded: Loaded) -> Loaded:
+    """The settings as they are shown: where this machine's resolv.conf was discovered, the servers that it names."""
+    completed = discover(loaded)
+    files = resolv_confs(completed.settings.forward, completed.settings.listen)
+    for index, forward in enumerate(completed.settings.forward):
+        if forward is not loaded.settings.forward[index]:
+            servers = tuple(servers_of(forward, files, {}))
+            completed = completed.discovered(f"forward[{index}].upstreams", servers, str(RESOLV_CONF))
+    return completed
+
+
+def _selves(loaded: Loaded) -> tuple[Problem, ...]:
+    settings = loaded.settings
+    named = [
+        each
+        for forward in settings.forward
+        for each in forward.upstreams
+        if not isinstance(each, Path | ServiceAddress)
+    ]
+    hosts = {server.host for server in named}
+    hosts |= {cluster.coredns.host for cluster in settings.clusters if not isinstance(cluster.coredns, str)}
+    return upstream_is_self(settings, frozenset(host for host in hosts if is_local(host)))
+
+
+def _missing_source(cluster: Cluster, key: str) -> Problem | None:
+    """What a cluster's source lacks before anything is asked."""
+    source = cluster.source
+    if source.manifests is not None or source.in_cluster:
+        return None
+    if source.kubeconfig is not None:
+        if source.kubeconfig.is_file():
+            return None
+        return Problem("", f"{key}.kubeconfig", f"{source.kubeconfig}: no such file; name a kubeconfig that is there")
+    if source.context is None and in_pod():
+        return None
+    if kubeconfigs():
+        return None
+    return Problem(
+        "",
+        key,
+        "no cluster found: no kubeconfig ($KUBECONFIG, ~/.kube/config) and not in a pod; name --kubeconfig FILE,"
+        " or a file or folder of objects with --manifests PATH",
+    )
+
+
+def _bad_authorities(forward: Forward, key: str) -> Problem | None:
+    """Why the file of certificate authorities cannot be used."""
+    if forward.ca is None:
+        return None
+    try:
+        client_context(forward.ca)
+    except FileNotFoundError:
+        return Problem("", key, f"{forward.ca}: no such file; name a PEM file of certificates")
+    except OSError:
+        return Problem("", key, f"{forward.ca}: cannot be read as certificates; name a PEM file of certificates")
+    return None

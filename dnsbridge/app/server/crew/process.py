@@ -1,0 +1,116 @@
+"""The processes: the holder's event loop stands still while it forks, and the child begins anew with its own.
+
+The child keeps the holder's memory, as it is, and of its descriptors the ones that it was made for. Nothing of the
+holder's event loop is touched in it. Other threads of the holder read files, and are not there in the child; the locks
+that they can hold (the interpreter's, the import system's, the log's) Python makes anew there.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+import uvloop
+
+from dnsbridge.app.server.crew.crew import Crew, Place
+from dnsbridge.app.server.crew.holder import Telling, hold
+from dnsbridge.app.server.crew.worker import Worker
+from dnsbridge.config import Loaded
+from dnsbridge.observe.log import start_logging
+
+log = logging.getLogger(__name__)
+
+_STANDARD = 3
+"""Descriptors of input, output and errors."""
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(loaded: Loaded, on_ready: Callable[[], None]) -> None:
+    """Hold the clusters for as many workers as the settings say, until SIGINT or SIGTERM. Raises CannotStart."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop = runner.get_loop()
+        crew = Crew(loop)
+        telling = Telling(crew)
+        holding = loop.create_task(hold(loaded, crew, telling, on_ready))
+        while not holding.done():
+            loop.run_until_complete(_until_wanted(crew, holding))
+            for place in crew.due():
+                _fork(place, crew, loaded, telling)
+        holding.result()
+
+
+async def _until_wanted(crew: Crew, holding: "asyncio.Task[None]") -> None:
+    wanted = asyncio.ensure_future(crew.wanted.wait())
+    await asyncio.wait([wanted, holding], return_when=asyncio.FIRST_COMPLETED)
+    wanted.cancel()
+
+
+def _fork(place: Place, crew: Crew, loaded: Loaded, telling: Telling) -> None:
+    """Start a worker; in its process this does not return."""
+    ours, theirs = socket.socketpair()
+    # A signal for the child must not reach what it has of its parent's handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        pid = os.fork()
+    except OSError as error:
+        ours.close()
+        crew.not_forked(place, (error.strerror or str(error)).lower())
+    else:
+        if not pid:
+            _be_worker(place, theirs, loaded, telling)
+        crew.forked(place, pid, ours)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    theirs.close()
+
+
+def _be_worker(place: Place, sock: socket.socket, loaded: Loaded, telling: Telling) -> NoReturn:
+    code = 1
+    try:
+        # What is there now is shared as long as nobody writes to it, as the collector would.
+        gc.freeze()
+        signal.set_wakeup_fd(-1)
+        # Who presses Ctrl-C means all processes of the terminal; the holder says when it is time.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        kept = {sock.fileno()}
+        for pair in place.opened:
+            kept |= {pair.udp.fileno(), pair.tcp.fileno()}
+        _drop_descriptors(kept)
+        # A thread of the holder may have been about to write to the old one.
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        start_logging(f"worker {place.number}: ")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(place, sock, loaded, telling))
+        code = 0
+    except BaseException as error:
+        log.error("internal error: %s: %s", type(error).__name__, error)
+    finally:
+        os._exit(code)
+
+
+async def _work(place: Place, sock: socket.socket, loaded: Loaded, telling: Telling) -> None:
+    assert telling.parts
+    await Worker(place.number, loaded.settings, place.opened, telling.parts, telling.pushed).run(sock)
+
+
+def _drop_descriptors(kept: Collection[int]) -> None:
+    """Let every other descriptor lead nowhere.
+
+    To close them would free their numbers, and what has them still in this memory might close another one's later.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number >= _STANDARD and number != nowhere and number not in kept:
+            try:
+                os.fstat(number)
+            except OSError:
+                continue  # it was that of the list itself
+            os.dup2(nowhere, number, inheritable=False)
+    os.close(nowhere)

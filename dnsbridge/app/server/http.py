@@ -1,0 +1,87 @@
+"""The HTTP side of a server, put together: what it shows, and where it listens."""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from dnsbridge.app.answering.parts import CannotStart, Parts
+from dnsbridge.app.companion.reach import pushed_elsewhere
+from dnsbridge.config import Address, Loaded, Settings
+from dnsbridge.resolvers.cluster.names import Freshness
+from dnsbridge.routes.model import Prefix
+
+if TYPE_CHECKING:
+    from dnsbridge.app.companion.served import RoutesDocument
+    from dnsbridge.listeners.http.server import Cache, HttpServer
+
+log = logging.getLogger(__name__)
+
+
+class Views(Struct):
+    """What can be seen and done; see observe.http."""
+
+    collector: Collector
+    not_ready: Callable[[], list[str]]
+    cache: "Cache"
+    upstreams: Callable[[], Awaitable[Any]]
+    gather: Callable[[], Awaitable[None]]
+    routes: "RoutesDocument | None"
+    clusters: Callable[[], Any]
+
+
+def unread(parts: Parts) -> list[str]:
+    """Which clusters have not been read, in a line each."""
+    return [
+        f"cluster {bridged.cluster.name}: not read yet"
+        for bridged in parts.clusters
+        if bridged.cluster.freshness is Freshness.UNSYNCED
+    ]
+
+
+def routes_document(
+    settings: Settings,
+    parts: Parts,
+    push: Callable[[Iterable[Prefix]], None] | None,
+    unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
+) -> "RoutesDocument | None":
+    """What GET /routes says, where anybody may ask or be told; `push` is told what goes to sinks elsewhere."""
+    elsewhere = push is not None and pushed_elsewhere(settings)
+    if settings.http is None and not elsewhere:
+        return None
+    from dnsbridge.app.companion.served import RoutesDocument  # noqa: PLC0415  as below
+
+    return RoutesDocument(settings, parts, push if elsewhere else None, unrouted)
+
+
+async def start_http(loaded: Loaded, views: Views) -> "HttpServer | None":
+    """Listen where the settings say; None if that is nowhere. Raises CannotStart."""
+    address = loaded.settings.http
+    if address is None:
+        return None
+    from dnsbridge.app.companion.served import server_context  # noqa: PLC0415
+    from dnsbridge.listeners.http.server import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
+
+    registry = CollectorRegistry()
+    registry.register(views.collector)
+    tls = server_context(loaded.settings.routes.serve)
+    http = HttpServer(
+        registry, views.not_ready, views.cache, views.upstreams, views.gather, views.routes, tls, views.clusters
+    )
+    try:
+        port = await http.start(address.host, address.port)
+    except OSError as error:
+        # The event loop has put its own words around what the system says.
+        said = os.strerror(error.errno) if error.errno else str(error)
+        problem = f"cannot listen on {address} for HTTP: {said.lower()}"
+        if "http" in loaded.origins:
+            raise CannotStart(f"{problem}; choose another with --http, or --http '' for none") from None
+        log.warning("%s; metrics are off, --http chooses another address", problem)
+        await http.stop()
+        return None
+    log.info("metrics on %s://%s/metrics", "https" if tls else "http", Address(address.host, port))
+    return http

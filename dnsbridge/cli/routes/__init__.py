@@ -1,0 +1,1 @@
+"""The command `dnsbridge routes` and the five below it."""

@@ -1,0 +1,153 @@
+"""The HTTP side of a server, for those around it.
+
+GET /metrics                    for Prometheus
+GET /healthz, /readyz           for whoever supervises the server
+GET /upstreams                  how the upstreams are doing, as JSON       | for clients on
+GET /clusters                   how the clusters are read, as JSON         |
+GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
+POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
+GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see http_routes)
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from dnsbridge.listeners.http.routes import Document, RoutesHandler
+
+NotReady = Callable[[], list[str]]
+"""Says what the server still waits for; an empty list when it is ready."""
+
+
+class NotNow(Exception):
+    """Why something cannot be said or done at this moment, in one line."""
+
+
+class Cache(Protocol):
+    """What can be asked of a cache; both raise ValueError, with a sentence, for what is no name, and NotNow."""
+
+    async def show(self, name: str) -> Any:
+        """What is held of a name."""
+        ...
+
+    async def flush(self, name: str | None) -> int:
+        """Forget what is held of a name (None: of all); how many answers there were."""
+        ...
+
+
+class HttpServer:
+    """The HTTP server on one address."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        not_ready: NotReady,
+        cache: Cache,
+        upstreams: Callable[[], Awaitable[Any]],
+        gather: Callable[[], Awaitable[None]],
+        routes: Document | None = None,
+        tls: ssl.SSLContext | None = None,
+        clusters: Callable[[], Any] = list,
+    ) -> None:
+        """`upstreams` and `clusters` give what msgspec can write as JSON; `gather` is awaited before the registry is
+        read.
+
+        With `tls` all of it is HTTPS.
+        """
+        self._routes = RoutesHandler(routes) if routes else None
+        self._tls = tls
+        self._cache = cache
+        self._gather = gather
+        self._upstreams = upstreams
+        self._clusters = clusters
+        self._registry = registry
+        self._not_ready = not_ready
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port. Raises OSError."""
+        application = web.Application()
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/upstreams", self._show_upstreams)
+        application.router.add_get("/clusters", self._show_clusters)
+        application.router.add_get("/cache", self._show)
+        application.router.add_post("/cache/flush", self._flush)
+        if self._routes:
+            application.router.add_get("/routes", self._show_routes)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=1
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, ssl_context=self._tls)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close."""
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        await self._gather()
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        waiting = self._not_ready()
+        if waiting:
+            return web.Response(status=503, text="".join(f"{line}\n" for line in waiting))
+        return web.Response(text="ok\n")
+
+    async def _show_upstreams(self, request: web.Request) -> web.Response:
+        return await self._for_this_host(request, self._upstreams)
+
+    async def _show_clusters(self, request: web.Request) -> web.Response:
+        async def show() -> Any:
+            return self._clusters()
+
+        return await self._for_this_host(request, show)
+
+    async def _show(self, request: web.Request) -> web.Response:
+        name = request.query.get("name")
+        if name is None:
+            return web.Response(status=400, text="say which name: /cache?name=www.example.com\n")
+        return await self._for_this_host(request, lambda: self._cache.show(name))
+
+    async def _flush(self, request: web.Request) -> web.Response:
+        name = request.query.get("name")
+
+        async def flush() -> dict[str, int]:
+            return {"flushed": await self._cache.flush(name)}
+
+        return await self._for_this_host(request, flush)
+
+    async def _show_routes(self, request: web.Request) -> web.Response:
+        assert self._routes
+        return await self._routes.handle(request, "Origin" not in request.headers and _from_this_host(request))
+
+    async def _for_this_host(self, request: web.Request, act: Callable[[], Awaitable[Any]]) -> web.Response:
+        """What a client gets that may look into the cache and change it; a web page of another site may not."""
+        if "Origin" in request.headers or not _from_this_host(request):
+            return web.Response(status=403, text="this is for clients on the server's own host only\n")
+        try:
+            return web.Response(body=msgspec.json.encode(await act()), content_type="application/json")
+        except NotNow as error:
+            return web.Response(status=503, text=f"{error}\n")
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+
+
+def _from_this_host(request: web.Request) -> bool:
+    """Whether a client is at a loopback address, or at the very address that it asks: no other host can be there."""
+    asked = request.transport.get_extra_info("sockname") if request.transport else None
+    remote = request.remote
+    return bool(remote and asked and (ip_address(remote).is_loopback or remote == asked[0]))

@@ -1,0 +1,61 @@
+"""Where a cluster's CoreDNS is: the configured address, or the ClusterIP of kube-system/kube-dns, which may move."""
+
+import asyncio
+
+from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.zone import Forward
+from dnsbridge.wire import addresses
+from dnsbridge.wire.name import from_labels
+from dnsbridge.zone.index import Index
+
+NAMESPACE, SERVICE = b"kube-system", b"kube-dns"
+KEY = from_labels(SERVICE, NAMESPACE, b"svc")
+"""The zone's key of that service: what CoreDNS might know hangs on it."""
+PORT = 53
+ATTEMPT_TIMEOUT = 0.5
+DEADLINE = 1.5
+"""Seconds: what is left of a client's patience must do for a stale answer."""
+
+
+class CoreDns:
+    """Gives the resolver for a cluster's CoreDNS of this moment."""
+
+    def __init__(self, index: Index, configured: tuple[str, int] | None) -> None:
+        """`configured` is an address and a port; None to look in the cluster."""
+        self._index = index
+        self.configured = configured
+        self._servers: tuple[tuple[str, int], ...] = ()
+        self._closing: set[asyncio.Task[None]] = set()
+        self.forward: Forward | None = None
+
+    def __call__(self) -> Forward | None:
+        """The resolver; None while the cluster has no such service."""
+        servers = self.servers()
+        if servers != self._servers:
+            self._servers = servers
+            if self.forward:
+                closing = asyncio.get_running_loop().create_task(self.forward.close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+            upstreams = [Upstream(host, port) for host, port in servers]
+            self.forward = (
+                Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE, patience=DEADLINE, insist=False)
+                if upstreams
+                else None
+            )
+        return self.forward
+
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Addresses and ports of CoreDNS; empty while they are not known."""
+        if self.configured:
+            return (self.configured,)
+        namespace = self._index.namespaces.get(NAMESPACE)
+        service = namespace.services.get(SERVICE) if namespace else None
+        if service is None or service.service.headless:
+            return ()
+        return tuple([(addresses.text(address), PORT) for address in service.ipv4 + service.ipv6])
+
+    async def close(self) -> None:
+        """Close the sockets."""
+        if self.forward:
+            await self.forward.close()

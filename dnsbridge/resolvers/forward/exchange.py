@@ -1,0 +1,471 @@
+"""A question on its way through the upstreams of a zone, from its first attempt to its end.
+
+is asked    at the next upstream that is not down (at any, when all are), in rounds through the list: the second when
+            the first is over, each later one when the question is half again as old (see patience)
+is slow     for that upstream (see health): the next one is asked too, a hedge, if it is up and the budget allows
+no reply    in the attempt's time, or the upstream's port is closed, or sending fails: the next upstream; a late
+            reply is still taken
+refuses OPT the same upstream at once without OPT (see edns_ability); an answer to the attempt with OPT still wins
+an error    (FORMERR, SERVFAIL, NOTIMP, REFUSED): the next upstream; the last such reply is the answer
+            when the first round ends without a better one
+truncated   over UDP: the same upstream again over TCP; if that fails, who can use a truncated reply gets it, for
+            the others the next upstream is asked
+folded      in another case than the random one that was asked: the same upstream over TCP, which nobody can forge
+broken      or larger than was offered: the next upstream
+useless     to whoever asks, though well-formed: as an error
+an answer   the first good one; one that comes after the question has failed is kept for others (see came_late)
+
+A question has three ages (see patience): every question gets the first, one whose upstream answers others gets the
+second, and the third, for which no client waits, is for whoever can keep a late answer.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from enum import Enum
+from typing import Protocol
+
+from dnsbridge.resolvers.forward.edns_ability import refusal, without_opt
+from dnsbridge.resolvers.forward.outstanding import ERRORS_TO_BLAME, Attempt, Attempts, FurtherAttempt
+from dnsbridge.resolvers.forward.patience import next_round
+from dnsbridge.resolvers.forward.random_case import random_case
+from dnsbridge.resolvers.forward.stream import AnyUpstream
+from dnsbridge.resolvers.forward.tcp_fetch import Fetch, Fetches
+from dnsbridge.resolvers.forward.udp import Carrier, Upstream
+from dnsbridge.wire.constants import HEADER_SIZE, TC, Rcode
+from dnsbridge.wire.failure import Failure
+
+_ERRORS = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
+_TC_OCTET = TC >> 8
+
+
+class Verdict(Enum):
+    """What a reply is worth to whoever asks."""
+
+    GOOD = "an answer"
+    USELESS = "no better than an error"
+    BROKEN = "no answer at all"
+
+
+class Upstreams(Protocol):
+    """What a question needs of its zone."""
+
+    attempts: tuple[Attempts, ...]
+    """In the order of the upstreams."""
+    fetches: Fetches
+    unanswered: "dict[Asking, float]"
+    """Questions in their first age, the oldest first, and when they came (monotonic seconds)."""
+
+    def begun_at(self, question: "Asking") -> float | None:
+        """When a question came; None when it has ended."""
+        ...
+
+    def remove(self, question: "Asking") -> None:
+        """A question has ended."""
+        ...
+
+    def next_attempts(self, question: "Asking", now: float) -> Attempts | None:
+        """Those of the next upstream for a question to try in this round; None when there is none left."""
+        ...
+
+    def pause(self, question: "Asking", until: float) -> None:
+        """Call a question's `resume` at that time."""
+        ...
+
+    def take_hedge(self) -> bool:
+        """Take one hedge from the budget, if it has one left."""
+        ...
+
+    def draw(self) -> float:
+        """A random number from 0 to under 1."""
+        ...
+
+
+class Asking(ABC):
+    """A question on its way, and its own first attempt: most have no other (an Attempt, and Truncated).
+
+    What most questions never need stands in the class until it is set.
+    """
+
+    wire: bytes
+    question: bytes
+    socket: Carrier
+    identity: bytes
+    upstreams: Upstreams
+    order: tuple[int, ...]
+    """Positions of the upstreams."""
+    opt: bool = True
+    """Its message has an OPT record."""
+    whole: bool = True
+    """A truncated reply is of no use."""
+    largest: int
+    """Octets that a reply over UDP may have."""
+    exact = False
+    """The name is in random case, which a reply over UDP must have too."""
+    step = 1
+    """Upstreams considered so far, over all rounds; the first one without a call."""
+    over = False
+    failed = False
+    """It ended without an answer: one that comes late is kept."""
+    plain = True
+    """Nothing has happened but its first attempt: all below is as it was."""
+    first: Attempts | None = None
+    """Where it was asked first, by its own message."""
+    live = 0
+    """Attempts that have neither a reply nor timed out."""
+    fallback = b""
+    """The reply to give when none better comes."""
+    blamed: tuple[AnyUpstream, ...] = ()
+    """Upstreams that replied with an error: their fault if there is an answer elsewhere."""
+    fetch: Fetch | None = None
+    """On its way while it is asked again over TCP."""
+    opt_left_out = False
+    """The reply at hand is to the question without its OPT record."""
+    heard = False
+    """A reply came, but none to end it with: it is not loss that keeps it."""
+    _further: tuple[FurtherAttempt, ...] = ()
+    _missed: frozenset[AnyUpstream] = frozenset()
+    """Upstreams that answer others, but not an attempt of this question in its time."""
+    _refusals: tuple[tuple[AnyUpstream, str], ...] = ()
+    """Upstreams that refused OPT, and how."""
+    _next_round_at = 0.0
+    _paused = False
+    """It waits for the next round."""
+
+    @abstractmethod
+    def accept(self, reply: bytes) -> Verdict:
+        """What a reply is worth, which matches the question; unless it is broken, what it says is kept for `ended`."""
+
+    @abstractmethod
+    def ended(self, failure: Failure | None) -> None:
+        """It has ended, with a failure or with the last reply that was accepted. Called once."""
+
+    @abstractmethod
+    def came_late(self, reply: bytes) -> None:
+        """A reply came after it had ended without one."""
+
+    def tire(self) -> bool:
+        """Its clients wait no longer; whether the question goes on without them."""
+        return False
+
+    def randomise_case(self) -> None:
+        """Ask for the name in random case."""
+        name = random_case(self.question[:-4])
+        start = HEADER_SIZE - 2
+        self.wire = self.wire[:start] + name + self.wire[start + len(name) :]
+        self.question = name + self.question[-4:]
+        self.exact = True
+
+    def advance(self, now: float) -> None:
+        """Ask the next upstream, now or when the next round is due; without one wait for late replies, or end."""
+        self.plain = False
+        upstreams = self.upstreams
+        while not self._paused:
+            begins = not self.step % len(self.order)
+            if begins and self.step:
+                if self.fallback:
+                    break
+                if now < self._next_round_at:
+                    self._paused = True
+                    upstreams.pause(self, self._next_round_at)
+                    return
+                begun_at = upstreams.begun_at(self)
+                assert begun_at is not None
+                number = self.step // len(self.order) + 1
+                self._next_round_at = next_round(begun_at, now, number, upstreams.draw())
+            attempts = upstreams.next_attempts(self, now)
+            if attempts is not None:
+                if self.ask(attempts, now, False):
+                    return
+            elif begins:
+                break  # nobody is worth another attempt
+        if not self._paused and not self._may_still_be_answered():
+            self.give_up()
+
+    def resume(self, now: float) -> None:
+        """The time of the next round has come."""
+        self._paused = False
+        self._go_on(now)
+
+    def ask(self, attempts: Attempts, now: float, hedge: bool, without: bool = False) -> bool:
+        """Ask an upstream, `without` OPT or as it needs; False if that failed at once."""
+        left_out = without_opt(self.wire, self.question) if without or self._leaves_out(attempts, now) else None
+        if self.first is None and left_out is None:
+            if not attempts.upstream.ask(self):
+                return False
+            self.first = attempts
+            attempts.fresh[self] = now
+        else:
+            further = FurtherAttempt(self, attempts, hedge, left_out)
+            if not attempts.upstream.ask(further):
+                return False
+            attempts.fresh[further] = now
+            self._further += (further,)
+        self.live += 1
+        return True
+
+    def datagrams(self, attempts: Attempts) -> int:
+        """How often it was asked at an upstream."""
+        return (self.first is attempts) + sum([further.attempts is attempts for further in self._further])
+
+    def since(self, asked_at: float) -> float:
+        """See Attempt."""
+        begun_at = None if self.over else self.upstreams.begun_at(self)
+        return asked_at if begun_at is None else begun_at
+
+    def missed(self, upstream: AnyUpstream) -> None:
+        """See Attempt."""
+        self.plain = False
+        self._missed |= {upstream}
+
+    def replied(self, reply: bytes) -> None:
+        """See Asker."""
+        first = self.first
+        assert first is not None
+        asked_at = first.fresh.get(self)
+        if (
+            asked_at
+            and self.plain
+            and not (reply[3] & 15 or reply[2] & _TC_OCTET)
+            and len(reply) <= self.largest
+            and self.accept(reply) is Verdict.GOOD
+        ):
+            # What `take` and `finish` would do, without their calls: nearly all replies are like this.
+            del first.fresh[self]
+            health = first.upstream.health
+            now = time.monotonic()
+            if now < health.sample_at:
+                health.good += 1
+            else:
+                health.replied(now, asked_at)
+            first.answered = self
+            self.over = True
+            self.plain = False
+            del self.upstreams.unanswered[self]
+            self.ended(None)
+            return
+        self.take(self, first, reply, False)
+
+    def refused(self, failed: Carrier) -> None:
+        """See Asker."""
+        if self.first is not None and self.first.drop(self):
+            self.lost(time.monotonic())
+
+    def slow(self, now: float, upstream: AnyUpstream) -> None:
+        """See Attempt: ask the next upstream too, if it is worth it."""
+        if self.over or self.fetch or self.step >= len(self.order):
+            return
+        attempts = self.upstreams.attempts[self.order[self.step]]
+        if attempts.upstream.health.up and (not upstream.health.up or self.upstreams.take_hedge()):
+            self.plain = False
+            self.step += 1
+            attempts.upstream.hedges += 1
+            self.ask(attempts, now, True)
+
+    def lost(self, now: float) -> None:
+        """See Attempt."""
+        self.live -= 1
+        self._go_on(now)
+
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker."""
+        self.fold(upstream, self.wire)
+
+    def fold(self, upstream: Upstream, wire: bytes) -> None:
+        """A reply came to this message, right but for its case."""
+        self.plain = False
+        if not self.over and not self.fetch:
+            self.fetch = self.upstreams.fetches.begin(self, upstream, time.monotonic(), wire)
+
+    def take(self, attempt: Attempt, attempts: Attempts, reply: bytes, hedge: bool) -> None:
+        """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
+        self.plain = False
+        upstream = attempts.upstream
+        now = time.monotonic()
+        refused = refusal(reply, self.question) if attempt.opt else ""
+        live = attempts.replied(attempt, reply, now, refused)
+        if live:
+            self.live -= 1
+        if self.over or not live:
+            upstream.late += 1
+            if self.over:
+                if self.failed and not (reply[3] & 15 in _ERRORS or reply[2] & _TC_OCTET or refused):
+                    self.opt_left_out = self.opt and not attempt.opt
+                    self.came_late(reply)
+                return
+        self.heard = True
+        if len(reply) > self.largest and isinstance(upstream, Upstream):
+            self._reject(upstream, now)
+        elif refused:
+            attempts.expect_more(attempt, now)
+            self._ask_without_opt(attempts, reply, refused, now, hedge)
+        elif reply[3] & 15 in _ERRORS:
+            self._take_error(upstream, reply, now)
+        elif not (reply[2] & _TC_OCTET and isinstance(upstream, Upstream)):
+            self._take_answer(upstream, reply, now, attempt.opt, hedge, live)
+        elif not self.fetch:
+            upstream.truncated += 1
+            if not self.whole:
+                self.fallback = reply
+            self.fetch = self.upstreams.fetches.begin(self, upstream, now, attempt.wire)
+            if self.fetch is None:
+                self.not_fetched()
+
+    def fetched(self, upstream: Upstream, reply: bytes) -> None:
+        """See Truncated."""
+        assert self.fetch is not None
+        with_opt = self.opt and self.fetch.wire == self.wire
+        self.fetch = None
+        now = time.monotonic()
+        refused = refusal(reply, self.question) if with_opt else ""
+        left_out = without_opt(self.wire, self.question) if refused else None
+        if left_out:
+            self._refusals += ((upstream, refused),)
+            self.fetch = self.upstreams.fetches.begin(self, upstream, now, left_out)
+            if self.fetch is None:
+                self.not_fetched()
+        elif reply[3] & 15 in _ERRORS:
+            self._take_error(upstream, reply, now)
+        else:
+            self._take_answer(upstream, reply, now, with_opt, False, True)
+
+    def not_fetched(self) -> None:
+        """See Truncated."""
+        self.fetch = None
+        if self.whole or not self.fallback:
+            self._go_on(time.monotonic())
+        else:
+            self.give_up()
+
+    def is_alive(self, begun_at: float) -> bool:
+        """Whether an upstream that was asked answers others, so that this question is worth a longer wait."""
+        return not self.fallback and (self.fetch is not None or bool(self.alive(begun_at)))
+
+    def alive(self, begun_at: float) -> list[AnyUpstream]:
+        """The upstreams that were asked, and have answered something since this question began."""
+        asked = {further.attempts.upstream for further in self._further}
+        if self.first is not None:
+            asked.add(self.first.upstream)
+        return [upstream for upstream in asked if upstream.health.alive_since(begun_at)]
+
+    def overdue(self, now: float, failure: Failure) -> None:
+        """The deadline has come."""
+        if self.fetch:
+            self.fetch.timed_out(now)
+            self.fetch = None
+        self.give_up(failure)
+
+    def drop(self) -> None:
+        """Make room for others: end, and wait for no replies."""
+        if self.first is not None:
+            self.first.abandon(self)
+        for further in self._further:
+            further.attempts.abandon(further)
+        self.finish(Failure.OVERLOAD)
+
+    def give_up(self, failure: Failure = Failure.UPSTREAM) -> None:
+        """End with the best reply that there is, or without one."""
+        usable = self.fallback and self.accept(self.fallback) is not Verdict.BROKEN
+        self.failed = not usable
+        self.finish(None if usable else failure)
+
+    def finish(self, failure: Failure | None) -> None:
+        """End; see `ended`."""
+        self.over = True
+        self.upstreams.remove(self)
+        if not self.plain:
+            # They know their question; without this each would stay until the garbage collector finds the circle.
+            self._further = ()
+            if self.fetch:
+                self.fetch.drop()
+                self.fetch = None
+        self.plain = False
+        self.ended(failure)
+
+    def _go_on(self, now: float) -> None:
+        if not self.live and not self.fetch and not self.over:
+            self.advance(now)
+
+    def _may_still_be_answered(self) -> bool:
+        """Whether a late reply is worth waiting for: where there is a fallback, only one of an upstream that is up, and
+        never one to OPT of an upstream that refused OPT.
+        """
+        waiting = [further.attempts for further in self._further if self._is_awaited(further, further.attempts)]
+        if self.first is not None and self._is_awaited(self, self.first):
+            waiting.append(self.first)
+        return any(not self.fallback or attempts.upstream.health.up for attempts in waiting)
+
+    def _is_awaited(self, attempt: Attempt, attempts: Attempts) -> bool:
+        return attempt in attempts and not (attempt.opt and self._has_refused(attempts.upstream))
+
+    def _leaves_out(self, attempts: Attempts, now: float) -> bool:
+        """Whether the next datagram to an upstream goes without OPT: it cannot take OPT, or is silent to it so far."""
+        if not self.opt:
+            return False
+        edns = attempts.upstream.health.edns
+        if edns.asks_without(now) or self._has_refused(attempts.upstream):
+            return True
+        more = self.datagrams(attempts) - edns.silence_turn
+        if more < 0 or more % 2:
+            return False
+        begun_at = self.upstreams.begun_at(self)
+        return begun_at is not None and edns.answered_at <= begun_at
+
+    def _ask_without_opt(self, attempts: Attempts, reply: bytes, refused: str, now: float, hedge: bool) -> None:
+        """OPT was refused, or somebody forged that: ask the same upstream without it, once."""
+        upstream = attempts.upstream
+        if self._has_refused(upstream):
+            self._go_on(now)
+            return
+        self._refusals += ((upstream, refused),)
+        if without_opt(self.wire, self.question) is None or not self.ask(attempts, now, hedge, without=True):
+            self._take_error(upstream, reply, now)
+
+    def _has_refused(self, upstream: AnyUpstream) -> bool:
+        return any(refusing is upstream for refusing, _ in self._refusals)
+
+    def _learn(self, upstream: AnyUpstream, now: float) -> None:
+        """An upstream has answered without OPT what it did not answer with OPT."""
+        health = upstream.health
+        refused = next((how for refusing, how in self._refusals if refusing is upstream), "")
+        if refused:
+            health.edns.refused(now, refused)
+        elif not health.edns.asks_without(now):
+            health.edns.silent(now)
+        health.weigh()
+
+    def _take_error(self, upstream: AnyUpstream, reply: bytes, now: float) -> None:
+        self.fallback = reply
+        if reply[3] & 15 in ERRORS_TO_BLAME or not reply[3] & 15:
+            self.blamed += (upstream,)
+        self._go_on(now)
+
+    def _reject(self, upstream: AnyUpstream, now: float) -> None:
+        upstream.malformed += 1
+        upstream.health.failed(now)
+        self._go_on(now)
+
+    def _take_answer(
+        self, upstream: AnyUpstream, reply: bytes, now: float, with_opt: bool, hedge: bool, in_time: bool
+    ) -> None:
+        self.opt_left_out = self.opt and not with_opt
+        verdict = self.accept(reply)
+        if verdict is not Verdict.GOOD:
+            if verdict is Verdict.BROKEN:
+                self._reject(upstream, now)
+            else:
+                self._take_error(upstream, reply, now)
+            return
+        if hedge:
+            upstream.hedges_won += 1
+        if self.opt_left_out:
+            self._learn(upstream, now)
+        for blamed in self.blamed:
+            blamed.health.erred(now)
+        if in_time:
+            # It was not the name that was slow.
+            for missed in self._missed:
+                missed.health.failed(now, "no reply in time")
+        for attempts in self.upstreams.attempts:
+            if attempts.upstream is upstream:
+                attempts.answered = self
+        self.finish(None)

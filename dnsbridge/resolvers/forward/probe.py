@@ -1,0 +1,150 @@
+"""Probes: questions of our own to upstreams that are not up, until they reply; clients do not pay for finding out."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from dnsbridge.resolvers.forward.edns_ability import without_opt
+from dnsbridge.resolvers.forward.outstanding import ERRORS_TO_BLAME
+from dnsbridge.resolvers.forward.stream import AnyUpstream
+from dnsbridge.resolvers.forward.udp import Carrier, Upstream
+from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
+from dnsbridge.wire.query import compose
+
+ROOT_NS = compose(b"\0", Type.NS, Class.IN, 0)[2:]
+"""What is asked while no question has been answered yet: all but its ID."""
+
+FORGET_SECONDS = 2.0
+
+
+class Probe:
+    """One probe (an Asker)."""
+
+    __slots__ = ("wire", "question", "socket", "identity", "asked_at", "ended", "_upstream", "_heard")
+
+    socket: Carrier
+    identity: bytes
+    exact = False
+
+    def __init__(
+        self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float, heard: Callable[[float], None]
+    ) -> None:
+        self._heard = heard
+        self.wire = wire
+        self.question = question
+        self._upstream = upstream
+        self.asked_at = now
+        self.ended = False
+        """It has a reply, or was refused."""
+
+    def replied(self, reply: bytes) -> None:
+        """See Asker."""
+        self.ended = True
+        health = self._upstream.health
+        now = time.monotonic()
+        if reply[3] & 15 in ERRORS_TO_BLAME:
+            health.replied_with_error(now, self.asked_at)
+        else:
+            health.replied(now, self.asked_at)
+        self._heard(now)
+
+    def folded(self, upstream: Upstream) -> None:
+        """See Asker: the case is not looked at."""
+
+    def refused(self, failed: Carrier) -> None:
+        """See Asker: the port is still closed."""
+        self.ended = True
+
+
+class Prober:
+    """Probes the upstreams of one zone; has a timer only while one of them is not up."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[AnyUpstream],
+        sample: Callable[[AnyUpstream], tuple[bytes, bytes] | None],
+        heard: Callable[[float], None] = lambda now: None,
+    ) -> None:
+        """`sample` gives what to ask an upstream, something that it answered lately, if there is anything: a message
+        without its ID, its question. `heard` is told when a probe has a reply.
+        """
+        self._upstreams = tuple(upstreams)
+        self._sample = sample
+        self._heard = heard
+        self._due = math.inf
+        self._out: dict[AnyUpstream, list[Probe]] = {}
+        self._expiries: dict[AnyUpstream, asyncio.TimerHandle] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake(self, now: float) -> None:
+        """See to the upstreams that are not up; may be called at any time."""
+        due = min([upstream.health.probe_at for upstream in self._upstreams])
+        if self._timer is not None:
+            if due >= self._due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due < math.inf:
+            self._due = due
+            # A millisecond later than due: the loop's clock may be that coarse.
+            self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.0) + 0.001, self._look)
+
+    def close(self) -> None:
+        """Probe no more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        for expiry in self._expiries.values():
+            expiry.cancel()
+        self._expiries.clear()
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for upstream in self._upstreams:
+            if upstream.health.probe_at <= now:
+                self._probe(upstream, now)
+        self.wake(now)
+
+    def _probe(self, upstream: AnyUpstream, now: float) -> None:
+        upstream.health.probed(now, random.random())
+        expiry = self._expiries.pop(upstream, None)
+        if expiry:
+            expiry.cancel()
+        earlier = self._out.pop(upstream, [])
+        if earlier and not any(probe.ended for probe in earlier):
+            earlier[0].socket.timed_out(now, earlier[0].asked_at, upstream.health.alive_since(earlier[0].asked_at))
+        _forget(earlier)
+        # The upstream should know a name that is asked for anyway, which the root need not be; but it may be slow for
+        # that name, where the answer has expired.
+        sample = self._sample(upstream)
+        asked = [self._ask(upstream, *each, now) for each in ((sample, root_ns()) if sample else (root_ns(),))]
+        self._out[upstream] = [probe for probe in asked if probe]
+        self._expiries[upstream] = asyncio.get_running_loop().call_later(FORGET_SECONDS, self._expire, upstream)
+
+    def _ask(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> Probe | None:
+        if upstream.health.edns.asks_without(now):
+            wire = without_opt(wire, question) or wire
+        probe = Probe(upstream, wire, question, now, self._heard)
+        upstream.probes += 1
+        return probe if upstream.ask(probe) else None
+
+    def _expire(self, upstream: AnyUpstream) -> None:
+        """Wait no longer for probes of an upstream that is up by other replies: they would keep a socket open."""
+        del self._expiries[upstream]
+        if upstream.health.up:
+            _forget(self._out.pop(upstream, []))
+
+
+def _forget(probes: list[Probe]) -> None:
+    for probe in probes:
+        if not probe.ended:
+            probe.ended = True
+            probe.socket.forget(probe.identity)
+
+
+def root_ns() -> tuple[bytes, bytes]:
+    """A sample that any server has an answer to, if only an error."""
+    return ROOT_NS, ROOT_NS[HEADER_SIZE - 2 :]

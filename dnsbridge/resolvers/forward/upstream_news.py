@@ -1,0 +1,66 @@
+"""One line in the log when an upstream goes down, comes back, becomes slow, lacks EDNS, or has it again."""
+
+import logging
+from collections.abc import Sequence
+
+from dnsbridge.resolvers.forward.allowance import LineLimit
+from dnsbridge.resolvers.forward.health import Condition
+from dnsbridge.resolvers.forward.patience import DEADLINE
+from dnsbridge.resolvers.forward.stream import AnyUpstream, StreamUpstream
+
+log = logging.getLogger(__name__)
+
+BURST = 6
+INTERVAL = 60.0
+"""Lines of one upstream: so many at once, then one each so many seconds."""
+
+
+class _Told:
+    """What the log last said of an upstream."""
+
+    __slots__ = ("upstream", "down", "without_until", "slow_since", "lines")
+
+    def __init__(self, upstream: AnyUpstream) -> None:
+        self.upstream = upstream
+        self.down = False
+        self.without_until = 0.0
+        self.slow_since: float | None = None
+        self.lines = LineLimit(BURST, INTERVAL)
+
+
+class UpstreamNews:
+    """Compares the upstreams with what the log last said of them."""
+
+    def __init__(self, upstreams: Sequence[AnyUpstream]) -> None:
+        self._told = [_Told(upstream) for upstream in upstreams]
+
+    def look(self, now: float) -> None:
+        """Write what is new; times are monotonic seconds."""
+        for told in self._told:
+            health = told.upstream.health
+            down = health.condition is Condition.DOWN
+            if down is not told.down:
+                told.down = down
+                # An upstream over a connection says itself why that failed.
+                if not isinstance(told.upstream, StreamUpstream):
+                    _write(told, now, f"is down: {health.problem}" if down else "is up again", warn=down)
+            if health.slow_since != told.slow_since:
+                told.slow_since = health.slow_since
+                _write(told, now, f"is slow: it answers others, but one question not within {DEADLINE:g} s", warn=True)
+            edns = health.edns
+            if edns.without_until != told.without_until:
+                told.without_until = edns.without_until
+                if edns.without_until:
+                    minutes = round((edns.without_until - now) / 60)
+                    _write(
+                        told, now, f"lacks EDNS ({edns.problem}): asked without it for {minutes} minutes", warn=False
+                    )
+                else:
+                    _write(told, now, "has EDNS again", warn=False)
+
+
+def _write(told: _Told, now: float, what: str, *, warn: bool) -> None:
+    held_back = told.lines.take(now)
+    if held_back is not None:
+        more = f" ({held_back} lines about it were held back)" if held_back else ""
+        log.log(logging.WARNING if warn else logging.INFO, "upstream %s %s%s", told.upstream, what, more)

@@ -1,0 +1,131 @@
+"""What Calico's objects say: which node has which block of pods, how it carries packets, what it announces.
+
+BlockAffinity   a block is a node's
+IPAMBlock       the same, and the addresses in it that pods of other nodes borrowed: a /32 (/128) of its own each;
+                one of which neither is known is only to be reached by gateways
+IPPool          ipipMode, vxlanMode: Never, Always, CrossSubnet (a tunnel only between nodes of two subnets)
+BGPConfiguration, BGPPeer   what is announced beside the blocks, and to whom
+"""
+
+from collections.abc import Sequence
+
+from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, IPAMBlock, IPPool, Node
+from dnsbridge.routes.grouped import Grouped, Pods, some
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.model import Note, Prefix, Severity, covers
+from dnsbridge.routes.pictures.picture import Block, Declared, address_of, host_prefix, prefix_of
+
+IPIP_MTU = 1480
+VXLAN_MTU = 1450
+"""What is left of Ethernet's 1,500 octets."""
+
+
+def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
+    """What Calico says; None where there is no Calico. Without blocks its addresses come from Node.spec.podCIDRs."""
+    pools, affinities, blocks = objects.of(IPPool), objects.of(BlockAffinity), objects.of(IPAMBlock)
+    if not (pools or affinities or blocks):
+        return None
+    network, mtu = _encapsulation(pools, objects.of(Node))
+    declared = tuple([Declared(prefix_of(pool.cidr), f"IPPool {pool.name}") for pool in pools if not pool.disabled])
+    if not (affinities or blocks):
+        return Pods(network, mtu, pools=declared)
+    owned, lent = memory.each(_owned, affinities), memory.each(_lent, blocks)
+    found, notes = memory.once(_blocks, affinities, owned, blocks, lent, cluster)
+    return Pods(network, mtu, found, notes, declared)
+
+
+def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str, int]:
+    """Its name and MTU. Pools say what will be; a node's tunnel alone says it where there is no pool to see."""
+    tunnels = {("IPIP", pool.ipip) for pool in pools} | {("VXLAN", pool.vxlan) for pool in pools}
+    if not pools:
+        tunnels = {(node.tunnel.upper(), "Always") for node in nodes if node.tunnel}
+    used = sorted({(name, mode) for name, mode in tunnels if mode != "Never"})
+    if not used:
+        return "Calico, no encapsulation", 0
+    words = [name if mode == "Always" else f"{name} between subnets" for name, mode in used]
+    return f"Calico, {' and '.join(words)}", min(IPIP_MTU if name == "IPIP" else VXLAN_MTU for name, _ in used)
+
+
+def _owned(affinity: BlockAffinity) -> Block:
+    return Block(prefix_of(affinity.cidr), (affinity.node,), f"BlockAffinity {affinity.name}")
+
+
+def _lent(block: IPAMBlock) -> tuple[Block, ...]:
+    """The addresses in it that pods of other nodes borrowed."""
+    origin = f"IPAMBlock {block.name}"
+    return tuple(Block(host_prefix(address_of(packed)), (node,), origin) for packed, node in block.borrowed)
+
+
+def _blocks(
+    affinities: Sequence[BlockAffinity],
+    owned: Sequence[Block],
+    blocks: Sequence[IPAMBlock],
+    lent: Sequence[tuple[Block, ...]],
+    cluster: str,
+) -> tuple[tuple[Block, ...], tuple[Note, ...]]:
+    notes: list[Note] = []
+    owners = dict(zip([affinity.cidr for affinity in affinities], owned, strict=True))
+    disputed: dict[str, list[str]] = {}
+    if len(owners) < len(owned):
+        owners.clear()
+        for affinity, own in zip(affinities, owned, strict=True):
+            held = owners.setdefault(affinity.cidr, own)
+            if held is not own and held.nodes != own.nodes:
+                disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
+    strays: list[str] = []
+    for block in blocks:
+        node = block.node
+        known = owners.get(block.cidr)
+        if not node:
+            if known is None and not block.borrowed:
+                owners[block.cidr] = Block(prefix_of(block.cidr), (), f"IPAMBlock {block.name}")
+            continue
+        if known is None or not known.nodes or (block.cidr in disputed and node in disputed.pop(block.cidr)):
+            owners[block.cidr] = Block(prefix_of(block.cidr), (node,), f"IPAMBlock {block.name}")
+        elif known.nodes[0] != node and block.cidr not in disputed:
+            strays.append(f"{block.cidr} (of {known.nodes[0]}, or of {node})")
+    for cidr, nodes in disputed.items():
+        del owners[cidr]
+        text = f"BlockAffinities give it to {some(sorted(nodes))}; it is left out until they agree"
+        notes.append(Note(Severity.ERROR, cidr, text))
+    if strays:
+        text = f"BlockAffinities and IPAMBlocks disagree about {some(sorted(strays))}; the BlockAffinities are taken"
+        notes.append(Note(Severity.WARNING, cluster, text))
+    return (*owners.values(), *[one for each in lent for one in each]), tuple(notes)
+
+
+def announced(objects: Grouped) -> tuple[str, ...]:
+    """The prefixes of ClusterIPs that its nodes announce."""
+    configured = objects.of(BGPConfiguration)
+    return tuple(sorted({cidr for each in configured for cidr in each.service_cluster_ips}))
+
+
+def of_announcing(objects: Grouped, cluster: str, services: Sequence[Prefix]) -> list[Note]:
+    """What is worth knowing of what it announces, next to the prefixes of ClusterIPs that the cluster has."""
+    peers = [peer for peer in objects.of(BGPPeer) if peer.address]
+    if not peers and not objects.of(BGPConfiguration):
+        return []
+    notes = []
+    told = [_peer(peer) for peer in peers]
+    if told:
+        text = f"its nodes announce their pods over BGP to {some(told)}"
+        notes.append(Note(Severity.INFO, cluster, text))
+    said = announced(objects)
+    prefixes = [prefix_of(cidr) for cidr in said]
+    if not said:
+        wanted = f": [{{cidr: {services[0]}}}]" if services else ""
+        text = (
+            "pods are reachable over BGP and ClusterIPs are not announced: Calico's BGPConfiguration has no "
+            f"serviceClusterIPs; add serviceClusterIPs{wanted}, or let the routes of dnsbridge lead to them"
+        )
+        notes.append(Note(Severity.WARNING, cluster, text))
+    missing = [service for service in services if not any(covers(prefix, service) for prefix in prefixes)]
+    if said and missing:
+        text = f"Calico announces {some(said)} as serviceClusterIPs, which does not cover {some(missing)}"
+        notes.append(Note(Severity.WARNING, cluster, text))
+    return notes
+
+
+def _peer(peer: BGPPeer) -> str:
+    who = peer.node or (f"those with {peer.node_selector[:100]}" if peer.node_selector else "all")
+    return f"{address_of(peer.address)} ({f'AS {peer.asn}, ' if peer.asn else ''}from {who})"

@@ -1,0 +1,19 @@
+"""What Cilium says: the pod CIDRs of its CiliumNodes, which need not be those of the Nodes (cluster-pool IPAM)."""
+
+from dnsbridge.cluster.objects import CiliumNode
+from dnsbridge.routes.grouped import Grouped, Pods
+from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.pictures.picture import Block, prefix_of
+
+
+def pods(objects: Grouped, memory: Memory) -> Pods | None:
+    """What Cilium says; None where there is no Cilium. Without blocks it takes those of Node.spec.podCIDRs."""
+    nodes = objects.of(CiliumNode)
+    if not nodes:
+        return None
+    blocks = tuple(block for of_node in memory.each(_blocks, nodes) for block in of_node)
+    return Pods("Cilium", blocks=blocks or None)
+
+
+def _blocks(node: CiliumNode) -> tuple[Block, ...]:
+    return tuple(Block(prefix_of(cidr), (node.name,), f"CiliumNode {node.name}") for cidr in node.pod_cidrs)

@@ -1,0 +1,191 @@
+"""GET /routes: what a dnsbridge tells hosts without credentials of the clusters, as one JSON document.
+
+    {"version": 1,
+     "clusters": [{"cluster": "dev", "fresh": true, "nodes": [...], "blocks": [...], "services": [...], ...}],
+     "routes": [{"prefix": "10.244.1.0/24", "next_hops": [{"address": "10.0.0.12"}], "kind": "pod", ...}],
+     "status": {...}}
+
+`clusters` are pictures (see picture): who has which prefixes, and by which addresses. A host that pulls works its own
+next hops out from them, for it alone knows what is on its links. `routes` are those that the server's own place needs,
+for people and other programs. What comes from outside is checked against the types below, their bounds included.
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dnsbridge.routes.model import IPAddress, NextHop, Note, Prefix, Route, Severity
+from dnsbridge.routes.pictures.picture import Block, Declared, External, Node, Picture
+
+VERSION = 1
+MAX_OCTETS = 64 << 20
+"""Of a document."""
+_Text = Annotated[str, Meta(max_length=1000, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z")]
+"""Printed in plans and logs: no control characters, which would be commands to a terminal, or lines of their own."""
+_MAX_NODES, _MAX_PREFIXES, _FEW = 50_000, 500_000, 1000
+
+
+class _Node(Struct, omit_defaults=True):
+    name: _Text
+    addresses: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
+    ready: bool = True
+    labels: Annotated[dict[_Text, _Text], Meta(max_length=_FEW)] = {}
+
+
+class _Block(Struct, omit_defaults=True):
+    prefix: _Text
+    nodes: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
+    origin: _Text = ""
+
+
+class _Declared(Struct, omit_defaults=True):
+    prefix: _Text
+    origin: _Text = ""
+
+
+class _External(Struct, omit_defaults=True):
+    prefix: _Text
+    source: _Text
+    origin: _Text = ""
+
+
+class _Note(Struct, omit_defaults=True):
+    severity: Severity
+    subject: _Text
+    text: _Text
+
+
+class _Cluster(Struct, omit_defaults=True):
+    cluster: _Text
+    fresh: bool
+    precedence: int = 0
+    network: _Text = ""
+    mtu: Annotated[int, Meta(ge=0, le=1 << 16)] = 0
+    nodes: Annotated[tuple[_Node, ...], Meta(max_length=_MAX_NODES)] = ()
+    gateways: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
+    blocks: Annotated[tuple[_Block, ...], Meta(max_length=_MAX_PREFIXES)] = ()
+    pools: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
+    spare: Annotated[tuple[_Declared, ...], Meta(max_length=_FEW)] = ()
+    services: Annotated[tuple[_Declared, ...], Meta(max_length=_MAX_PREFIXES)] = ()
+    dns: Annotated[tuple[_Declared, ...], Meta(max_length=_FEW)] = ()
+    external: Annotated[tuple[_External, ...], Meta(max_length=_MAX_PREFIXES)] = ()
+    pods: Annotated[tuple[_Text, ...], Meta(max_length=_MAX_PREFIXES)] = ()
+    notes: Annotated[tuple[_Note, ...], Meta(max_length=_FEW)] = ()
+
+
+class _Document(Struct):
+    version: int
+    clusters: Annotated[tuple[_Cluster, ...], Meta(max_length=_FEW)]
+
+
+class Told(Struct, frozen=True):
+    """One cluster as a server tells of it."""
+
+    picture: Picture
+    fresh: bool
+    """Whether the server's own picture is complete and recent; if not, nothing is withdrawn by it."""
+
+
+class Unusable(Exception):
+    """Why a document cannot be used, in one line."""
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
+def encode(clusters: Sequence[Told], routes: Sequence[Route]) -> bytes:
+    """The document without its end (see `with_status`): what counts for whether it has changed."""
+    document = {
+        "version": VERSION,
+        "clusters": [_cluster(each) for each in clusters],
+        "routes": [shown(route) for route in routes],
+    }
+    return msgspec.json.encode(document, enc_hook=str)
+
+
+def with_status(document: bytes, status: Any) -> bytes:
+    """The whole document."""
+    return document[:-1] + b',"status":' + msgspec.json.encode(status) + b"}"
+
+
+def decode(octets: bytes) -> tuple[Told, ...]:
+    """The clusters of a document. Raises Unusable."""
+    if len(octets) > MAX_OCTETS:
+        raise Unusable(f"over {MAX_OCTETS} octets")
+    try:
+        document = _decoder.decode(octets)
+        if document.version != VERSION:
+            raise Unusable(f"its version is {document.version}, not {VERSION}; update the older of the two")
+        return tuple([_told(each) for each in document.clusters])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise Unusable(f"not what GET /routes of a dnsbridge gives: {' '.join(str(error).split())[:200]}") from None
+
+
+def shown(route: Route) -> dict[str, Any]:
+    """A route as JSON has it; devices are the server's own and say nothing elsewhere."""
+    return {
+        "prefix": str(route.prefix),
+        "next_hops": [_hop(hop) for hop in route.next_hops if hop.address],
+        "kind": route.kind.value,
+        "origin": route.origin,
+        "cluster": route.cluster,
+    }
+
+
+def _hop(hop: NextHop) -> dict[str, Any]:
+    return {"address": str(hop.address), "weight": hop.weight}
+
+
+def _cluster(told: Told) -> _Cluster:
+    picture = told.picture
+    return _Cluster(
+        picture.cluster,
+        told.fresh,
+        picture.precedence,
+        picture.network,
+        picture.mtu,
+        tuple([_Node(n.name, tuple(map(str, n.addresses)), n.ready, dict(n.labels)) for n in picture.nodes]),
+        picture.gateways,
+        tuple([_Block(str(block.prefix), block.nodes, block.origin) for block in picture.blocks]),
+        tuple(map(str, picture.pools)),
+        tuple([_Declared(str(each.prefix), each.origin) for each in picture.spare]),
+        tuple([_Declared(str(each.prefix), each.origin) for each in picture.services]),
+        tuple([_Declared(str(each.prefix), each.origin) for each in picture.dns]),
+        tuple([_External(str(each.prefix), each.source, each.origin) for each in picture.external]),
+        tuple(map(str, picture.pods)),
+        tuple([_Note(note.severity, note.subject, note.text) for note in picture.notes]),
+    )
+
+
+def _told(said: _Cluster) -> Told:
+    picture = Picture(
+        said.cluster,
+        said.precedence,
+        said.network,
+        said.mtu,
+        tuple([Node(n.name, tuple(map(_address, n.addresses)), n.ready, n.labels) for n in said.nodes]),
+        said.gateways,
+        tuple([Block(_prefix(block.prefix), block.nodes, block.origin) for block in said.blocks]),
+        tuple(map(_prefix, said.pools)),
+        tuple([Declared(_prefix(each.prefix), each.origin) for each in said.spare]),
+        tuple([Declared(_prefix(each.prefix), each.origin) for each in said.services]),
+        tuple([Declared(_prefix(each.prefix), each.origin) for each in said.dns]),
+        tuple([External(_prefix(each.prefix), each.source, each.origin) for each in said.external]),
+        tuple(map(_address, said.pods)),
+        tuple([Note(note.severity, note.subject, note.text) for note in said.notes]),
+    )
+    return Told(picture, said.fresh)
+
+
+def _prefix(text: str) -> Prefix:
+    return ip_network(text)
+
+
+def _address(text: str) -> IPAddress:
+    found = ip_address(text)
+    if "%" in text:
+        raise ValueError(f"{text!r} has a scope, which means nothing elsewhere")
+    return found

@@ -1,1 +1,0 @@
-"""Where routes are pushed to: each module a `sink.Sink`, named as in the setting `routes.sinks`."""

@@ -1,0 +1,1 @@
+"""Routes announced over BGP by ExaBGP, a child process."""

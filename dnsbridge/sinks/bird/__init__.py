@@ -1,0 +1,1 @@
+"""Routes as a file that BIRD includes."""

@@ -1,0 +1,1 @@
+"""Routes as static routes of FRR, by vtysh."""

@@ -1,0 +1,142 @@
+"""The sink `frr`: static routes of FRR, given through vtysh and marked by a tag.
+
+    held       the static routes of the running configuration with our tag; all others are foreign, whatever they are
+    apply      vtysh checks the lines (`--dryrun`), then staticd takes the difference: new lines before old ones go
+    reached    the routes that FRR has put into the kernel's table; one whose next hop it cannot reach it keeps back
+    failures   by prefix; also where somebody else has a static route, to whose next hops ours are not added
+
+The saved configuration is not written: that would save what somebody else is trying out. After a restart of FRR ours
+are missing until `routes run` looks again, or `routes apply`.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dnsbridge.routes.model import Failure, Prefix, Reached, Route
+from dnsbridge.routes.sink import Held, SinkProblem
+from dnsbridge.sinks.command import Done, run
+from dnsbridge.sinks.frr import frr_lines
+
+TAG = 83
+"""The tag of our routes: the number that is also our protocol's in the kernel."""
+ANSWER_SECONDS = 120.0
+"""That vtysh has: it gives a line in about a millisecond."""
+SETTLE_SECONDS = 3.0
+"""For what FRR was told to get into the kernel's table."""
+_LOOK = 0.05
+
+
+class FrrSink:
+    """The static routes of one FRR that carry our tag."""
+
+    name = "frr"
+    exclusive = False
+
+    def __init__(self, vty_dir: Path | None = None, tag: int = TAG) -> None:
+        """`vty_dir` is the folder of FRR's sockets; None is FRR's default."""
+        self._vtysh = ["vtysh", *(["--vty_socket", str(vty_dir)] if vty_dir else [])]
+        self._tag = tag
+        self._lock = asyncio.Lock()
+
+    async def held(self) -> Held:
+        """What the running configuration has. Raises SinkProblem."""
+        done = await run(self.name, [*self._vtysh, "-d", "staticd", "-c", "show running-config"], ANSWER_SECONDS)
+        if not done.well:
+            raise SinkProblem(f"frr: vtysh does not reach staticd; is FRR running, and may we use it? {done.words}")
+        return frr_lines.read(done.output, self._tag)
+
+    async def apply(self, routes: Sequence[Route]) -> Reached:
+        """Make the routes all that FRR has with our tag. Raises SinkProblem, with nothing changed."""
+        async with self._lock:
+            held = await self.held()
+            wanted, failures = self._lines(routes, held)
+            old = {line for lines in self._lines(held.own, Held())[0].values() for line in lines}
+            new = {line: None for lines in wanted.values() for line in lines}
+            changes = [line for line in new if line not in old] + [f"no {line}" for line in old if line not in new]
+            if said := await self._configure(changes):
+                failures |= self._refused(wanted, await self.held(), said)
+            counts = {prefix: len(lines) for prefix, lines in wanted.items() if prefix not in failures}
+            used = await self._settled(counts)
+        for route in routes:
+            if used.get(route.prefix, 0) < counts.get(route.prefix, 0):
+                hops = ", ".join(str(hop) for hop in route.next_hops)
+                failures[route.prefix] = f"FRR cannot reach every next hop, or prefers another route: {hops}"
+        reached = tuple(route for route in routes if route.prefix not in failures)
+        return Reached(reached, tuple(Failure(prefix, why) for prefix, why in failures.items()))
+
+    async def withdraw(self) -> Reached:
+        """Take all of ours out. Raises SinkProblem."""
+        return await self.apply(())
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _lines(self, routes: Sequence[Route], held: Held) -> tuple[dict[Prefix, list[str]], dict[Prefix, str]]:
+        """The lines of routes by prefix, and why some have none."""
+        foreign = {each.prefix: each.text for each in held.foreign}
+        lines: dict[Prefix, list[str]] = {}
+        failures: dict[Prefix, str] = {}
+        for route in routes:
+            if route.prefix in foreign:
+                failures[route.prefix] = f"FRR has it from somebody else, left alone: {foreign[route.prefix]}"
+                continue
+            try:
+                lines[route.prefix] = frr_lines.lines_of(route, self._tag)
+            except frr_lines.Unwritable as why:
+                failures[route.prefix] = str(why)
+        return lines, failures
+
+    def _refused(self, wanted: dict[Prefix, list[str]], held: Held, said: str) -> dict[Prefix, str]:
+        """What FRR did not do, of which it does not say where it is."""
+        now, _ = self._lines(held.own, Held())
+        failures = {
+            prefix: f"FRR does not take it: {said}"
+            for prefix, lines in wanted.items()
+            if set(now.get(prefix, ())) != set(lines)
+        }
+        return failures | {prefix: f"FRR does not let it go: {said}" for prefix in now if prefix not in wanted}
+
+    async def _configure(self, lines: Sequence[str]) -> str:
+        """Have vtysh check lines and staticd take them; what they say against it. Raises SinkProblem, nothing done."""
+        if not lines:
+            return ""
+        with tempfile.TemporaryDirectory(prefix="dnsbridge-frr-") as folder:
+            file = _written(Path(folder), lines)
+            checked = await run(self.name, [*self._vtysh, "--dryrun", "-f", str(file)], ANSWER_SECONDS)
+            if _complains(checked):
+                said = checked.words.replace(str(file), "the lines")
+                raise SinkProblem(f"frr: vtysh rejects it, so nothing was changed: {said}")
+            done = await run(self.name, [*self._vtysh, "-d", "staticd", "-f", str(file)], ANSWER_SECONDS)
+        return done.words if _complains(done) else ""
+
+    async def _settled(self, wanted: dict[Prefix, int]) -> dict[Prefix, int]:
+        """How many next hops of each prefix are used, as soon as that is all of them, or after a while."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_SECONDS
+        while True:
+            shown = [
+                (
+                    await run(self.name, [*self._vtysh, "-d", "zebra", "-c", f"show {family} route static json"], 120)
+                ).output
+                for family in ("ip", "ipv6")
+            ]
+            try:
+                used = {each.prefix: each.hops for each in frr_lines.used(shown, self._tag)}
+            except (json.JSONDecodeError, ValueError, AttributeError):
+                raise SinkProblem("frr: vtysh does not show zebra's routes; is zebra running?") from None
+            if all(used.get(prefix, 0) >= hops for prefix, hops in wanted.items()) or loop.time() > deadline:
+                return used
+            await asyncio.sleep(_LOOK)
+
+
+def _written(folder: Path, lines: Sequence[str]) -> Path:
+    file = folder / "routes.conf"
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def _complains(done: Done) -> bool:
+    return not done.well or "%" in done.output

@@ -1,0 +1,200 @@
+"""Keeps one sink at the wanted set, for ever: the newest set counts, and what fails is tried again.
+
+    want(routes)     a new set; those that came meanwhile are skipped
+    check()          the same set again: somebody may have changed what the sink has
+    lead(), stop_leading()   whether this process may drive it (sinks that only one may)
+
+A sink that fails is tried again, later each time, and nobody else waits for it. A change that takes too much at once is
+not made: the old set stays until a person agrees (see `mass_change`). Cancelling leaves everything in place.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from dnsbridge.routes.model import Prefix, Reached, Route, changes
+from dnsbridge.routes.sink import Sink, SinkProblem
+from dnsbridge.sinks.mass_change import Removals
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 120.0
+"""Seconds that a sink has for one set."""
+MAX_LINES = 20
+"""Changes, and failures, that are said one by one at a time."""
+
+
+class Retry(Protocol):
+    """How long to wait after a failure."""
+
+    def delay(self) -> float:
+        """Seconds."""
+        ...
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        ...
+
+
+class Reconciler:
+    """One sink, what it should have, and what it has."""
+
+    def __init__(self, sink: Sink, retry: Retry, removals: Removals | None = None, leads: bool = True) -> None:
+        """Without `removals` a change may take as much as it wants."""
+        self.sink = sink
+        self.reached: Reached | None = None
+        """What the sink said last; None before it was asked."""
+        self.problem = ""
+        """Why it is not at the wanted set now, in one line."""
+        self.changes = 0
+        """Routes added, changed or removed so far."""
+        self._retry = retry
+        self._removals = removals
+        self._leads = leads
+        self._drove = False
+        """Whether this process may have put something there."""
+        self._wanted: tuple[Route, ...] | None = None
+        self._wake = asyncio.Event()
+        self._again: asyncio.TimerHandle | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._failed: frozenset[tuple[Prefix, str]] = frozenset()
+
+    def want(self, routes: tuple[Route, ...]) -> None:
+        """Have this set from now on."""
+        self._wanted = routes
+        self._wake.set()
+
+    def check(self) -> None:
+        """See whether it still has the set: what it was known to have may have been changed by others."""
+        self.reached = None
+        self._wake.set()
+
+    def lead(self) -> None:
+        """Drive the sink from now on."""
+        self._leads = True
+        self._wake.set()
+
+    async def stop_leading(self) -> None:
+        """Change nothing more, from this moment on; what is there stays."""
+        self._leads = False
+        if self._work:
+            self._work.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._work
+
+    async def make_way(self) -> None:
+        """Take back what this process put there, for another drives the sink now."""
+        if self._leads or not self._drove:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.sink.withdraw()
+            self._drove = False
+            self.reached = None
+            log.info("sink %s: routes withdrawn, another companion drives it", self.sink.name)
+        except (SinkProblem, TimeoutError) as error:
+            problem = str(error) or f"sink {self.sink.name}: no end in time"
+            log.warning("%s; its routes are not withdrawn", problem)
+
+    async def run(self) -> None:
+        """Follow the wanted set until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if self._wanted is None or not self._leads:
+                    continue
+                self._work = asyncio.ensure_future(self._reach(self._wanted))
+                await asyncio.wait([self._work])
+                if not self._work.cancelled() and (error := self._work.exception()):
+                    self._complain(f"internal error: {type(error).__name__}: {error}")
+                    self._later()
+        finally:
+            if self._again:
+                self._again.cancel()
+            if self._work:
+                self._work.cancel()
+
+    async def _reach(self, wanted: tuple[Route, ...]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                # After a refusal a person may have changed what is there, so it is looked at again.
+                had = self.reached.routes if self.reached and not self.problem else (await self.sink.held()).own
+                if self._removals and (refused := self._removals.refuse(had, wanted, _now())):
+                    self._complain(refused)
+                    return
+                self._drove = True
+                reached = await self.sink.apply(wanted)
+        except SinkProblem as error:
+            self._complain(str(error), str(error))  # it names its sink itself
+            self._later()
+            return
+        except TimeoutError:
+            self._complain(f"no end within {PATIENCE:g} s")
+            self._later()
+            return
+        self.reached = reached
+        if self._removals:
+            self._removals.note(had, reached.routes, _now())
+        self._say_changes(had, reached.routes)
+        self._say_failures(reached)
+        if reached.failures:
+            self._later()
+            return
+        self._retry.succeeded()
+        if self.problem:
+            log.info("sink %s: has the wanted %d routes again", self.sink.name, len(reached.routes))
+            self.problem = ""
+
+    def _later(self) -> None:
+        if self._again:
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(self._retry.delay(), self._wake.set)
+
+    def _complain(self, problem: str, line: str = "") -> None:
+        if problem != self.problem:
+            log.error("%s", line or f"sink {self.sink.name}: {problem}")
+        self.problem = problem
+
+    def _say_changes(self, had: Sequence[Route], has: Sequence[Route]) -> None:
+        """One line for each change, up to a bound."""
+        changed = changes(had, has)
+        before = {route.prefix: route for route in changed.gone}
+        after = {route.prefix: route for route in changed.come}
+        lines = [
+            f"{'added' if prefix not in before else 'changed'} {shown(route)}"
+            for prefix, route in after.items()
+            if prefix not in before or before[prefix].next_hops != route.next_hops
+        ]
+        lines += [f"removed {shown(route)}" for prefix, route in before.items() if prefix not in after]
+        self.changes += len(lines)
+        for line in lines[:MAX_LINES]:
+            log.info("sink %s: %s", self.sink.name, line)
+        if len(lines) > MAX_LINES:
+            log.info("sink %s: and %d more changes, %d routes now", self.sink.name, len(lines) - MAX_LINES, len(has))
+
+    def _say_failures(self, reached: Reached) -> None:
+        """Those that are new; one that stays is not said each time that it is tried."""
+        failed = frozenset((each.prefix, each.problem) for each in reached.failures)
+        new = [each for each in reached.failures if (each.prefix, each.problem) not in self._failed]
+        self._failed = failed
+        for each in new[:MAX_LINES]:
+            log.error("sink %s: %s: %s", self.sink.name, each.prefix, each.problem)
+        if len(new) > MAX_LINES:
+            log.error("sink %s: and %d more failures", self.sink.name, len(new) - MAX_LINES)
+        if failed:
+            self.problem = f"{len(failed)} routes failed"
+
+
+def _now() -> float:
+    """Seconds of the event loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+def shown(route: Route) -> str:
+    """A route in one line, as ip-route(8) writes it, and where it comes from."""
+    hops = ", ".join(map(str, route.next_hops))
+    origin = ", ".join(part for part in (route.cluster and f"cluster {route.cluster}", route.origin) if part)
+    return f"{route.prefix} {hops}" + (f" ({origin})" if origin else "")

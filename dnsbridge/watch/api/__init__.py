@@ -1,0 +1,1 @@
+"""A cluster from its API server: connections, lists and watches."""

@@ -1,0 +1,1 @@
+"""A cluster from files of Kubernetes objects."""
