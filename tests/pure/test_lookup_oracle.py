@@ -59,7 +59,7 @@ ADDRESSES = (
     *("8.8.8.8", "fd00:96::1", "fd00:96::1:0:0", "fd00:96::4001", "fd00:244::1", "fd00:244:0:4::1", "::1"),
 )
 KINDS = {"data": 150, "chain": 15, "NOERROR": 100, "NXDOMAIN": 100, "not ours": 50}
-"""The least number of each kind of answer in a part."""
+"""The least number of each kind of answer in a part, however it was drawn."""
 
 Record = tuple[str, int, int, str]
 
