@@ -12,6 +12,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,19 +112,23 @@ class ApiServer:
             application, access_log=None, handler_cancellation=True, shutdown_timeout=0.5, keepalive_timeout=600
         )
         await self._runner.setup()
+        # Bound, but not listening: the port stays this server's while it is away.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind((HOST, self.port))
+        self.port = self._reserved.getsockname()[1]
         await self.listen()
 
     async def stop(self) -> None:
         """End everything, open connections with it."""
         await self.unlisten()
         await self._runner.cleanup()
+        self._reserved.close()
 
     async def listen(self) -> None:
         """Accept connections (again), on the same port."""
         self._site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls, reuse_address=True)
         await self._site.start()
-        if not self.port:
-            self.port = self._runner.addresses[0][1]
 
     async def unlisten(self, drop: bool = True) -> None:
         """Refuse connections from now on; `drop` also resets those that are open."""

@@ -218,20 +218,20 @@ def outcomes(
 ) -> Iterator[dict[str, Future[str]]]:
     """Of all rows, by name; each has a server and a program of its own. Most of each is waiting: six at a time."""
 
-    def run(row: Row) -> str:
+    def run(row: Row, folder: Path) -> str:
         paged = row in PAGED
         shape = PAGES if paged else SMALL
         with in_thread(ApiServer()) as server:
             server.watches.streaming_lists = not paged
             server.change(put=[*cluster(shape), *OBJECTS])
             patient = row.at_least != STREAM_SILENCE
-            with following(server, tmp_path_factory.mktemp("row"), patient=patient) as program:
+            with following(server, folder, patient=patient) as program:
                 return survive(program, row)
 
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     wanted = [each["row"] for each in parameters if isinstance(each.get("row"), Row)]
     with ThreadPoolExecutor(6) as pool:
-        yield {row.name: pool.submit(run, row) for row in wanted}
+        yield {row.name: pool.submit(run, row, tmp_path_factory.mktemp("row")) for row in wanted}
 
 
 @pytest.mark.parametrize("row", [*STREAMING, *PAGED], ids=lambda row: row.name)

@@ -44,20 +44,20 @@ def requests(server: ApiServer, resource: str) -> list[str]:
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
     """Of all ways, by name; a few at a time."""
 
-    def run(fault: Fault | None) -> str:
+    def run(fault: Fault | None, folder: Path) -> str:
         with in_thread(ApiServer()) as server:
             server.change(put=[*cluster(SMALL), service("web", "10.96.200.1", namespace="faults")])
             if fault:
                 server.faults.add(fault, "services", "stream", None)
             started = time.monotonic()
-            with following(server, tmp_path_factory.mktemp("way"), patient=not fault) as program:
+            with following(server, folder, patient=not fault) as program:
                 took = time.monotonic() - started
                 program.until({"web.faults.svc A": "10.96.200.1"})
                 check(program, fault)
         return f"fresh {took:.2f} s after the start of the process"
 
     with ThreadPoolExecutor(3) as pool:
-        yield {name: pool.submit(run, fault) for name, fault in WAYS.items()}
+        yield {name: pool.submit(run, fault, tmp_path_factory.mktemp("way")) for name, fault in WAYS.items()}
 
 
 def check(program: Following, fault: Fault | None) -> None:
