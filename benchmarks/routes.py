@@ -33,7 +33,7 @@ from typing import Any
 from benchmarks.figures import Figure, show
 from benchmarks.peers import Failed
 from dnsbridge.cluster.objects import BlockAffinity, IPPool, Node, Object, ServiceCIDR
-from dnsbridge.netlink.routes_socket import messages_of
+from dnsbridge.netlink.netlink_socket import messages_of
 from dnsbridge.netlink.this_host import this_host
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import MAX_NEXT_HOPS

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from dnsbridge.app.answering.parts import Bridged
+from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster.changes import Put
 from dnsbridge.watch import snapshot_file
 from dnsbridge.watch.api.source import ApiSource
@@ -19,11 +19,11 @@ INTERVAL = 60.0
 class Keeper:
     """Keeps the snapshot of one cluster."""
 
-    def __init__(self, bridged: Bridged, source: ApiSource, state_dir: Path, interval: float = INTERVAL) -> None:
-        self._bridged = bridged
+    def __init__(self, feed: Feed, source: ApiSource, state_dir: Path, interval: float = INTERVAL) -> None:
+        self._feed = feed
         self._source = source
         self._interval = interval
-        self._path = snapshot_file.snapshot_path(state_dir, bridged.cluster.name)
+        self._path = snapshot_file.snapshot_path(state_dir, feed.name)
 
     def restore(self) -> None:
         """Take over what an earlier run knew."""
@@ -31,10 +31,10 @@ class Keeper:
         if found is None:
             return
         age = max(time.time() - found.saved_at, 0.0)
-        held = self._bridged.cluster.index.objects
-        self._bridged.take([Put(obj) for obj in found.objects if obj.key not in held])
+        held = self._feed.index.objects
+        self._feed.take([Put(obj) for obj in found.objects if obj.key not in held])
         self._source.restored_at = time.monotonic() - age
-        name = self._bridged.cluster.name
+        name = self._feed.name
         log.info("cluster %s: %d objects of %.0f s ago from %s", name, len(found.objects), age, self._path)
 
     async def keep(self) -> None:
@@ -47,4 +47,4 @@ class Keeper:
         """Write a snapshot of now, if the cluster has been read."""
         if self._source.listed:
             alive_at = time.time() - (time.monotonic() - self._source.last_read_at)
-            await snapshot_file.save(self._path, list(self._bridged.cluster.index.objects.values()), alive_at)
+            await snapshot_file.save(self._path, list(self._feed.index.objects.values()), alive_at)

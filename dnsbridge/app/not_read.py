@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dnsbridge.app.answering.parts import Bridged
+from dnsbridge.app.feeds import Feed
 from dnsbridge.watch.api.source import ApiSource
 
 FIRST = 5.0
@@ -18,13 +18,13 @@ class NotRead:
         self._interval = FIRST
         self._due = now + FIRST
 
-    def lines(self, clusters: Iterable[Bridged], now: float) -> list[str]:
+    def lines(self, feeds: Iterable[Feed], now: float) -> list[str]:
         """The lines that are due."""
         if now < self._due:
             return []
         self._interval = min(self._interval * 2, LONGEST)
         self._due = now + self._interval
-        sources = [(each.cluster.name, each.source) for each in clusters]
+        sources = [(each.name, each.source) for each in feeds]
         return [
             f"cluster {name}: not read yet: {', '.join(missing)}"
             for name, source in sources

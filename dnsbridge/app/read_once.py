@@ -1,12 +1,16 @@
-"""The clusters read once, for commands that are no servers."""
+"""The clusters read once, for commands that are no servers.
+
+feeds_once     all that routes need
+followed       any feeds, while a block runs
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from dnsbridge.app.answering.parts import Bridged, Parts, build
+from dnsbridge.app.feeds import Feed, by_precedence, feed_of, open_all
 from dnsbridge.app.kept_state import Keeper
 from dnsbridge.config import Loaded
 from dnsbridge.watch.api.source import ApiSource
@@ -20,40 +24,45 @@ PROGRESS = 2.0
 _LOOK = 0.02
 
 
-def _fall_back(loaded: Loaded, waiting: list[Bridged]) -> None:
-    """Say which clusters could not be read, and take what a server has kept of them."""
-    for each in waiting:
-        log.warning("cluster %s: not read within %g s", each.cluster.name, PATIENCE)
-        if loaded.settings.state_dir and isinstance(each.source, ApiSource):
-            Keeper(each, each.source, loaded.settings.state_dir).restore()
+@asynccontextmanager
+async def feeds_once(loaded: Loaded) -> AsyncIterator[list[Feed]]:
+    """The clusters with what routes need, all of it: half of a cluster's nodes are no base for a plan.
+
+    Raises CannotStart.
+    """
+    feeds = [feed_of(each, loaded.settings, routes=True) for each in by_precedence(loaded.settings)]
+    await open_all(feeds)
+    async with followed(loaded, feeds, whole=True):
+        yield feeds
 
 
 @asynccontextmanager
-async def read_once(loaded: Loaded, routes: bool = False) -> AsyncIterator[Parts]:
-    """The parts, with every cluster as far as it could be read. Raises CannotStart.
-
-    With `routes` also what routes need, all of it: half of a cluster's nodes are no base for a plan.
-    """
-    parts = build(loaded.settings, loaded.settings.listen, routes=routes)
-    await parts.open()
-    followed = [(each, each.source) for each in parts.clusters if isinstance(each.source, ApiSource)]
-    tasks = [asyncio.create_task(source.follow()) for _, source in followed]
+async def followed(loaded: Loaded, feeds: Sequence[Feed], whole: bool) -> AsyncIterator[None]:
+    """Follow feeds that are open, and begin when each has been read as far as it could; `whole`: all of it."""
+    apis = [(each, each.source) for each in feeds if isinstance(each.source, ApiSource)]
+    tasks = [asyncio.create_task(source.follow()) for _, source in apis]
     try:
         started = said = time.monotonic()
-        while waiting := [each for each, source in followed if not (source.listed and (source.complete or not routes))]:
+        while waiting := [each for each, source in apis if not (source.listed and (source.complete or not whole))]:
             await asyncio.sleep(_LOOK)
             now = time.monotonic()
             if now - said > PROGRESS:
                 said = now
                 for each in waiting:
-                    log.info("cluster %s: %d objects so far", each.cluster.name, len(each.cluster.index.objects))
+                    log.info("cluster %s: %d objects so far", each.name, len(each.index.objects))
             if now - started > PATIENCE:
                 _fall_back(loaded, waiting)
                 break
-        parts.refresh(time.monotonic())
-        yield parts
+        yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await parts.close()
+
+
+def _fall_back(loaded: Loaded, waiting: Sequence[Feed]) -> None:
+    """Say which clusters could not be read, and take what a server has kept of them."""
+    for each in waiting:
+        log.warning("cluster %s: not read within %g s", each.name, PATIENCE)
+        if loaded.settings.state_dir and isinstance(each.source, ApiSource):
+            Keeper(each, each.source, loaded.settings.state_dir).restore()

@@ -6,8 +6,9 @@ check runs no program that a kubeconfig names for credentials, and tries no port
 
 from collections.abc import Iterator
 
-from dnsbridge.app.answering.parts import CannotStart, Parts, build
+from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.companion.served import check_serving
+from dnsbridge.app.feeds import CannotStart, overlap
 from dnsbridge.app.server.sockets import absent
 from dnsbridge.config import Loaded
 from dnsbridge.watch.api.connection import CannotConnect, check_files
@@ -20,7 +21,7 @@ async def rehearse(loaded: Loaded) -> list[str]:
     parts = build(loaded.settings, loaded.settings.listen)
     try:
         found += _sources(parts)
-        found += [parts.overlap()] if parts.overlap() else []
+        found += filter(None, [overlap(parts.feeds)])
     finally:
         await parts.close()
     if loaded.settings.http is not None:
@@ -39,8 +40,8 @@ def _listen(loaded: Loaded) -> Iterator[str]:
 
 def _sources(parts: Parts) -> Iterator[str]:
     """Sources that cannot be read at all."""
-    for bridged in parts.clusters:
-        source = bridged.source
+    for feed in parts.feeds:
+        source = feed.source
         try:
             if isinstance(source, ManifestSource):
                 source.load()

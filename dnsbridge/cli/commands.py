@@ -58,7 +58,7 @@ def demo() -> None:
 def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None] = lambda: None) -> None:
     import uvloop
 
-    from dnsbridge.app.answering.parts import CannotStart
+    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.app.server.alone import serve as run
     from dnsbridge.observe.log import start_logging
 
@@ -82,8 +82,8 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
 @output_option
 def lookup(name: str, rtype: str | None, output: str, file: str | None, **flags: Any) -> int:
     """Say what would be answered to NAME and TYPE (default A; PTR for an address), from which source, and why."""
+    from dnsbridge.app.answering.parts_once import parts_once
     from dnsbridge.app.facts.lookup import explain, question
-    from dnsbridge.app.read_once import read_once
 
     query = question(name, rtype)
     if isinstance(query, str):
@@ -91,7 +91,7 @@ def lookup(name: str, rtype: str | None, output: str, file: str | None, **flags:
     loaded = load_complete(file, **flags)
 
     async def run() -> Any:
-        async with read_once(loaded) as parts:
+        async with parts_once(loaded) as parts:
             return await explain(parts, query)
 
     found = _run(run())
@@ -124,7 +124,7 @@ def _source(found: Any) -> str:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command that is no server."""
-    from dnsbridge.app.answering.parts import CannotStart
+    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.observe.log import start_logging
 
     start_logging()
@@ -140,8 +140,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 @output_option
 def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> None:
     """Print the whole zone of a cluster as a master file (RFC 1035 section 5)."""
-    from dnsbridge.app.read_once import read_once
-    from dnsbridge.resolvers.cluster.names import Freshness
+    from dnsbridge.app.answering.parts_once import parts_once
+    from dnsbridge.cluster.freshness import Freshness
     from dnsbridge.wire.name import to_text
     from dnsbridge.zone import master
 
@@ -153,7 +153,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
         raise BadUsage(f"--cluster: say which cluster; there is: {', '.join(names) or 'none'}")
 
     async def run() -> Any:
-        async with read_once(loaded) as parts:
+        async with parts_once(loaded) as parts:
             bridged = next(each for each in parts.clusters if cluster in (None, each.cluster.name))
             if bridged.cluster.freshness is Freshness.UNSYNCED:
                 raise Failed(f"cluster {bridged.cluster.name} could not be read; see above why")

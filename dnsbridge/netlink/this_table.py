@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from msgspec import structs
 
-from dnsbridge.netlink.routes_socket import NetlinkSocket
+from dnsbridge.netlink.netlink_socket import NetlinkSocket
 from dnsbridge.netlink.rtnetlink import RTN_UNICAST, read_attributes, read_route
 from dnsbridge.netlink.words import PROTOCOLS, TYPES
 from dnsbridge.routes.pictures.from_table import Table

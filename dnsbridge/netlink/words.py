@@ -3,7 +3,7 @@
 import errno
 import os
 
-from dnsbridge.netlink.routes_socket import Refused
+from dnsbridge.netlink.netlink_socket import Refused
 from dnsbridge.netlink.rtnetlink import RTN_UNICAST, KernelRoute
 from dnsbridge.routes.model import NextHop, Prefix, Route
 from dnsbridge.routes.sink import Foreign

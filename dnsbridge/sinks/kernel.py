@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from dnsbridge.netlink import words
-from dnsbridge.netlink.routes_socket import BATCH, NetlinkSocket, Refused, RouteEvents
+from dnsbridge.netlink.netlink_socket import BATCH, NetlinkSocket, Refused, RouteEvents
 from dnsbridge.netlink.rtnetlink import RTN_UNICAST, Does, NoDevice, read_route, request
 from dnsbridge.routes.model import Failure, Prefix, Reached, Route, changes, in_order
 from dnsbridge.routes.plan import Add, Change, Plan, Remove, Step, make_plan, same_way

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.chain import Link, next_question
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.resolver import Answer

@@ -13,8 +13,9 @@ import dns.rrset
 import pytest
 
 from dnsbridge.cluster.changes import Put
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.names import Cluster
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbridge.cluster.changes import Put
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Port, Service
 from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.names import Cluster
 from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.resolver import Answer

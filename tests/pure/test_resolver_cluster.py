@@ -8,9 +8,10 @@ import dns.rdtypes.ANY.SOA
 import pytest
 
 from dnsbridge.cluster.changes import Put
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Endpoint, EndpointSlice, Object, Service, ServiceCIDR
 from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.names import Cluster
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.resolvers.router import Router
 from dnsbridge.wire import name as names

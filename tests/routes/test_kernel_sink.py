@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from dnsbridge.netlink.routes_socket import RouteEvents, messages_of
+from dnsbridge.netlink.netlink_socket import RouteEvents, messages_of
 from dnsbridge.netlink.rtnetlink import RTM_DELROUTE
 from dnsbridge.routes.model import NextHop, Reached, Route, in_order
 from dnsbridge.routes.plan import make_plan

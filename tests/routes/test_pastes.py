@@ -15,7 +15,7 @@ from msgspec import structs
 from dnsbridge.app.companion.pictures import OwnPictures
 from dnsbridge.app.companion.tables import NotRead, read_tables
 from dnsbridge.app.companion.wanted import wanted_routes
-from dnsbridge.app.read_once import read_once
+from dnsbridge.app.read_once import feeds_once
 from dnsbridge.cluster.objects import IPPool
 from dnsbridge.config import Cluster, Loaded, Settings, Source
 from dnsbridge.config.routes import Gateways, Routes
@@ -43,8 +43,8 @@ def planned(settings: Settings) -> Wanted:
 
     async def work() -> Wanted:
         loaded = Loaded(settings, {})
-        async with read_once(loaded, routes=True) as parts:
-            return await wanted_routes(loaded, parts, Host())
+        async with feeds_once(loaded) as feeds:
+            return await wanted_routes(loaded, feeds, Host())
 
     return asyncio.run(work())
 
@@ -292,8 +292,8 @@ def test_followed_pictures_hold_listings(tmp_path: Path) -> None:
 
     async def told(*files: Path) -> tuple[Told, ...]:
         settings = Settings(clusters=(cluster,), routes=Routes(tables=files))
-        async with read_once(Loaded(settings, {}), routes=True) as parts:
-            pictures = OwnPictures(settings, parts)
+        async with feeds_once(Loaded(settings, {})) as feeds:
+            pictures = OwnPictures(settings, feeds)
             await pictures.read_tables()
             return pictures.told()
 

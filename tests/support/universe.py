@@ -17,9 +17,10 @@ import dns.rdatatype
 import dns.rrset
 
 from dnsbridge.cluster.changes import Change, Gone, Put
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Service, ServiceCIDR
 from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.names import Cluster
 from dnsbridge.resolvers.forward.answer_table import CacheStore
 from dnsbridge.resolvers.forward.cached_zone import Cached, Forwarder
 from dnsbridge.resolvers.forward.exchange import Asking

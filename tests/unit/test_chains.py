@@ -16,8 +16,8 @@ import dns.rrset
 import msgspec
 import pytest
 
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers import chain
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.resolvers.forward.patience import PATIENCE
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire.failure import Failure

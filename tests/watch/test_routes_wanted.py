@@ -10,10 +10,12 @@ import msgspec
 import pytest
 import yaml
 
-from dnsbridge.app import read_once as once
-from dnsbridge.app.answering.parts import CannotStart
+from dnsbridge.app import read_once
+from dnsbridge.app.answering.parts_once import parts_once
 from dnsbridge.app.companion.tables import NotRead, read_tables
 from dnsbridge.app.companion.wanted import choice_of, wanted_routes
+from dnsbridge.app.feeds import CannotStart
+from dnsbridge.app.read_once import feeds_once
 from dnsbridge.config import Flags, Gateways, Loaded, Routes, Settings, load
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
@@ -51,8 +53,8 @@ def plan(settings: Loaded, at: Host = NEAR) -> Wanted:
     """What a command would get."""
 
     async def read() -> Wanted:
-        async with once.read_once(settings, routes=True) as parts:
-            return await wanted_routes(settings, parts, at)
+        async with feeds_once(settings) as feeds:
+            return await wanted_routes(settings, feeds, at)
 
     return asyncio.run(read())
 
@@ -69,8 +71,8 @@ def test_names_alone_ask_for_no_more(server: ApiServer, tmp_path: Path) -> None:
     """Whoever only answers names does not ask an API server for what routes need."""
 
     async def read() -> None:
-        async with once.read_once(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig"))) as parts:
-            assert parts.clusters[0].source.synced
+        async with parts_once(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig"))) as parts:
+            assert parts.feeds[0].source.synced
 
     asyncio.run(read())
     asked = {request.resource for request in server.counters.requests}
@@ -82,7 +84,7 @@ def test_names_alone_ask_for_no_more(server: ApiServer, tmp_path: Path) -> None:
 
 def test_a_list_that_does_not_come(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the list of one resource is on its way there is no plan, though names could be answered."""
-    monkeypatch.setattr(once, "PATIENCE", 0.5)
+    monkeypatch.setattr(read_once, "PATIENCE", 0.5)
     server.faults.add(Stall(), resource="blockaffinities", times=None)
     with pytest.raises(NotRead, match=r"^cluster dev: not fully read, so its routes are not known; see above why$"):
         plan(loaded(tmp_path, server.kubeconfig(tmp_path / "kubeconfig")))

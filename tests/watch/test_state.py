@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dnsbridge.app import read_once as once
+from dnsbridge.app import read_once
 from dnsbridge.app.answering.parts import build
+from dnsbridge.app.answering.parts_once import parts_once
 from dnsbridge.app.facts.lookup import Explanation, explain, question
 from dnsbridge.app.kept_state import Keeper
 from dnsbridge.cluster import snapshot
@@ -263,7 +264,7 @@ def test_a_command_while_away(stopped: tuple[ApiServer, Fields, Path], monkeypat
     """A command that is no server waits for the API server, and then takes what a server has kept for a restart."""
     server, fields, folder = stopped
     leave(server)
-    monkeypatch.setattr(once, "PATIENCE", 0.1)
+    monkeypatch.setattr(read_once, "PATIENCE", 0.1)
     file = folder / "dnsbridge.yaml"
     file.write_bytes(msgspec.json.encode(fields))
     loaded = load(file, Flags())
@@ -272,7 +273,7 @@ def test_a_command_while_away(stopped: tuple[ApiServer, Fields, Path], monkeypat
     assert isinstance(query, Query)
 
     async def ask() -> Explanation:
-        async with once.read_once(loaded) as parts:
+        async with parts_once(loaded) as parts:
             return await explain(parts, query)
 
     assert [record.data for record in asyncio.run(ask()).records] == [WEB]
@@ -367,9 +368,9 @@ def test_written_at_intervals(tmp_path: Path) -> None:
             cluster = Cluster(name="dev", source=source, fallback="never")
             parts = build(Settings(clusters=(cluster,), forward=(Forward(),)), ())
             await parts.open()
-            api = parts.clusters[0].source
+            api = parts.feeds[0].source
             assert isinstance(api, ApiSource)
-            keeper = Keeper(parts.clusters[0], api, path.parent, interval=0.02)
+            keeper = Keeper(parts.feeds[0], api, path.parent, interval=0.02)
             tasks = [asyncio.create_task(api.follow()), asyncio.create_task(keeper.keep())]
             try:
                 await until(path.exists)

@@ -1,9 +1,8 @@
 """From settings to the parts that answer: clusters with their sources, forward zones, the router over them all."""
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -11,52 +10,27 @@ from msgspec import Struct
 from dnsbridge import config
 from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.app.answering.service_upstreams import ServiceUpstreams
-from dnsbridge.app.sources import Source, source_of
+from dnsbridge.app.feeds import Feed, Tell, by_precedence, feed_of, open_all
 from dnsbridge.app.this_machine import own_addresses
 from dnsbridge.cluster.changes import Change
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Address, Settings
 from dnsbridge.resolvers.cluster.coredns import CoreDns
 from dnsbridge.resolvers.cluster.fallback import Fallback, OwnQuestions
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness
+from dnsbridge.resolvers.cluster.names import Cluster
 from dnsbridge.resolvers.prepared import Prepared
 from dnsbridge.resolvers.router import Router
-from dnsbridge.watch.api.connection import CannotConnect, NoCredentials
-from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 from dnsbridge.wire import name as names
-from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import ZoneSettings
-from dnsbridge.zone.reverse import Prefixes
-
-log = logging.getLogger(__name__)
-
-OPEN_TIMEOUT = 10.0
-"""Seconds that a credential plugin may take before the server starts without it."""
-
-
-class CannotStart(Exception):
-    """Why the server cannot start, in one line."""
 
 
 class Bridged(Struct):
-    """One cluster, running: where its objects come from and what is made of them."""
+    """One cluster that is answered for."""
 
+    feed: Feed
     cluster: Cluster
     coredns: CoreDns
     fallback: Fallback
-    source: Source
-    take: Callable[[list[Change]], None]
-    """Takes changes of its objects over."""
-    precedence: int
-    max_staleness: float
-    """Seconds without a sign of life after which the cache is not trusted on its own."""
-    told: Callable[[list[Change]], None] | None = None
-    """Is told changes, too, before they are taken over."""
-
-    def freshness(self, now: float) -> Freshness:
-        """How far its objects can be trusted at a time (monotonic seconds)."""
-        if not self.source.synced:
-            return Freshness.UNSYNCED
-        return Freshness.STALE if now - self.source.last_read_at > self.max_staleness else Freshness.FRESH
 
 
 class Parts(Struct):
@@ -68,31 +42,15 @@ class Parts(Struct):
     router: Router
     prepared: Prepared
 
-    async def open(self) -> None:
-        """Read manifests for the first time, and how to reach API servers. Raises CannotStart."""
-        for bridged in self.clusters:
-            source = bridged.source
-            try:
-                if isinstance(source, ManifestSource):
-                    source.load()
-                else:
-                    async with asyncio.timeout(OPEN_TIMEOUT):
-                        await source.connection.open()
-            except NoCredentials:
-                pass  # whoever follows the cluster says so, and tries again
-            except (ManifestError, CannotConnect) as error:
-                raise CannotStart(str(error)) from None
-            except TimeoutError:
-                log.warning("cluster %s: its credentials take long; going on without", bridged.cluster.name)
-        self.refresh(time.monotonic())
-        if overlap := self.overlap():
-            raise CannotStart(overlap)
+    @property
+    def feeds(self) -> list[Feed]:
+        """Where the objects of the clusters come from."""
+        return [bridged.feed for bridged in self.clusters]
 
-    def say_not_used(self) -> None:
-        """Log what manifests hold that nothing comes from: for a server at its start."""
-        for bridged in self.clusters:
-            if isinstance(bridged.source, ManifestSource):
-                bridged.source.say_not_used()
+    async def open(self) -> None:
+        """Read what can be read at once. Raises CannotStart."""
+        await open_all(self.feeds)
+        self.refresh(time.monotonic())
 
     def apply(self, cluster: str, changes: list[Change], now: int) -> None:
         """Take changes of a cluster's objects over, as of `now` (Unix seconds)."""
@@ -101,21 +59,6 @@ class Parts(Struct):
                 keys = bridged.cluster.index.apply(changes, now)
                 self.prepared.drop(cluster, keys)
                 self.zones.look_at_services(cluster, keys, say=False)
-
-    def overlap(self) -> str:
-        """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
-        for position, one in enumerate(self.clusters):
-            for other in self.clusters[position + 1 :]:
-                if one.precedence != other.precedence:
-                    continue
-                for network in one.cluster.networks():
-                    for claimed in other.cluster.networks():
-                        if network.version == claimed.version and network.overlaps(claimed):
-                            return (
-                                f"clusters {one.cluster.name} and {other.cluster.name} both claim {network}"
-                                f"{'' if network == claimed else f' and {claimed}'}; give one a higher precedence"
-                            )
-        return ""
 
     async def close(self) -> None:
         """Close every socket to an upstream."""
@@ -134,7 +77,7 @@ class Parts(Struct):
         """Set every cluster's freshness to what it is now; those where it changed lose their prepared answers."""
         moved = []
         for bridged in self.clusters:
-            freshness = bridged.freshness(now)
+            freshness = bridged.feed.freshness(now)
             if freshness is not bridged.cluster.freshness:
                 self.set_freshness(bridged.cluster.name, freshness)
                 moved.append(bridged)
@@ -148,21 +91,15 @@ class Parts(Struct):
                 self.prepared.drop_cluster(cluster)
 
 
-Tell = Callable[[str, list[Change], int], None]
-"""Told of each cluster's changes, and of when they are in force (Unix seconds), before they are."""
-
-
 def build(
     settings: Settings,
     listening: tuple[Address, ...],
     tell: Tell | None = None,
     held: Parts | None = None,
-    routes: bool = False,
 ) -> Parts:
     """The parts for these settings; `listening` is where the server can be asked, for the NS records.
 
-    `held` are other parts for the same settings: their clusters' objects are taken over, and what files said last. With
-    `routes` the clusters are also read for what routes alone need.
+    `held` are other parts for the same settings: their clusters' objects are taken over, and what files said last.
     """
     prepared = Prepared()
     own_questions = OwnQuestions()
@@ -173,12 +110,9 @@ def build(
         prepared.drop(cluster, keys)
         zones.look_at_services(cluster, keys)
 
-    by_precedence = sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
     clusters = [
-        _bridged(
-            each, settings, ns_addresses, changed, own_questions, tell, held.clusters[number] if held else None, routes
-        )
-        for number, each in enumerate(by_precedence)
+        _bridged(each, settings, ns_addresses, changed, own_questions, tell, held.clusters[number] if held else None)
+        for number, each in enumerate(by_precedence(settings))
     ]
     indexes = {bridged.cluster.name: bridged.cluster.index for bridged in clusters}
     services = ServiceUpstreams(settings.forward, [each.name for each in settings.clusters], indexes, listening)
@@ -202,31 +136,13 @@ def _bridged(
     own_questions: OwnQuestions,
     tell: Tell | None,
     held: Bridged | None,
-    routes: bool,
 ) -> Bridged:
-    index = held.cluster.index if held else Index(said.endpoint_pod_names)
+    feed = feed_of(said, settings, tell, held.feed if held else None)
+    feed.changed = partial(changed, said.name)
     zone_settings = ZoneSettings(said.ttl, said.negative_ttl, said.pods, ns_addresses)
-    given = settings.routes
-    prefixes = Prefixes(
-        None if isinstance(given.service_cidrs, str) else given.service_cidrs,
-        None if isinstance(given.pod_cidrs, str) else given.pod_cidrs,
-    )
     aliases = tuple([names.from_text(alias) for alias in said.aliases])
-    cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, prefixes, index)
-
+    cluster = Cluster(said.name, names.from_text(said.zone), aliases, zone_settings, feed.prefixes, feed.index)
     if held:
         cluster.freshness = held.cluster.freshness
-
-    def take(changes: list[Change]) -> None:
-        now = int(time.time())
-        if tell:
-            tell(said.name, changes, now)
-        if bridged.told:
-            bridged.told(changes)
-        changed(said.name, index.apply(changes, now))
-
-    source = source_of(said, index, take, routes)
-    coredns = CoreDns(index, None if isinstance(said.coredns, str) else said.coredns)
-    fallback = Fallback(cluster, said.fallback, coredns, own_questions)
-    bridged = Bridged(cluster, coredns, fallback, source, take, said.precedence, said.max_staleness)
-    return bridged
+    coredns = CoreDns(feed.index, feed.coredns)
+    return Bridged(feed, cluster, coredns, Fallback(cluster, said.fallback, coredns, own_questions))

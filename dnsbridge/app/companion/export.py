@@ -13,15 +13,15 @@ DNS servers, the first of these that says any:
     this host        its address that leads outside, where dnsbridge listens on all
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, ip_address
 
 from msgspec import Struct, structs
 
-from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.companion.host import host_here
 from dnsbridge.app.companion.plan import guarded_routes
-from dnsbridge.app.read_once import read_once
+from dnsbridge.app.feeds import Feed
+from dnsbridge.app.read_once import feeds_once
 from dnsbridge.app.this_machine import own_addresses
 from dnsbridge.config import Cluster, Loaded, Settings
 from dnsbridge.routes.aggregate import aggregate
@@ -50,10 +50,10 @@ async def exported(loaded: Loaded, asked: Asked) -> Exported | Refused:
     settings = loaded.settings
     if not asked.here and settings.routes.via == "auto" and settings.routes.gateways.addresses:
         loaded = loaded.discovered("routes.via", "gateways", "gateways are named")
-    async with read_once(loaded, routes=True) as parts:
-        host = await host_here(settings, parts) if asked.here else Host()
-        wanted = await guarded_routes(loaded, parts, host, recurse=not asked.here)
-        about, notes = _about(settings, parts, asked)
+    async with feeds_once(loaded) as feeds:
+        host = await host_here(settings, feeds) if asked.here else Host()
+        wanted = await guarded_routes(loaded, feeds, host, recurse=not asked.here)
+        about, notes = _about(settings, feeds, asked)
     routes = aggregate(wanted.routes) if settings.routes.aggregate else wanted.routes
     made = export(asked.format, routes, about)
     if isinstance(made, Refused):
@@ -61,7 +61,7 @@ async def exported(loaded: Loaded, asked: Asked) -> Exported | Refused:
     return structs.replace(made, notes=(*wanted.notes, *notes, *made.notes))
 
 
-def _about(settings: Settings, parts: Parts, asked: Asked) -> tuple[About, tuple[Note, ...]]:
+def _about(settings: Settings, feeds: Sequence[Feed], asked: Asked) -> tuple[About, tuple[Note, ...]]:
     about = About(asked.interface, default_gateway=asked.default_gateway)
     if not FORMATS[asked.format].dns:
         return about, ()
@@ -70,7 +70,7 @@ def _about(settings: Settings, parts: Parts, asked: Asked) -> tuple[About, tuple
     note = Note(Severity.WARNING, "DNS server", "none is known, so none is in there; name one with --dns ADDR")
     if servers := asked.dns or settings.ns_addresses or _listening(settings):
         return structs.replace(about, dns=servers, zones=_once(zones)), ()
-    if servers := _coredns(parts):
+    if servers := _coredns(feeds):
         zones = [settings.clusters[0].zone]
         text = "it is the cluster's own, and knows no aliases; name dnsbridge's address with --dns"
         note = Note(Severity.INFO, f"DNS server {_text(servers)}", text)
@@ -86,11 +86,11 @@ def _listening(settings: Settings) -> tuple[IPAddress, ...]:
     return tuple([each for each in found if not (each.is_unspecified or each.is_loopback or each.is_link_local)])
 
 
-def _coredns(parts: Parts) -> tuple[IPAddress, ...]:
+def _coredns(feeds: Sequence[Feed]) -> tuple[IPAddress, ...]:
     """The cluster's own DNS server; with several clusters none, as each knows its own names alone."""
-    if len(parts.clusters) != 1:
+    if len(feeds) != 1:
         return ()
-    return tuple([ip_address(host) for host, port in parts.clusters[0].coredns.servers() if port == _PORT])
+    return tuple([ip_address(host) for host, port in feeds[0].coredns_servers() if port == _PORT])
 
 
 def _once(zones: Iterable[str]) -> tuple[str, ...]:

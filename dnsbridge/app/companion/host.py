@@ -7,11 +7,13 @@ its BGP peers                        routes.bgp.peers
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from dnsbridge.app.answering.parts import Parts
+from dnsbridge.app.answering.service_upstreams import ServiceUpstreams
+from dnsbridge.app.answering.upstream_servers import resolv_confs, servers_of
+from dnsbridge.app.feeds import Feed
 from dnsbridge.config import Settings
 from dnsbridge.netlink.this_host import this_host
 from dnsbridge.routes.host import Host, Protected
@@ -21,15 +23,15 @@ LOOKUP = 2.0
 """Seconds for an API server's name, which may hang on the very network that is to be repaired."""
 
 
-async def host_here(settings: Settings, parts: Parts) -> Host:
+async def host_here(settings: Settings, feeds: Sequence[Feed]) -> Host:
     """This host. Raises NoHost."""
-    protected = [each async for each in _api_servers(parts)]
-    return await this_host([*protected, *_upstreams(parts), *_peers(settings)])
+    protected = [each async for each in _api_servers(feeds)]
+    return await this_host([*protected, *_upstreams(settings, feeds), *_peers(settings)])
 
 
-async def _api_servers(parts: Parts) -> AsyncIterator[Protected]:
-    for bridged in parts.clusters:
-        url = bridged.source.connection.server if isinstance(bridged.source, ApiSource) else ""
+async def _api_servers(feeds: Sequence[Feed]) -> AsyncIterator[Protected]:
+    for feed in feeds:
+        url = feed.source.connection.server if isinstance(feed.source, ApiSource) else ""
         try:
             host = urlsplit(url).hostname
             if not host:
@@ -39,16 +41,20 @@ async def _api_servers(parts: Parts) -> AsyncIterator[Protected]:
         except (OSError, TimeoutError, ValueError):
             continue  # reading the cluster says that, and better
         for address in dict.fromkeys(str(each[4][0]) for each in found):
-            yield _protected(address, f"the API server of cluster {bridged.cluster.name}")
+            yield _protected(address, f"the API server of cluster {feed.name}")
 
 
-def _upstreams(parts: Parts) -> Iterator[Protected]:
-    inside = {host for bridged in parts.clusters for host, _ in bridged.coredns.servers()}
-    inside |= {host for service in parts.zones.services.by_address.values() for host, _ in service.servers}
-    for zone, forward in parts.zones.forwards.items():
-        for upstream in forward.upstreams:
-            if upstream.address not in inside:
-                yield _protected(upstream.address, f"the DNS upstream of forward zone {zone}")
+def _upstreams(settings: Settings, feeds: Sequence[Feed]) -> Iterator[Protected]:
+    services = ServiceUpstreams(
+        settings.forward, [each.name for each in settings.clusters], {each.name: each.index for each in feeds}, ()
+    ).by_address
+    inside = {host for feed in feeds for host, _ in feed.coredns_servers()}
+    inside |= {host for service in services.values() for host, _ in service.servers}
+    files = resolv_confs(settings.forward, ())
+    for zone in settings.forward:
+        for server in servers_of(zone, files, services):
+            if server.host not in inside:
+                yield _protected(server.host, f"the DNS upstream of forward zone {zone.zone}")
 
 
 def _peers(settings: Settings) -> Iterator[Protected]:

@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct, structs
 
-from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.companion.tables import Saved, read_tables
 from dnsbridge.app.companion.wanted import check_listings, picture_of_saved, replaces_clusters
+from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster.changes import Change, Gone
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.pictures.from_objects import picture_of
@@ -33,19 +33,19 @@ class _Drawn(Struct):
 
 
 class OwnPictures:
-    """Follows the parts' clusters."""
+    """Follows the feeds."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, feeds: Sequence[Feed]) -> None:
         self._settings = settings
-        self._parts = parts
+        self._feeds = feeds
         self._external = bool(settings.routes.external)
         self.on_change: Callable[[], None] = lambda: None
-        self._drawn = {each.cluster.name: _Drawn(Memory()) for each in parts.clusters}
+        self._drawn = {each.name: _Drawn(Memory()) for each in feeds}
         self.tables: Picture | None = None
         """The picture of the tables of the settings, once they are read, where they stand for the clusters."""
         self._saved = Saved()
-        for bridged in parts.clusters:
-            bridged.told = self._listener(bridged)
+        for feed in feeds:
+            feed.told = self._listener(feed)
 
     @property
     def live(self) -> bool:
@@ -60,10 +60,10 @@ class OwnPictures:
         if saved == self._saved:
             return
         self._saved = saved
-        if replaces_clusters(self._parts, saved):
-            self.tables = picture_of_saved(self._settings, self._parts, saved)
+        if replaces_clusters(self._feeds, saved):
+            self.tables = picture_of_saved(self._settings, self._feeds, saved)
         else:
-            check_listings(self._parts, saved)
+            check_listings(self._feeds, saved)
             for drawn in self._drawn.values():
                 drawn.dirty = True
         self.on_change()
@@ -72,39 +72,39 @@ class OwnPictures:
         """The pictures of now, of the clusters that have been read whole."""
         if self.tables:
             return (Told(self.tables, True),)
-        for bridged in self._dirty():
-            self._take(bridged, self._draw(bridged, list(bridged.cluster.index.objects.values())))
+        for feed in self._dirty():
+            self._take(feed, self._draw(feed, list(feed.index.objects.values())))
         return self._all()
 
     async def told_in_thread(self) -> tuple[Told, ...]:
         """The same for a server, which answers questions meanwhile."""
         if self.tables:
             return (Told(self.tables, True),)
-        for bridged in self._dirty():
-            objects = list(bridged.cluster.index.objects.values())
-            self._drawn[bridged.cluster.name].dirty = False
+        for feed in self._dirty():
+            objects = list(feed.index.objects.values())
+            self._drawn[feed.name].dirty = False
             try:
-                picture = await asyncio.to_thread(self._draw, bridged, objects)
+                picture = await asyncio.to_thread(self._draw, feed, objects)
             except BaseException:
-                self._drawn[bridged.cluster.name].dirty = True
+                self._drawn[feed.name].dirty = True
                 raise
-            self._drawn[bridged.cluster.name].picture = picture
+            self._drawn[feed.name].picture = picture
         return self._all()
 
     def unfresh(self) -> frozenset[str]:
         """The clusters of which not all is known, or nothing has been heard for long."""
         if self.tables:
             return frozenset()
-        return frozenset(each.cluster.name for each in self._parts.clusters if not _fresh(each))
+        return frozenset(each.name for each in self._feeds if not _fresh(each))
 
     def outdated(self) -> bool:
         """Whether a picture would be another now."""
         return bool(self._dirty())
 
-    def _listener(self, bridged: Bridged) -> Callable[[list[Change]], None]:
+    def _listener(self, feed: Feed) -> Callable[[list[Change]], None]:
         def told(changes: list[Change]) -> None:
-            held = bridged.cluster.index.objects
-            drawn = self._drawn[bridged.cluster.name]
+            held = feed.index.objects
+            drawn = self._drawn[feed.name]
             for change in changes:
                 if self._matters(change, held.get(change.key if isinstance(change, Gone) else change.object.key)):
                     drawn.dirty = True
@@ -136,31 +136,28 @@ class OwnPictures:
             for drawn in self._drawn.values()
         )
 
-    def _dirty(self) -> list[Bridged]:
+    def _dirty(self) -> list[Feed]:
         return [
-            each
-            for each in self._parts.clusters
-            if self._drawn[each.cluster.name].dirty and each.source.synced and each.source.complete
+            each for each in self._feeds if self._drawn[each.name].dirty and each.source.synced and each.source.complete
         ]
 
-    def _draw(self, bridged: Bridged, objects: list[Object]) -> Picture:
-        cluster = bridged.cluster
-        memory = self._drawn[cluster.name].memory
+    def _draw(self, feed: Feed, objects: list[Object]) -> Picture:
+        memory = self._drawn[feed.name].memory
         objects = objects_with(objects, self._saved.objects) if self._saved.objects else objects
-        found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence, memory)
+        found = picture_of(feed.name, objects, feed.prefixes, feed.precedence, memory)
         return structs.replace(found, notes=(*self._saved.notes, *found.notes)) if self._saved.notes else found
 
-    def _take(self, bridged: Bridged, picture: Picture) -> None:
-        drawn = self._drawn[bridged.cluster.name]
+    def _take(self, feed: Feed, picture: Picture) -> None:
+        drawn = self._drawn[feed.name]
         drawn.picture, drawn.dirty = picture, False
 
     def _all(self) -> tuple[Told, ...]:
         """One that has not been read whole yet is told by its name alone."""
         found = []
-        for bridged in self._parts.clusters:
-            name = bridged.cluster.name
+        for feed in self._feeds:
+            name = feed.name
             picture = self._drawn[name].picture
-            found.append(Told(picture or Picture(name), picture is not None and _fresh(bridged)))
+            found.append(Told(picture or Picture(name), picture is not None and _fresh(feed)))
         return tuple(found)
 
 
@@ -169,5 +166,5 @@ def unfresh(told: Iterable[Told]) -> frozenset[str]:
     return frozenset(each.picture.cluster for each in told if not each.fresh)
 
 
-def _fresh(bridged: Bridged) -> bool:
-    return bridged.source.complete and bridged.freshness(time.monotonic()) is Freshness.FRESH
+def _fresh(feed: Feed) -> bool:
+    return feed.source.complete and feed.freshness(time.monotonic()) is Freshness.FRESH

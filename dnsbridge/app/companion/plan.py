@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from dnsbridge.app.answering.parts import CannotStart, Parts
 from dnsbridge.app.companion.host import host_here
 from dnsbridge.app.companion.pull import CannotPull, pulled_once
 from dnsbridge.app.companion.wanted import ROUTERS, choice_of, wanted_routes
-from dnsbridge.app.read_once import read_once
+from dnsbridge.app.feeds import CannotStart, Feed
+from dnsbridge.app.read_once import feeds_once
 from dnsbridge.config import Loaded
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.host import Host
@@ -60,14 +60,14 @@ class Done(Struct, frozen=True):
 
 async def look(loaded: Loaded, sinks: Sequence[Sink]) -> Looked:
     """Read the clusters and the sinks. Raises CannotStart and NoHost."""
-    async with read_once(loaded, routes=True) as parts:
-        host = await host_here(loaded.settings, parts)
+    async with feeds_once(loaded) as feeds:
+        host = await host_here(loaded.settings, feeds)
         found: dict[bool, Wanted] = {}
         planned, problems = list[Planned](), list[str]()
         for sink in sinks:
             recurse = sink.name in ROUTERS
             if recurse not in found:
-                found[recurse] = await guarded_routes(loaded, parts, host, recurse)
+                found[recurse] = await guarded_routes(loaded, feeds, host, recurse)
             try:
                 planned.append(await _plan(sink, found[recurse].routes, loaded.settings.routes.aggregate))
             except SinkProblem as problem:
@@ -87,7 +87,7 @@ async def look_at_ours(sinks: Sequence[Sink]) -> Looked:
     return Looked(tuple(planned), (), tuple(problems))
 
 
-async def guarded_routes(loaded: Loaded, parts: Parts, host: Host, recurse: bool | None = None) -> Wanted:
+async def guarded_routes(loaded: Loaded, feeds: Sequence[Feed], host: Host, recurse: bool | None = None) -> Wanted:
     """What is wanted on a host, without what must never be routed. Raises CannotStart."""
     settings = loaded.settings
     if settings.routes.pull.url is not None:
@@ -96,7 +96,7 @@ async def guarded_routes(loaded: Loaded, parts: Parts, host: Host, recurse: bool
         except CannotPull as error:
             raise CannotStart(str(error)) from None
         return wanted(pictures, choice_of(settings, recurse=recurse), host)
-    return await wanted_routes(loaded, parts, host, recurse=recurse)
+    return await wanted_routes(loaded, feeds, host, recurse=recurse)
 
 
 async def carry_out(looked: Looked, withdraw: bool = False) -> list[Done]:

@@ -23,12 +23,12 @@ from functools import partial
 from msgspec import Struct, structs
 
 from dnsbridge import __version__
-from dnsbridge.app.answering.parts import CannotStart, Parts, build
 from dnsbridge.app.companion.host import host_here
 from dnsbridge.app.companion.pictures import OwnPictures, unfresh
 from dnsbridge.app.companion.pull import CannotPull, Puller
 from dnsbridge.app.companion.tables import NotRead
 from dnsbridge.app.companion.wanted import ROUTERS, choice_of
+from dnsbridge.app.feeds import CannotStart, Feed, by_precedence, feed_of, open_all, say_not_used
 from dnsbridge.backoff import Backoff
 from dnsbridge.config import Loaded, Settings
 from dnsbridge.netlink.kernel_routes import Event, KernelEvents
@@ -268,30 +268,29 @@ async def run_routes(
         )
         for sink in sinks
     ]
-    parts = build(settings, (), routes=True)
-    await parts.open()
-    parts.say_not_used()
+    feeds = [feed_of(each, settings, routes=True) for each in by_precedence(settings)]
+    await open_all(feeds)
+    say_not_used(feeds)
     works: list[Callable[[], Awaitable[None]]] = [each.run for each in reconcilers]
     try:
         if settings.routes.pull.url is not None:
             puller = Puller(settings.routes.pull, settings.state_dir)
-            companion = _pulling(settings, parts, puller, reconcilers)
+            companion = _pulling(settings, feeds, puller, reconcilers)
             puller.restore()
             works.append(puller.follow)
         else:
-            companion = await _following(settings, parts, reconcilers)
-            works += [bridged.source.follow for bridged in parts.clusters]
+            companion = await _following(settings, feeds, reconcilers)
+            works += [feed.source.follow for feed in feeds]
     except CannotPull as error:
         raise CannotStart(str(error)) from None
     await companion.start()
     if elected and any(sink.exclusive for sink in sinks):
-        works.append(_candidate(settings, parts, [each for each in reconcilers if each.sink.exclusive]).run)
+        works.append(_candidate(settings, feeds, [each for each in reconcilers if each.sink.exclusive]).run)
     works += [companion.run, companion.follow_host, companion.check]
     if companion.probe:
         works.append(companion.probe.run)
     companion.wake.set()
     await _until_ended(works, reconcilers, on_ready)
-    await parts.close()
 
 
 def what_stays(sinks: Collection[str]) -> str:
@@ -331,7 +330,7 @@ async def _until_ended(
             loop.remove_reader(descriptor)
 
 
-def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequence[Reconciler]) -> Companion:
+def _pulling(settings: Settings, feeds: Sequence[Feed], puller: Puller, reconcilers: Sequence[Reconciler]) -> Companion:
     def told() -> Sequence[Told]:
         found = puller.told or ()
         return found if puller.fresh else [Told(each.picture, False) for each in found]
@@ -340,7 +339,7 @@ def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequ
         return unfresh(told()) if puller.told is not None else frozenset({"of the server"})
 
     async def read_host() -> Host:
-        found = await host_here(settings, parts)
+        found = await host_here(settings, feeds)
         return structs.replace(found, protected=(*found.protected, *await puller.protected()))
 
     companion = Companion(settings, told, unread, reconcilers, read_host)
@@ -348,27 +347,27 @@ def _pulling(settings: Settings, parts: Parts, puller: Puller, reconcilers: Sequ
     return companion
 
 
-async def _following(settings: Settings, parts: Parts, reconcilers: Sequence[Reconciler]) -> Companion:
-    if not parts.clusters and not settings.routes.tables:
+async def _following(settings: Settings, feeds: Sequence[Feed], reconcilers: Sequence[Reconciler]) -> Companion:
+    if not feeds and not settings.routes.tables:
         raise CannotStart(
             "no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables"
         )
-    pictures = OwnPictures(settings, parts)
+    pictures = OwnPictures(settings, feeds)
     await pictures.read_tables()
 
     def told() -> Sequence[Told]:
         return pictures.told()
 
-    companion = Companion(settings, told, pictures.unfresh, reconcilers, partial(host_here, settings, parts))
+    companion = Companion(settings, told, pictures.unfresh, reconcilers, partial(host_here, settings, feeds))
     pictures.on_change = companion.wake.set
     if pictures.live:
         companion.read_tables = pictures.read_tables
     return companion
 
 
-def _candidate(settings: Settings, parts: Parts, led: Sequence[Reconciler]) -> Candidate:
+def _candidate(settings: Settings, feeds: Sequence[Feed], led: Sequence[Reconciler]) -> Candidate:
     said = settings.routes.lease
-    api = next((each.source for each in parts.clusters if isinstance(each.source, ApiSource)), None)
+    api = next((each.source for each in feeds if isinstance(each.source, ApiSource)), None)
     if api is None or said.name is None:
         raise CannotStart("routes.lease: there is no API server to hold the Lease; leave it out, or name a kubeconfig")
 

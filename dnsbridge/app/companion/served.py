@@ -8,11 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from dnsbridge.app.answering.parts import CannotStart, Parts
+from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.companion.pictures import OwnPictures, unfresh
 from dnsbridge.app.companion.pull import CannotPull, read_token
 from dnsbridge.app.companion.reach import wanted_here
 from dnsbridge.app.companion.wanted import choice_of
+from dnsbridge.app.feeds import CannotStart
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
 from dnsbridge.routes.host import Host
@@ -54,7 +55,7 @@ class RoutesDocument:
         self._pushed = pushed
         self._token = _first_token(settings.routes.serve)
         self._moved = asyncio.Event()
-        self._pictures = OwnPictures(settings, parts)
+        self._pictures = OwnPictures(settings, parts.feeds)
         self._pictures.on_change = self._change
         self._made: tuple[tuple[Told, ...], str, bytes] | None = None
         self._making = asyncio.Lock()
@@ -156,7 +157,7 @@ class RoutesDocument:
 
     async def _read_whole(self) -> None:
         """Read what routes alone need, from the first time on that somebody wants them; that takes a moment."""
-        sources = [each.source for each in self._parts.clusters if isinstance(each.source, ApiSource)]
+        sources = [each.source for each in self._parts.feeds if isinstance(each.source, ApiSource)]
         for source in sources:
             source.add(ROUTES)
         ends = time.monotonic() + PATIENCE

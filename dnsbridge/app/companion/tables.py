@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dnsbridge.app.answering.parts import CannotStart
+from dnsbridge.app.feeds import CannotStart
 from dnsbridge.cluster.objects import Object
 from dnsbridge.netlink.this_table import read_this_table
 from dnsbridge.routes.model import Note, Severity

@@ -9,14 +9,15 @@ nobody takes routes away because a list has not come yet.
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from msgspec import structs
 
-from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.companion.tables import NotRead, Saved, read_tables
+from dnsbridge.app.feeds import Feed
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config import Loaded, Settings
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import IPAddress, Note, Severity, Wanted
@@ -32,15 +33,15 @@ ROUTERS = frozenset({"bgp", "bird", "frr"})
 _NONE = Saved()
 
 
-async def wanted_routes(loaded: Loaded, parts: Parts, host: Host, *, recurse: bool | None = None) -> Wanted:
+async def wanted_routes(loaded: Loaded, feeds: Sequence[Feed], host: Host, *, recurse: bool | None = None) -> Wanted:
     """The routes that a host should have; see `wanted_now`. Raises NotRead."""
     saved = await asyncio.to_thread(read_tables, loaded.settings.routes.tables)
-    return wanted_now(loaded.settings, parts, host, saved=saved, recurse=recurse)
+    return wanted_now(loaded.settings, feeds, host, saved=saved, recurse=recurse)
 
 
 def wanted_now(
     settings: Settings,
-    parts: Parts,
+    feeds: Sequence[Feed],
     host: Host,
     *,
     saved: Saved = _NONE,
@@ -52,7 +53,7 @@ def wanted_now(
     `silent` are gateways that answer no probe. With `recurse` the routes are for routers, wherever this runs; None:
     where the settings have only such sinks.
     """
-    pictures = pictures_now(settings, parts, saved)
+    pictures = pictures_now(settings, feeds, saved)
     return wanted(pictures, choice_of(settings, silent, recurse), host)
 
 
@@ -73,31 +74,31 @@ def choice_of(settings: Settings, silent: frozenset[IPAddress] = frozenset(), re
     )
 
 
-def pictures_now(settings: Settings, parts: Parts, saved: Saved = _NONE) -> list[Picture]:
+def pictures_now(settings: Settings, feeds: Sequence[Feed], saved: Saved = _NONE) -> list[Picture]:
     """The pictures of the clusters, or of the one whose nodes have the saved tables. Raises NotRead."""
-    if replaces_clusters(parts, saved):
-        return [picture_of_saved(settings, parts, saved)]
-    if not parts.clusters:
+    if replaces_clusters(feeds, saved):
+        return [picture_of_saved(settings, feeds, saved)]
+    if not feeds:
         raise NotRead("no cluster to read: name one with --manifests or --kubeconfig, or a table with routes.tables")
-    check_listings(parts, saved)
-    return [_picture(each, saved) for each in parts.clusters]
+    check_listings(feeds, saved)
+    return [_picture(each, saved) for each in feeds]
 
 
-def replaces_clusters(parts: Parts, saved: Saved) -> bool:
+def replaces_clusters(feeds: Sequence[Feed], saved: Saved) -> bool:
     """Whether what is saved is the picture: nodes' tables are, and listings of blocks where there is no cluster."""
-    return bool(saved.tables) or bool(saved.objects and not parts.clusters)
+    return bool(saved.tables) or bool(saved.objects and not feeds)
 
 
-def check_listings(parts: Parts, saved: Saved) -> None:
+def check_listings(feeds: Sequence[Feed], saved: Saved) -> None:
     """Raise NotRead where it is open whose blocks a listing has."""
-    if saved.objects and len(parts.clusters) > 1:
-        names = ", ".join(each.cluster.name for each in parts.clusters)
+    if saved.objects and len(feeds) > 1:
+        names = ", ".join(each.name for each in feeds)
         raise NotRead(f"routes.tables: a listing has the blocks of one cluster, and there are {names}; leave one")
 
 
-def picture_of_saved(settings: Settings, parts: Parts, saved: Saved) -> Picture:
+def picture_of_saved(settings: Settings, feeds: Sequence[Feed], saved: Saved) -> Picture:
     """The picture of nodes' tables, of listings, or of both."""
-    names = [each.cluster.name for each in parts.clusters]
+    names = [each.name for each in feeds]
     name = names[0] if len(names) == 1 else ""
     said = _prefixes(settings)
     through = settings.routes.via == "gateways"
@@ -118,16 +119,15 @@ def _prefixes(settings: Settings) -> Prefixes:
     )
 
 
-def _picture(bridged: Bridged, saved: Saved) -> Picture:
-    cluster = bridged.cluster
-    if not (bridged.source.synced and bridged.source.complete):
-        raise NotRead(f"cluster {cluster.name}: not fully read, so its routes are not known; see above why")
-    objects = objects_with(cluster.index.objects.values(), saved.objects)
-    found = picture_of(cluster.name, objects, cluster.prefixes, bridged.precedence)
+def _picture(feed: Feed, saved: Saved) -> Picture:
+    if not (feed.source.synced and feed.source.complete):
+        raise NotRead(f"cluster {feed.name}: not fully read, so its routes are not known; see above why")
+    objects = objects_with(feed.index.objects.values(), saved.objects)
+    found = picture_of(feed.name, objects, feed.prefixes, feed.precedence)
     found = structs.replace(found, notes=(*saved.notes, *found.notes))
     now = time.monotonic()
-    if bridged.freshness(now) is Freshness.STALE:
-        silence = now - bridged.source.last_read_at
-        note = Note(Severity.WARNING, cluster.name, f"last heard of {silence:.0f} s ago; its nodes may have changed")
+    if feed.freshness(now) is Freshness.STALE:
+        silence = now - feed.source.last_read_at
+        note = Note(Severity.WARNING, feed.name, f"last heard of {silence:.0f} s ago; its nodes may have changed")
         found = structs.replace(found, notes=(*found.notes, note))
     return found

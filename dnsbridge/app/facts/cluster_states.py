@@ -25,7 +25,7 @@ def cluster_states(parts: Parts) -> list[ClusterState]:
     return [
         ClusterState(
             each.cluster.name,
-            (each.source.endpoints or "not read yet") if isinstance(each.source, ApiSource) else OF_MANIFESTS,
+            (each.feed.source.endpoints or "not read yet") if isinstance(each.feed.source, ApiSource) else OF_MANIFESTS,
         )
         for each in parts.clusters
     ]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.app.answering.parts import Bridged, Parts
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import IPPool, Node, Object, ServiceCIDR
 from dnsbridge.config import Address, Forward, Loaded, ServiceAddress
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.addresses import Network
 from dnsbridge.wire.name import to_text
@@ -85,7 +85,7 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
 
 def describe_stale(bridged: Bridged) -> str:
     """That a cluster's source is silent, and who answers now."""
-    start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.max_staleness:g} s"
+    start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.feed.max_staleness:g} s"
     if bridged.fallback.mode == "never":
         return f"{start}; answers are stale, and CoreDNS is never asked (fallback: never)"
     if not bridged.coredns.servers():
@@ -113,7 +113,7 @@ def _declares(obj: Object) -> bool:
 
 
 def _source(bridged: Bridged) -> str:
-    source = bridged.source
+    source = bridged.feed.source
     return f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address)
 
 

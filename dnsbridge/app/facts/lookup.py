@@ -7,9 +7,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from dnsbridge.app.answering.parts import Parts
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Object
 from dnsbridge.resolvers.chain import Link
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.resolvers.resolver import Outcome, Pending
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire import name as names

@@ -9,10 +9,10 @@ from prometheus_client.registry import Collector
 from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, most
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import Counters
 from dnsbridge.observe.pauses import Pauses
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.resolvers.forward.stream import AnyUpstream
 from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.watch.manifests.source import ManifestSource
@@ -158,7 +158,7 @@ class PartsCollector(Collector):
             "cluster_age_seconds",
             "Time since the source's last sign of life.",
             label,
-            [(names, now - bridged.source.last_read_at) for names, bridged in each if bridged.source.synced],
+            [(names, now - bridged.feed.source.last_read_at) for names, bridged in each if bridged.feed.source.synced],
         )
         yield gauge(
             "cluster_objects",
@@ -181,9 +181,9 @@ class PartsCollector(Collector):
             ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
         ):
             values = [
-                (names, getattr(bridged.source.counts, field))
+                (names, getattr(bridged.feed.source.counts, field))
                 for names, bridged in each
-                if isinstance(bridged.source, ManifestSource)
+                if isinstance(bridged.feed.source, ManifestSource)
             ]
             yield counter(name, text, label, values)
 
@@ -206,8 +206,8 @@ class PartsCollector(Collector):
         each = [
             ([bridged.cluster.name, reflector.resource.label], reflector)
             for bridged in self._parts.clusters
-            if isinstance(bridged.source, ApiSource)
-            for reflector in bridged.source.reflectors
+            if isinstance(bridged.feed.source, ApiSource)
+            for reflector in bridged.feed.source.reflectors
         ]
         label = ["cluster", "resource"]
         yield gauge("watch_listed", "1 once a list has been read.", label, [(key, one.listed) for key, one in each])

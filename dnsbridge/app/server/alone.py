@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from dnsbridge import __version__
-from dnsbridge.app.answering.parts import CannotStart, build
+from dnsbridge.app.answering.parts import build
 from dnsbridge.app.companion.reach import ReachKeeper
 from dnsbridge.app.companion.reach import wanted_here as reach_wanted
 from dnsbridge.app.facts.cache import Cache
 from dnsbridge.app.facts.cluster_states import cluster_states
 from dnsbridge.app.facts.metrics import PartsCollector
 from dnsbridge.app.facts.upstream_states import State, states
+from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.http import Views, routes_document, start_http, unread
 from dnsbridge.app.server.sockets import Listening, listen
@@ -72,7 +73,7 @@ async def serve(loaded: Loaded, on_ready: Callable[[], None] = lambda: None) -> 
         udp_listener.start()
     for tcp_listener in tcp:
         await tcp_listener.start()
-    works = [bridged.source.follow for bridged in parts.clusters]
+    works = [bridged.feed.source.follow for bridged in parts.clusters]
     works += [keeper.keep for keeper in kept]
     works += [partial(watch_freshness, parts), partial(expire, parts)]
     reach = ReachKeeper(settings, parts) if reach_wanted(settings) else None

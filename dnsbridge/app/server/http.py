@@ -9,10 +9,11 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from dnsbridge.app.answering.parts import CannotStart, Parts
+from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.companion.reach import pushed_elsewhere
+from dnsbridge.app.feeds import CannotStart
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Address, Loaded, Settings
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.routes.model import Prefix
 
 if TYPE_CHECKING:

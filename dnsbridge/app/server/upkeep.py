@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.first_lines import describe, describe_cluster, describe_prefixes, describe_stale
+from dnsbridge.app.feeds import overlap, say_not_used
 from dnsbridge.app.kept_state import Keeper
 from dnsbridge.app.not_read import NotRead
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Loaded
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.resolvers.resolver import second
 from dnsbridge.watch.api.source import ApiSource
 
@@ -47,7 +48,7 @@ async def kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
     """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
     await parts.open()
-    parts.say_not_used()
+    say_not_used(parts.feeds)
     kept = keepers(loaded, parts)
     for keeper in kept:
         keeper.restore()
@@ -78,22 +79,23 @@ def keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
     state_dir = loaded.settings.state_dir
     if state_dir is None:
         return []
-    return [Keeper(each, each.source, state_dir) for each in parts.clusters if isinstance(each.source, ApiSource)]
+    return [Keeper(each, each.source, state_dir) for each in parts.feeds if isinstance(each.source, ApiSource)]
 
 
 async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitable[None]] | None = None) -> None:
     """Keep every cluster's freshness at what it is, and say so; `tell` is told first where it has changed."""
-    claimed = [each.cluster.networks() for each in parts.clusters]
-    overlap = parts.overlap()
-    if overlap:
-        log.error(OVERLAP, overlap)
+    feeds = parts.feeds
+    claimed = [each.networks() for each in feeds]
+    claimed_twice = overlap(feeds)
+    if claimed_twice:
+        log.error(OVERLAP, claimed_twice)
     not_read = NotRead(time.monotonic())
     while True:
         unsynced = any(each.cluster.freshness is Freshness.UNSYNCED for each in parts.clusters)
         await asyncio.sleep(SYNC_INTERVAL if unsynced else FRESHNESS_INTERVAL)
         now = time.monotonic()
         moved = parts.refresh(now)
-        for line in not_read.lines(parts.clusters, now):
+        for line in not_read.lines(feeds, now):
             log.warning("%s", line)
         # It goes through all objects: what would be a use of memory that is shared from then on comes before.
         lines = [() if each.cluster.freshness is Freshness.STALE else tuple(describe_cluster(each)) for each in moved]
@@ -109,7 +111,7 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
                 log.info("%s", line)
             gc.freeze()
         # What declares prefixes is not waited for, so they may come later than the names, and change at any time.
-        before, claimed = claimed, [each.cluster.networks() for each in parts.clusters]
+        before, claimed = claimed, [each.networks() for each in feeds]
         if claimed != before:
             for bridged, old, new in zip(parts.clusters, before, claimed, strict=True):
                 unsaid = bridged.cluster.freshness is not Freshness.UNSYNCED and not any(
@@ -118,9 +120,9 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
                 if old != new and unsaid:
                     for line in describe_prefixes(bridged):
                         log.info("%s", line)
-            said, overlap = overlap, parts.overlap()
-            if overlap and overlap != said:
-                log.error(OVERLAP, overlap)
+            said, claimed_twice = claimed_twice, overlap(feeds)
+            if claimed_twice and claimed_twice != said:
+                log.error(OVERLAP, claimed_twice)
 
 
 async def expire(parts: Parts) -> None:

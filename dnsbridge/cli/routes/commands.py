@@ -126,8 +126,8 @@ def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> 
 
     import uvloop
 
-    from dnsbridge.app.answering.parts import CannotStart
     from dnsbridge.app.companion.sinks import sinks_of
+    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.sink import SinkProblem

@@ -71,8 +71,8 @@ def export_command(
     **flags: Any,
 ) -> int:
     """Print the wanted routes as FORMAT on standard output; what the format cannot carry is said on standard error."""
-    from dnsbridge.app.answering.parts import CannotStart
     from dnsbridge.app.companion.export import Asked, exported
+    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.exports import Refused

@@ -21,9 +21,9 @@ def run(file: str | None, allow_mass_change: bool, **flags: Any) -> None:
 
     import uvloop
 
-    from dnsbridge.app.answering.parts import CannotStart
     from dnsbridge.app.companion.run import run_routes
     from dnsbridge.app.companion.sinks import sinks_of
+    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.sink import SinkProblem

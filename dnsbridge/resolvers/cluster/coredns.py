@@ -4,14 +4,9 @@ import asyncio
 
 from dnsbridge.resolvers.forward.udp import Upstream
 from dnsbridge.resolvers.forward.zone import Forward
-from dnsbridge.wire import addresses
-from dnsbridge.wire.name import from_labels
+from dnsbridge.zone import coredns
 from dnsbridge.zone.index import Index
 
-NAMESPACE, SERVICE = b"kube-system", b"kube-dns"
-KEY = from_labels(SERVICE, NAMESPACE, b"svc")
-"""The zone's key of that service: what CoreDNS might know hangs on it."""
-PORT = 53
 ATTEMPT_TIMEOUT = 0.5
 DEADLINE = 1.5
 """Seconds: what is left of a client's patience must do for a stale answer."""
@@ -49,11 +44,7 @@ class CoreDns:
         """Addresses and ports of CoreDNS; empty while they are not known."""
         if self.configured:
             return (self.configured,)
-        namespace = self._index.namespaces.get(NAMESPACE)
-        service = namespace.services.get(SERVICE) if namespace else None
-        if service is None or service.service.headless:
-            return ()
-        return tuple([(addresses.text(address), PORT) for address in service.ipv4 + service.ipv6])
+        return coredns.servers(self._index)
 
     async def close(self) -> None:
         """Close the sockets."""

@@ -15,9 +15,9 @@ from typing import Literal
 
 from msgspec import structs
 
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.chain import Link
-from dnsbridge.resolvers.cluster.coredns import KEY
-from dnsbridge.resolvers.cluster.names import Cluster, Freshness, Place
+from dnsbridge.resolvers.cluster.names import Cluster, Place
 from dnsbridge.resolvers.forward.random_case import random_case
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
 from dnsbridge.wire import edns, rename, walk
@@ -28,6 +28,7 @@ from dnsbridge.wire.query import Query, parse
 from dnsbridge.wire.query import compose as compose_query
 from dnsbridge.wire.scrub import Scrubbed, scrub
 from dnsbridge.zone import outcome
+from dnsbridge.zone.coredns import KEY
 
 Mode = Literal["never", "unsynced", "unknown", "miss"]
 

@@ -4,10 +4,9 @@ An ExternalName is a link of a chain (see chain): its target may be in this clus
 DNS.
 """
 
-from enum import Enum
-
 import msgspec
 
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.chain import Beyond, Link
 from dnsbridge.resolvers.cluster.reach import Reach, Unrouted, UnroutedCounts, extended_error, judge
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
@@ -20,16 +19,6 @@ from dnsbridge.wire.query import Query
 from dnsbridge.zone import lookup, outcome, reverse
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import Asked, ZoneSettings
-
-
-class Freshness(Enum):
-    """How far the objects that are held can be trusted."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    """The source has given no sign of life for `max_staleness`."""
-    UNSYNCED = "unsynced"
-    """Nothing has been read yet: nobody can say that a name does not exist."""
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):

@@ -16,11 +16,12 @@ from msgspec import Raw
 
 from dnsbridge import __version__
 from dnsbridge.app.answering.forward_zones import Hosts
-from dnsbridge.app.answering.parts import Bridged, CannotStart, Parts, build
+from dnsbridge.app.answering.parts import Bridged, Parts, build
 from dnsbridge.app.companion.reach import wanted_here
 from dnsbridge.app.facts.cluster_states import cluster_states
 from dnsbridge.app.facts.families import summed
 from dnsbridge.app.facts.metrics import UNROUTED, PartsCollector
+from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.alone import GRACE, log_exception, open_sockets, spare_the_collector
 from dnsbridge.app.server.crew.crew import Crew
@@ -31,11 +32,11 @@ from dnsbridge.app.server.sockets import Listening, share
 from dnsbridge.app.server.upkeep import begin, end, kept_going, watch_freshness
 from dnsbridge.cluster import transfer
 from dnsbridge.cluster.changes import Change, Put
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Key
 from dnsbridge.config import Loaded
 from dnsbridge.listeners.udp_socket import queue
 from dnsbridge.observe.counters import Counters
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.routes.model import Prefix
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ async def hold(loaded: Loaded, crew: Crew, telling: Telling, on_ready: Callable[
     telling.note()
     crew.start(by_worker)
     try:
-        works = [bridged.source.follow for bridged in parts.clusters]
+        works = [bridged.feed.source.follow for bridged in parts.clusters]
         works += [keeper.keep for keeper in kept]
         works += [partial(watch_freshness, parts, telling.moved), crew.supervise]
         if parts.zones.files:

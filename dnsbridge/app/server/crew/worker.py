@@ -40,11 +40,11 @@ from dnsbridge.app.server.crew.messages import (
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.app.server.upkeep import expire, kept_going
 from dnsbridge.cluster import transfer
+from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Settings
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.udp_socket import RECEIVE_BUFFER
 from dnsbridge.observe.counters import Counters
-from dnsbridge.resolvers.cluster.names import Freshness
 from dnsbridge.routes.model import Prefix
 
 log = logging.getLogger(__name__)

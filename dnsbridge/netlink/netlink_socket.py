@@ -10,8 +10,9 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
 
@@ -81,23 +82,27 @@ class NetlinkSocket:
 
     def dump(self, version: int, table: int) -> list[bytes]:
         """The routes of a table as messages without headers; none where there is no such table. Raises OSError."""
-        whole, found = self._dump(version, table)
+        return self.dump_all(partial(rtnetlink.dump_request, version, table), rtnetlink.RTM_NEWROUTE)
+
+    def dump_all(self, request: Callable[[int], bytes], wanted: int) -> list[bytes]:
+        """The messages of a kind that answer a request, made for a sequence number, without headers. Raises OSError."""
+        whole, found = self._dump(request, wanted)
         for _ in range(_INTERRUPTED):
             if whole:
                 break
-            whole, found = self._dump(version, table)
+            whole, found = self._dump(request, wanted)
         return found
 
-    def _dump(self, version: int, table: int) -> tuple[bool, list[bytes]]:
+    def _dump(self, request: Callable[[int], bytes], wanted: int) -> tuple[bool, list[bytes]]:
         mine = self.next_sequence()
-        self._socket.send(rtnetlink.dump_request(version, table, mine))
+        self._socket.send(request(mine))
         found, whole = [], True
         while True:
             for kind, flags, sequence, body in self._receive():
                 if sequence != mine:
                     continue
                 whole = whole and not flags & NLM_F_DUMP_INTR
-                if kind == rtnetlink.RTM_NEWROUTE:
+                if kind == wanted:
                     found.append(body)
                 elif kind in (_NLMSG_DONE, _NLMSG_ERROR):
                     code = -int.from_bytes(body[:4], sys.byteorder, signed=True)

@@ -1,0 +1,150 @@
+"""A cluster's objects, from its source into its index: what a server needs, and a companion that keeps routes.
+
+feed_of        the feed of one cluster's settings
+open_all       manifests read for the first time, and how to reach API servers
+overlap        two clusters that claim one prefix
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from dnsbridge import config
+from dnsbridge.app.sources import Source, source_of
+from dnsbridge.cluster.changes import Change
+from dnsbridge.cluster.freshness import Freshness
+from dnsbridge.config import Settings
+from dnsbridge.watch.api.connection import CannotConnect, NoCredentials
+from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
+from dnsbridge.wire.addresses import Network
+from dnsbridge.zone import coredns
+from dnsbridge.zone.index import Index
+from dnsbridge.zone.reverse import Prefixes, networks
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT = 10.0
+"""Seconds that a credential plugin may take before the start goes on without it."""
+
+
+class CannotStart(Exception):
+    """Why a program cannot start, in one line."""
+
+
+Tell = Callable[[str, list[Change], int], None]
+"""Told of each cluster's changes, and of when they are in force (Unix seconds), before they are."""
+
+
+class Feed(Struct):
+    """One cluster: where its objects come from, and what is made of them."""
+
+    name: str
+    index: Index
+    prefixes: Prefixes
+    source: Source
+    take: Callable[[list[Change]], None]
+    """Takes changes of its objects over."""
+    precedence: int
+    max_staleness: float
+    """Seconds without a sign of life after which its objects are not trusted on their own."""
+    coredns: tuple[str, int] | None
+    """The configured address and port of its CoreDNS."""
+    told: Callable[[list[Change]], None] | None = None
+    """Is told changes before they are taken over."""
+    changed: Callable[[set[bytes]], None] | None = None
+    """Is told the keys of the index that changed."""
+
+    def freshness(self, now: float) -> Freshness:
+        """How far its objects can be trusted at a time (monotonic seconds)."""
+        if not self.source.synced:
+            return Freshness.UNSYNCED
+        return Freshness.STALE if now - self.source.last_read_at > self.max_staleness else Freshness.FRESH
+
+    def networks(self) -> tuple[Network, ...]:
+        """The prefixes whose reverse zones are this cluster's."""
+        return networks(self.index, self.prefixes)
+
+    def coredns_servers(self) -> tuple[tuple[str, int], ...]:
+        """Addresses and ports of its CoreDNS; empty while they are not known."""
+        return (self.coredns,) if self.coredns else coredns.servers(self.index)
+
+
+def by_precedence(settings: Settings) -> list[config.Cluster]:
+    """The clusters of the settings, the highest precedence first."""
+    return sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
+
+
+def feed_of(
+    said: config.Cluster, settings: Settings, tell: Tell | None = None, held: Feed | None = None, routes: bool = False
+) -> Feed:
+    """The feed of a cluster's settings. `held` is another feed of the same cluster, whose objects are taken over.
+
+    With `routes` the cluster is also read for what routes alone need.
+    """
+    index = held.index if held else Index(said.endpoint_pod_names)
+    given = settings.routes
+    prefixes = Prefixes(
+        None if isinstance(given.service_cidrs, str) else given.service_cidrs,
+        None if isinstance(given.pod_cidrs, str) else given.pod_cidrs,
+    )
+
+    def take(changes: list[Change]) -> None:
+        now = int(time.time())
+        if tell:
+            tell(said.name, changes, now)
+        if feed.told:
+            feed.told(changes)
+        keys = index.apply(changes, now)
+        if feed.changed:
+            feed.changed(keys)
+
+    source = source_of(said, index, take, routes)
+    configured = None if isinstance(said.coredns, str) else said.coredns
+    feed = Feed(said.name, index, prefixes, source, take, said.precedence, said.max_staleness, configured)
+    return feed
+
+
+async def open_all(feeds: Sequence[Feed]) -> None:
+    """Read manifests for the first time, and how to reach API servers. Raises CannotStart."""
+    for feed in feeds:
+        source = feed.source
+        try:
+            if isinstance(source, ManifestSource):
+                source.load()
+            else:
+                async with asyncio.timeout(OPEN_TIMEOUT):
+                    await source.connection.open()
+        except NoCredentials:
+            pass  # whoever follows the cluster says so, and tries again
+        except (ManifestError, CannotConnect) as error:
+            raise CannotStart(str(error)) from None
+        except TimeoutError:
+            log.warning("cluster %s: its credentials take long; going on without", feed.name)
+    if claimed_twice := overlap(feeds):
+        raise CannotStart(claimed_twice)
+
+
+def say_not_used(feeds: Sequence[Feed]) -> None:
+    """Log what manifests hold that nothing comes from: for a program that goes on, at its start."""
+    for feed in feeds:
+        if isinstance(feed.source, ManifestSource):
+            feed.source.say_not_used()
+
+
+def overlap(feeds: Sequence[Feed]) -> str:
+    """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
+    for position, one in enumerate(feeds):
+        for other in feeds[position + 1 :]:
+            if one.precedence != other.precedence:
+                continue
+            for network in one.networks():
+                for claimed in other.networks():
+                    if network.version == claimed.version and network.overlaps(claimed):
+                        return (
+                            f"clusters {one.name} and {other.name} both claim {network}"
+                            f"{'' if network == claimed else f' and {claimed}'}; give one a higher precedence"
+                        )
+    return ""

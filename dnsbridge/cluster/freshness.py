@@ -1,0 +1,13 @@
+"""How far what is known of a cluster's objects can be trusted."""
+
+from enum import Enum
+
+
+class Freshness(Enum):
+    """Of one cluster."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    """The source has given no sign of life for `max_staleness`."""
+    UNSYNCED = "unsynced"
+    """Nothing has been read yet: nobody can say that a name does not exist."""
