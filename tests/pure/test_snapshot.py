@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsbridge.cluster import snapshot
@@ -127,10 +127,15 @@ def test_damage_of_any_shape(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=200))
+@example(msgspec.msgpack.encode([0, 0]))
 def test_content_of_somebody_else(content: bytes) -> None:
     """Content that the checksum fits but that is none of ours is refused, not an error of the program."""
     for body in (content, snapshot.MAGIC + content, snapshot.MAGIC + len(content).to_bytes(4, "big") + content):
-        assert isinstance(snapshot.read(sealed(body)), Damaged)
+        found = snapshot.read(sealed(body))
+        if isinstance(found, Snapshot):  # three octets are enough for one of ours: a time, and no objects
+            assert (found.objects, msgspec.msgpack.decode(content)) == ([], [found.saved_at, 0])
+        else:
+            assert isinstance(found, Damaged)
 
 
 def frame(value: object) -> bytes:
