@@ -300,7 +300,7 @@ def calico_node(raw: RawCalicoNode) -> CalicoNode:
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawCalicoNodeSpec()
     bgp = spec.bgp or RawCalicoNodeBGP()
-    others = [each.address for each in spec.addresses or ()]
+    others = [each.address for each in filter(None, spec.addresses or ())]  # None: left out before (see by_parts)
     return CalicoNode(
         name=name,
         resource_version=version,

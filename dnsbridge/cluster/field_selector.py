@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.cluster.selector import MAX_LENGTH, BadSelector
 
 _EVERYWHERE = frozenset({"metadata.name", "metadata.namespace"})
@@ -55,11 +56,11 @@ def parse_fields(text: str, kind: str) -> FieldSelector | BadSelector:
     for term in _TERM.findall(text):
         found = _REQUIREMENT.fullmatch(term.strip())
         if not found:
-            return BadSelector(f"expected a field selector such as metadata.name=web, got {term[:60]!a}")
+            return BadSelector(f"expected a field selector such as metadata.name=web, got {excerpt(term)}")
         field, operator, value = found.groups()
         if field not in SELECTABLE[kind]:
             known = ", ".join(sorted(SELECTABLE[kind]))
-            return BadSelector(f"an API server does not select a {kind} by {field[:60]!a}, but by {known}")
+            return BadSelector(f"an API server does not select a {kind} by {excerpt(field)}, but by {known}")
         requirements.append(FieldRequirement(field, _ESCAPED.sub(r"\1", value), operator == "!="))
     return FieldSelector(tuple(requirements))
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from dnsbridge.cluster.excerpt import excerpt
+
 _TOKEN = re.compile(r"\s*(?:(==|!=|[=,()!])|([^\s=,()!]+)|$)")
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -132,6 +134,6 @@ def _value(tokens: list[str]) -> str:
     text = _next(tokens)
     if not _NAME.fullmatch(text):
         raise _WrongError(
-            f"expected a label's value of at most 63 letters, digits, '-', '_' and '.', got {text[:60]!a}"
+            f"expected a label's value of at most 63 letters, digits, '-', '_' and '.', got {excerpt(text)}"
         )
     return text

@@ -334,3 +334,17 @@ def test_anything(kind: tuple[str, str], fields: dict[str, Any]) -> None:
     version, name = kind
     outcome = decode({"apiVersion": version, "kind": name, "metadata": {"name": "a", **fields}, "spec": fields})
     assert isinstance(outcome, Object | Flawed | Unused | Invalid)
+
+
+def test_an_address_that_is_null() -> None:
+    """A null among the addresses of a Calico node is left out alone."""
+    node = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "Node",
+        "metadata": {"name": "n1"},
+        "spec": {"addresses": [None, {"address": "10.0.0.1", "type": "InternalIP"}]},
+    }
+    found = decode(node)
+    assert isinstance(found, Flawed)
+    assert isinstance(found.object, CalicoNode)
+    assert found.object.addresses == (bytes([10, 0, 0, 1]),)

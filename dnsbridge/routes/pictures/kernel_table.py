@@ -20,6 +20,7 @@ from ipaddress import ip_address, ip_network
 
 from msgspec import Struct, structs
 
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.routes.model import IPAddress, NextHop, Prefix
 
 MAX_NEXT_HOPS = 256
@@ -174,7 +175,7 @@ def _fields(words: Sequence[str]) -> dict[str, str]:
             found["remark"] = remark_of(words[at:])
             break
         else:
-            raise UnfitLine(f"expected what `ip route` prints, got {word[:60]!a}")
+            raise UnfitLine(f"expected what `ip route` prints, got {excerpt(word)}")
     if "remote" in found:
         found.setdefault("via", found["remote"])
     return found
@@ -206,7 +207,7 @@ def prefix_of(word: str) -> Prefix:
             return ip_network(word)
     except ValueError:
         pass
-    raise UnfitLine(f"expected a destination such as 10.233.98.0/24, got {word[:60]!a}")
+    raise UnfitLine(f"expected a destination such as 10.233.98.0/24, got {excerpt(word)}")
 
 
 def address_of(text: str, where: str) -> IPAddress:
@@ -216,34 +217,34 @@ def address_of(text: str, where: str) -> IPAddress:
             return ip_address(text)
     except ValueError:
         pass
-    raise UnfitLine(f"{where}: expected an address, got {text[:60]!a}")
+    raise UnfitLine(f"{where}: expected an address, got {excerpt(text)}")
 
 
 def device_of(text: str) -> str:
     """An interface's name, which people are shown; it may be empty. Raises UnfitLine."""
     if text and not (_DEVICE.fullmatch(text) and text.isprintable()):
-        raise UnfitLine(f"dev: expected an interface's name, got {text[:60]!a}")
+        raise UnfitLine(f"dev: expected an interface's name, got {excerpt(text)}")
     return text
 
 
 def weight_of(text: str) -> int:
     """The weight of a next hop. Raises UnfitLine."""
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_WEIGHT:
-        raise UnfitLine(f"weight: expected a number from 1 to {MAX_WEIGHT}, got {text[:60]!a}")
+        raise UnfitLine(f"weight: expected a number from 1 to {MAX_WEIGHT}, got {excerpt(text)}")
     return int(text)
 
 
 def number_of(text: str, where: str) -> int:
     """A number of up to ten digits. Raises UnfitLine."""
     if not _NUMBER.fullmatch(text):
-        raise UnfitLine(f"{where}: expected a number, got {text[:60]!a}")
+        raise UnfitLine(f"{where}: expected a number, got {excerpt(text)}")
     return int(text)
 
 
 def named(text: str, where: str) -> str:
     """A name that people are shown. Raises UnfitLine."""
     if not text.isprintable() or len(text) > MAX_REMARK:
-        raise UnfitLine(f"{where}: expected a protocol's name, got {text[:60]!a}")
+        raise UnfitLine(f"{where}: expected a protocol's name, got {excerpt(text)}")
     return text
 
 

@@ -16,6 +16,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from dnsbridge.cluster.decode import Flawed, Invalid, Unused, decode
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.model import Prefix
 from dnsbridge.routes.pictures.kernel_table import UnfitLine
@@ -81,7 +82,7 @@ def prefix_of_key(text: str) -> Prefix:
     try:
         return ip_network(f"{address}/{length}")
     except ValueError:
-        raise UnfitLine(f"expected a block such as 192.244.190.128-26 at the key's end, got {text[:60]!a}") from None
+        raise UnfitLine(f"expected a block such as 192.244.190.128-26 at the key's end, got {excerpt(text)}") from None
 
 
 def _said(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ It does not say which node has a block.
 import re
 from ipaddress import ip_network
 
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.cluster.objects import IPAMBlock, IPPool
 from dnsbridge.routes.pictures.kernel_table import UnfitLine
 
@@ -34,6 +35,6 @@ def row(line: str) -> IPPool | IPAMBlock | None:
     try:
         cidr = str(ip_network(found[2]))
     except ValueError:
-        raise UnfitLine(f"CIDR: expected a prefix, got {found[2][:60]!a}") from None
+        raise UnfitLine(f"CIDR: expected a prefix, got {excerpt(found[2])}") from None
     name = re.sub(r"[./:]", "-", cidr)
     return IPPool(name=name, cidr=cidr) if found[1] == "IP Pool" else IPAMBlock(name=name, cidr=cidr)

@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.routes.model import NextHop
 from dnsbridge.routes.pictures.kernel_table import (
     DOWN,
@@ -95,7 +96,7 @@ def _first_values(pairs: list[tuple[str, Any]]) -> _Fields:
 def _route(said: _Fields, line: int) -> TableRoute:
     kind = _text(said, "type") or "unicast"
     if kind not in TYPES:
-        raise UnfitLine(f"type: expected a type of routes, got {kind[:60]!a}")
+        raise UnfitLine(f"type: expected a type of routes, got {excerpt(kind)}")
     hops = [hop for hop, _ in _hops(said)] if kind not in WITHOUT_NEXT_HOP else []
     down = [hop for hop, is_down in _hops(said) if is_down and hops]
     source = _text(said, "prefsrc")

@@ -20,6 +20,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.routes.model import NextHop
 from dnsbridge.routes.pictures.kernel_table import (
     TableRoute,
@@ -67,7 +68,9 @@ def row(words: Sequence[str], number: int, mss: bool) -> TableRoute:
     try:
         prefix = ip_network(f"{IPv4Address(destination)}/{mask}")
     except ValueError:
-        raise UnfitLine(f"expected a destination and its mask, got {destination[:60]!a} and {mask[:60]!a}") from None
+        raise UnfitLine(
+            f"expected a destination and its mask, got {excerpt(destination)} and {excerpt(mask)}"
+        ) from None
     flags, device = words[3], words[7]
     rest = list(words[_COLUMNS:])
     if len(rest) >= 3 and all(_FIGURE.fullmatch(word) for word in rest[:3]):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from dnsbridge.cluster.decode import Flawed
+from dnsbridge.cluster.excerpt import excerpt
 from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.model import IPAddress
 from dnsbridge.routes.pictures import kernel_table
@@ -166,7 +167,7 @@ class _Reader:
         elif not ipam_show.is_frame(line):
             host = heading(line)
             if host is None:
-                raise UnfitLine(f"expected a route, a key of etcd or a prompt, got {line[:60]!a}")
+                raise UnfitLine(f"expected a route, a key of etcd or a prompt, got {excerpt(line)}")
             self._turn_to(host)
 
     def _take_next_hop(self, words: Sequence[str]) -> None:
