@@ -22,7 +22,6 @@ from dnsbridge.watch.api.kubeconfig import problem_of
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector, ClientResponse
-    from aiohttp.client_proto import ResponseHandler
     from kubernetes.aio.client import Configuration
     from kubernetes.aio.client.rest import RESTClientObject
 
@@ -128,10 +127,7 @@ class Connection:
                     await self._retire(session)
                 yield response
             finally:
-                # A watch that is left has more to say; its connection cannot be used again. A peer that hangs would
-                # not take part in a TLS farewell.
-                if (protocol := _protocol(response)) is not None:
-                    protocol.abort()
+                # A watch that is left has more to say; its connection cannot be used again.
                 response.close()
         finally:
             await session.leave()
@@ -168,14 +164,10 @@ class Connection:
 
 def bear(response: "ClientResponse", silence: float) -> None:
     """Let what is still to come of a response be silent for so many seconds."""
-    if (protocol := _protocol(response)) is not None:
+    # Compared with None: an idle protocol is a queue, and false while that is empty.
+    if response.connection is not None and (protocol := response.connection.protocol) is not None:
         protocol.read_timeout = silence
         protocol.start_timeout()
-
-
-def _protocol(response: "ClientResponse") -> "ResponseHandler | None":
-    """What receives the response; to be compared with None, for it is a queue, and false while that is empty."""
-    return response.connection.protocol if response.connection is not None else None
 
 
 def _session(configuration: "Configuration") -> _Session:
