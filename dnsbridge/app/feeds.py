@@ -77,6 +77,15 @@ def by_precedence(settings: Settings) -> list[config.Cluster]:
     return sorted(settings.clusters, key=lambda cluster: -cluster.precedence)
 
 
+def prefixes_of(settings: Settings) -> Prefixes:
+    """The prefixes that the settings say, where they do."""
+    given = settings.routes
+    return Prefixes(
+        None if isinstance(given.service_cidrs, str) else given.service_cidrs,
+        None if isinstance(given.pod_cidrs, str) else given.pod_cidrs,
+    )
+
+
 def feed_of(
     said: config.Cluster, settings: Settings, tell: Tell | None = None, held: Feed | None = None, routes: bool = False
 ) -> Feed:
@@ -85,11 +94,6 @@ def feed_of(
     With `routes` the cluster is also read for what routes alone need.
     """
     index = held.index if held else Index(said.endpoint_pod_names)
-    given = settings.routes
-    prefixes = Prefixes(
-        None if isinstance(given.service_cidrs, str) else given.service_cidrs,
-        None if isinstance(given.pod_cidrs, str) else given.pod_cidrs,
-    )
 
     def take(changes: list[Change]) -> None:
         now = int(time.time())
@@ -103,7 +107,7 @@ def feed_of(
 
     source = source_of(said, index, take, routes)
     configured = None if isinstance(said.coredns, str) else said.coredns
-    feed = Feed(said.name, index, prefixes, source, take, said.precedence, said.max_staleness, configured)
+    feed = Feed(said.name, index, prefixes_of(settings), source, take, said.precedence, said.max_staleness, configured)
     return feed
 
 

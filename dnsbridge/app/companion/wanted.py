@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from dnsbridge.app.companion.tables import NotRead, Saved, read_tables
-from dnsbridge.app.feeds import Feed
+from dnsbridge.app.feeds import Feed, prefixes_of
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.selector import BadSelector, parse
 from dnsbridge.config import Loaded, Settings
@@ -26,7 +26,6 @@ from dnsbridge.routes.pictures.from_table import picture_of_tables
 from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.tables.joined import joined, nodes_by_tables, objects_with
 from dnsbridge.routes.wanted import wanted
-from dnsbridge.zone.reverse import Prefixes
 
 ROUTERS = frozenset({"bgp", "bird", "frr"})
 """Sinks that find the way to a next hop by themselves."""
@@ -100,7 +99,7 @@ def picture_of_saved(settings: Settings, feeds: Sequence[Feed], saved: Saved) ->
     """The picture of nodes' tables, of listings, or of both."""
     names = [each.name for each in feeds]
     name = names[0] if len(names) == 1 else ""
-    said = _prefixes(settings)
+    said = prefixes_of(settings)
     through = settings.routes.via == "gateways"
     of_tables = picture_of_tables(name, saved.tables, said, through=through) if saved.tables else None
     found = of_tables or Picture(name)
@@ -109,14 +108,6 @@ def picture_of_saved(settings: Settings, feeds: Sequence[Feed], saved: Saved) ->
         found = picture_of(name, objects_with(extra, saved.objects), said)
         found = joined(found, of_tables) if of_tables else found
     return structs.replace(found, notes=(*saved.notes, *found.notes))
-
-
-def _prefixes(settings: Settings) -> Prefixes:
-    routes = settings.routes
-    return Prefixes(
-        None if isinstance(routes.service_cidrs, str) else routes.service_cidrs,
-        None if isinstance(routes.pod_cidrs, str) else routes.pod_cidrs,
-    )
 
 
 def _picture(feed: Feed, saved: Saved) -> Picture:
