@@ -16,7 +16,6 @@ from dnsbridge.cluster.selector import Selector
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, NextHop
 from dnsbridge.routes.pictures.picture import Node, Picture
 
@@ -47,7 +46,7 @@ class Reached(Struct, frozen=True):
 class Ways:
     """The ways to one cluster."""
 
-    def __init__(self, picture: Picture, choice: Choice, host: Host, memory: Memory) -> None:
+    def __init__(self, picture: Picture, choice: Choice, host: Host) -> None:
         self.everywhere = choice.recurse or not host.interfaces
         """Every address is taken as reachable."""
         self._choice = choice
@@ -55,9 +54,8 @@ class Ways:
         # Neither a host's own address nor a subnet's broadcast address leads anywhere.
         broadcast = frozenset([each.network.broadcast_address for each in own if each.network.prefixlen < 31])
         self._place = _Place(host, frozenset([each.ip for each in own]), broadcast, self.everywhere)
-        self._memory = memory
         self._picture = picture
-        self.nodes = memory.each(_reached, picture.nodes, self._place, choice.selector)
+        self.nodes = [_reached(node, self._place, choice.selector) for node in picture.nodes]
         self.by_name = {each.node.name: each for each in self.nodes}
         self._labelled = [each for each in self.nodes if each.gateway]
         self._to_nodes: dict[int, tuple[NextHop, ...]] = {}
@@ -71,7 +69,7 @@ class Ways:
 
     def shared(self) -> list[tuple[IPAddress, list[str]]]:
         """Next hops that several nodes say to be, and those nodes."""
-        return self._memory.once(_shared, self.nodes)
+        return _shared(self.nodes)
 
     def to_nodes(self, version: int) -> tuple[NextHop, ...]:
         """All Ready nodes that are reached, so many as a route may have."""

@@ -21,7 +21,7 @@ _T = TypeVar("_T", bound=Object)
 
 
 class Grouped:
-    """Objects by class, in the order in which they came."""
+    """Objects by class."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
         found = defaultdict[type[Object], list[Object]](list)
@@ -30,9 +30,9 @@ class Grouped:
         self._found = dict(found)
 
     def of(self, cls: type[_T]) -> list[_T]:
-        """All of a class."""
+        """All of a class, by namespace and name: two hosts that are told the same in another order choose alike."""
         found: list[_T] = self._found.get(cls, [])  # type: ignore[assignment]  # by their class
-        return found
+        return sorted(found, key=lambda obj: (obj.namespace, obj.name))
 
 
 class Pods(Struct, frozen=True):

@@ -12,10 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import partial
 from ipaddress import ip_network
-from itertools import accumulate
 
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.ordered import STARTS, Line, address_at, number, span
+from dnsbridge.routes.line import STARTS, Line, address_at, number, span
 
 _RESERVED = tuple(
     span(ip_network(text))
@@ -25,12 +24,13 @@ _RESERVED = tuple(
 give it to pods."""
 
 
-def refused(line: Line, hops: Iterable[int], host: Host) -> dict[int, str]:
-    """Why routes must not be, by their place; `hops` are the places of the addresses of all next hops of the set."""
+def refused(line: Line, host: Host) -> dict[int, str]:
+    """Why routes must not be, by their index in the line."""
     # An address with a prefix of full length is in the kernel's table `local`, which no route of ours comes before.
     connected = _Points((*span(each), str(each)) for each in host.connected() if each.prefixlen < each.max_prefixlen)
     protected = _Points((number(each.address), number(each.address), each.what) for each in host.protected)
-    through = sorted(set(hops))
+    hops = {id(route.next_hops): route.next_hops for route in line.routes}.values()
+    through = sorted({number(hop.address) for each in hops for hop in each if hop.address})
     # The first address of a family is in its default route.
     near = sorted({*STARTS.values(), *connected.firsts, *protected.firsts, *through})
     suspects = sorted({*_around(line, near), *_reserved(line)})
@@ -38,17 +38,13 @@ def refused(line: Line, hops: Iterable[int], host: Host) -> dict[int, str]:
 
 
 def _reserved(line: Line) -> Iterator[int]:
-    """The routes that begin in what is reserved, by their own place."""
+    """The indices of the routes that begin in what is reserved."""
     for first, last in _RESERVED:
         yield from range(bisect_left(line.firsts, first), bisect_right(line.firsts, last))
 
 
 def _around(line: Line, places: list[int]) -> list[int]:
-    """The routes that one of these places is in, by their own place; hardly ever is there one."""
-    farthest = list(accumulate(line.lasts, max)) if line.nested else line.lasts
-    before = map(partial(bisect_right, line.firsts), places)
-    if not any(at and farthest[at - 1] >= place for at, place in zip(before, places, strict=True)):
-        return []
+    """The indices of the routes that hold one of these places."""
     starts = map(partial(bisect_left, places), line.firsts)
     ends = map(partial(bisect_right, places), line.lasts)
     return [at for at, (start, end) in enumerate(zip(starts, ends, strict=True)) if start < end]
@@ -67,15 +63,10 @@ def _reason(line: Line, at: int, connected: "_Points", protected: "_Points", thr
         return f"it covers {address_at(place)}, {what}; leave it out, or route a smaller prefix"
     for place in through[bisect_left(through, first) : bisect_right(through, last)]:
         of = next(
-            (
-                route.prefix
-                for route in line.routes
-                if any(hop.address and number(hop.address) == place for hop in route.next_hops)
-            ),
-            None,
+            route.prefix
+            for route in line.routes
+            if any(hop.address and number(hop.address) == place for hop in route.next_hops)
         )
-        if of is None:
-            continue  # a route that is left out
         whose = "its own next hop" if of == prefix else f"the next hop of {of},"
         return f"it covers {whose} {address_at(place)}; leave it out, or choose another next hop"
     return ""

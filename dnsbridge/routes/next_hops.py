@@ -13,16 +13,12 @@ node's address on the link, never one inside IPIP or VXLAN.
 
 from operator import itemgetter
 
-from msgspec import Struct
-
 from dnsbridge.routes.choice import Choice
-from dnsbridge.routes.gateways import Reached, Ways, can_be_next_hop, first_of
+from dnsbridge.routes.gateways import Ways, can_be_next_hop, first_of
 from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.memory import Memory
-from dnsbridge.routes.model import IPAddress, Kind, NextHop, Note, Prefix, Route, Severity, covers, order
-from dnsbridge.routes.ordered import Group
-from dnsbridge.routes.pictures.picture import Block, Owners, Picture, host_prefix, owners_of
+from dnsbridge.routes.model import Kind, NextHop, Note, Prefix, Route, Severity, covers, order
+from dnsbridge.routes.pictures.picture import Block, Picture, by_owners, host_prefix
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
 """Interfaces that a host has which takes part in a pod network."""
@@ -30,66 +26,30 @@ NAME_GATEWAY = "name a gateway on its links, with --gateway ADDR (routes.gateway
 Hops = tuple[NextHop, ...]
 
 
-class _Unready(Struct, frozen=True):
-    """No node of a block is Ready."""
-
-
-class _Unknown(Struct, frozen=True):
-    """There is no such node."""
-
-
-class _OffLink(Struct, frozen=True):
-    """A block's node is Ready, and not on this host's links."""
-
-    node: str
-
-
-_Way = Hops | _Unready | _Unknown | _OffLink
 _Links = tuple[tuple[Prefix, str], ...]
 """This host's subnets, and their interfaces."""
-_Nodes = Reached | None | tuple[Reached | None, ...]
-"""The node of a block, or the several that it has in a router's table."""
-_Single = tuple[Prefix, Kind, str]
-"""A route of its own, and its origin."""
-_Whole = tuple[tuple[Prefix, Hops], ...]
+_Whole = list[tuple[Prefix, Hops]]
 """Prefixes that are routed as a whole: blocks within that go the same way need no routes of their own."""
 
 
-class _Found(Struct, frozen=True):
-    """The blocks of one owner."""
+def routes_to(picture: Picture, choice: Choice, host: Host) -> tuple[list[Route], list[Note]]:
+    """The routes to a cluster, in no order, and the notes about them.
 
-    way: _Way
-    blocks: tuple[Block, ...]
-    """Without those that are on this host's links."""
-    on_link: tuple[str, ...]
-    """The links that hold others of them (MACVLAN)."""
-    routes: Group = ()
-    devices: tuple[str, ...] = ()
-    """By which interfaces these go."""
-
-
-def routes_to(picture: Picture, choice: Choice, host: Host, memory: Memory) -> tuple[list[Group], list[Note]]:
-    """The routes to a cluster, in no order, and what is to be said about them.
-
-    Groups that have not changed are the very same ones. Two routes may be to one prefix, where two sources claim it.
+    Two routes may be to one prefix, where two sources claim it.
     """
-    return _Finder(picture, choice, host, memory).find()
+    return _Finder(picture, choice, host).find()
 
 
 class _Finder:
-    def __init__(self, picture: Picture, choice: Choice, host: Host, memory: Memory) -> None:
+    def __init__(self, picture: Picture, choice: Choice, host: Host) -> None:
         self._picture = picture
         self._choice = choice
         self._host = host
-        self._memory = memory
-        self._ways = Ways(picture, choice, host, memory)
-        self._owned = memory.grouped(owners_of, picture.blocks)
-        self._groups: list[Group] = []
+        self._ways = Ways(picture, choice, host)
+        self._owned = by_owners(picture.blocks)
+        self._routes: list[Route] = []
         self._notes: list[Note] = list(picture.notes)
-        # Routes of one prefix each, made in the end; and how those to pods go, for who looks at its MTU.
-        self._single: list[tuple[_Single, Hops]] = []
-        self._devices: set[str] = set()
-        self._through: list[Hops] = []
+        self._to_pods: list[Hops] = []
         # Subjects of one note each, gathered on the way.
         self._unready: dict[str, int] = {}
         self._off_link: dict[str, list[Prefix]] = {}
@@ -99,7 +59,7 @@ class _Finder:
         self._passed_over: dict[str, None] = {}
         self._absences: dict[int, str] = {}
 
-    def find(self) -> tuple[list[Group], list[Note]]:
+    def find(self) -> tuple[list[Route], list[Note]]:
         strangers = {name for names, _ in self._owned for name in names} - self._ways.by_name.keys()
         if strangers and self._choice.via != "gateways":
             text = f"pods are said to be at {some(sorted(strangers))}, but there is no such Node; those prefixes are "
@@ -113,19 +73,17 @@ class _Finder:
             if not any(covers(service.prefix, declared.prefix) for service in self._picture.services):
                 self._serve(declared.prefix, Kind.DNS, declared.origin)
         self._find_external()
-        single, hops = [each for each, _ in self._single], [hops for _, hops in self._single]
-        self._groups += self._memory.pairs(_one, single, hops, self._picture.cluster)
         self._explain()
-        if not (self._groups or self._notes):
+        if not (self._routes or self._notes):
             text = "nothing is known that needs a route, neither pods of a node nor a service; see what is read of it"
             self._note(Severity.WARNING, text)
-        return self._groups, self._notes
+        return self._routes, self._notes
 
     def _note(self, severity: Severity, text: str) -> None:
         self._notes.append(Note(severity, self._picture.cluster, text))
 
     def _add(self, prefix: Prefix, hops: Hops, kind: Kind, origin: str) -> None:
-        self._single.append(((prefix, kind, origin), hops))
+        self._routes.append(Route(prefix, hops, kind, origin, self._picture.cluster))
 
     def _membership(self) -> str:
         """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
@@ -139,11 +97,11 @@ class _Finder:
             for address in interface.addresses
         )
         if inside:
-            pools = tuple(Block(prefix, (), "") for prefix in self._picture.pools)
-            members = filter(None, self._memory.each(_member, [*self._owned.values(), pools], inside))
-            if found := min(members, default=None):
-                name, address = inside[found - 1]
-                return f"this host is a member of its pod network ({name}, {address}): nothing to route"
+            prefixes = [*(block.prefix for block in self._picture.blocks), *self._picture.pools]
+            for name, address in inside:
+                alone = host_prefix(address)
+                if any(covers(prefix, alone) for prefix in prefixes):
+                    return f"this host is a member of its pod network ({name}, {address}): nothing to route"
         return ""
 
     def _find_pods(self) -> None:
@@ -151,20 +109,20 @@ class _Finder:
         links = () if self._choice.recurse or self._picture.mtu else _links(self._host)
         on_link: set[str] = set()
         whole, lost = self._find_loose(links, on_link)
-        owned = [each for each in self._owned.items() if each[0][0]]
-        found = self._at_nodes(owned, links, whole)
-        near = [each for each in found if each.routes]
-        self._groups += [each.routes for each in near]
-        self._by_node += sum([len(each.blocks) for each in near])
-        self._devices.update(*{each.devices for each in near})
-        on_link.update(*{each.on_link for each in found})
-        others = [(owners, each) for (owners, _), each in zip(owned, found, strict=True) if not each.routes]
-        instead = [(each.blocks, hops) for owners, each in others if (hops := self._instead(owners, each))]
-        blocks, through = [blocks for blocks, _ in instead], [hops for _, hops in instead]
-        self._through += through
-        self._groups += self._memory.pairs(_routes, blocks, through, self._picture.cluster, whole)
+        owned: list[Block] = []
+        for (names, version), of_owner in self._owned.items():
+            if not names:
+                continue
+            blocks, on = _off_the_links(of_owner, links)
+            on_link.update(on)
+            owned += blocks
+            if blocks and (hops := self._to_owner(names, version, blocks)):
+                self._to_pods.append(hops)
+                for block in blocks:
+                    if not any(hops == held and covers(prefix, block.prefix) for prefix, held in whole):
+                        self._add(block.prefix, hops, Kind.POD, block.origin)
         for block, why in lost:
-            if not any(covers(block.prefix, inner.prefix) for each in found for inner in each.blocks):
+            if not any(covers(block.prefix, inner.prefix) for inner in owned):
                 self._lose(block.prefix, why)
         self._find_spare(links)
         if on_link:
@@ -173,24 +131,12 @@ class _Finder:
         if not self._picture.blocks and self._picture.pods:
             self._explain_pods()
 
-    def _at_nodes(self, owned: list[tuple[Owners, tuple[Block, ...]]], links: _Links, whole: _Whole) -> "list[_Found]":
-        """What leads to the blocks of each owner by itself, in their order."""
-        if self._choice.via == "gateways":
-            reached: list[_Nodes] = [()] * len(owned)
-        else:
-            by_name = self._ways.by_name
-            reached = [
-                by_name.get(names[0]) if len(names) == 1 else tuple(map(by_name.get, names)) for (names, _), _ in owned
-            ]
-        blocks = [blocks for _, blocks in owned]
-        return self._memory.pairs(_found, blocks, reached, self._host, self._picture.cluster, links, whole)
-
     def _find_loose(self, links: _Links, on_link: set[str]) -> tuple[_Whole, list[tuple[Block, str]]]:
         """Prefixes of which no more is known: they are routed as a whole, or why they are not."""
-        whole: list[tuple[Prefix, Hops]] = []
+        whole: _Whole = []
         lost: list[tuple[Block, str]] = []
         for version in (4, 6):
-            blocks, on = _off_the_links(self._owned.get(((), version), ()), links)
+            blocks, on = _off_the_links(self._owned.get(((), version), []), links)
             on_link.update(on)
             hops = self._ways.to_gateways(version)
             for block in blocks:
@@ -200,9 +146,9 @@ class _Finder:
                     lost.append((block, f"no source says which nodes have it and where they are, and {hops}"))
                 else:
                     whole.append((block.prefix, hops))
-                    self._through.append(hops)
+                    self._to_pods.append(hops)
                     self._add(block.prefix, hops, Kind.POD, block.origin)
-        return tuple(whole), lost
+        return whole, lost
 
     def _find_spare(self, links: _Links) -> None:
         """Pools that no pod has an address of, as far as is known."""
@@ -214,44 +160,46 @@ class _Finder:
             if isinstance(hops, str) or self._choice.via == "nodes":
                 idle.append(pool.prefix)
             else:
-                self._through.append(hops)
+                self._to_pods.append(hops)
                 self._add(pool.prefix, hops, Kind.POD, pool.origin)
         if idle:
             self._note(Severity.INFO, f"no node has a block of the pool {some(idle)} yet: nothing to route to it")
 
-    def _instead(self, owners: Owners, found: _Found) -> Hops:
-        """The gateways that lead to the blocks of one owner instead of itself; if none do, it is noted why."""
-        names, version = owners
-        count = len(found.blocks)
-        if not count:
-            return ()
+    def _to_owner(self, names: tuple[str, ...], version: int, blocks: list[Block]) -> Hops:
+        """The next hops to the blocks of some nodes; if there are none, why is noted."""
         if self._choice.via == "gateways":
             hops = self._ways.to_gateways(version)
             if not isinstance(hops, str):
                 return hops
-            for block in found.blocks:
+            for block in blocks:
                 self._lose(block.prefix, hops)
             return ()
-        match found.way:
-            case tuple():
-                self._by_node += count  # all within what is routed as a whole
-            case _Unready():
-                for name in names:
-                    self._unready[name] = self._unready.get(name, 0) + count
-            case _OffLink() if self._absent(version):
-                for block in found.blocks:
-                    self._lose(block.prefix, "")
-            case _OffLink(node):
-                if self._choice.via == "auto" and not isinstance(hops := self._ways.to_gateways(version), str):
-                    self._by_gateway[node] = self._by_gateway.get(node, 0) + count
-                    return hops
-                if self._ways.addresses(node, version):
-                    self._off_link.setdefault(node, []).extend([block.prefix for block in found.blocks])
-                else:
-                    for block in found.blocks:
-                        self._lose(block.prefix, f"its node has no IPv{version} address that can be a next hop")
-            case _Unknown():
-                pass  # the picture's own notes say so
+        known = [each for name in names if (each := self._ways.by_name.get(name))]
+        ready = [each for each in known if each.node.ready]
+        if ready:
+            if near := first_of(each.hop(version) for each in ready):
+                self._by_node += len(blocks)
+                return near
+            return self._around(ready[0].node.name, version, blocks)
+        if known:
+            for name in names:
+                self._unready[name] = self._unready.get(name, 0) + len(blocks)
+        return ()  # of nodes that are not known the picture's own notes speak
+
+    def _around(self, node: str, version: int, blocks: list[Block]) -> Hops:
+        """The gateways to the blocks of a node that is not on this host's links; if there are none, why is noted."""
+        if self._absent(version):
+            why = ""
+        elif self._choice.via == "auto" and not isinstance(hops := self._ways.to_gateways(version), str):
+            self._by_gateway[node] = self._by_gateway.get(node, 0) + len(blocks)
+            return hops
+        elif self._ways.addresses(node, version):
+            self._off_link.setdefault(node, []).extend([block.prefix for block in blocks])
+            return ()
+        else:
+            why = f"its node has no IPv{version} address that can be a next hop"
+        for block in blocks:
+            self._lose(block.prefix, why)
         return ()
 
     def _explain_pods(self) -> None:
@@ -395,9 +343,9 @@ class _Finder:
 
     def _explain_mtu(self) -> None:
         mtu = self._picture.mtu
-        hops = {hop for through in {id(hops): hops for hops in self._through}.values() for hop in through}
-        links = [self._host.on_link(hop.address) for hop in hops if hop.address]
-        names = self._devices | {each.name for each in links if each}
+        addresses = {hop.address for hops in self._to_pods for hop in hops if hop.address}
+        links = [self._host.on_link(address) for address in addresses]
+        names = {each.name for each in links if each}
         devices = [each for each in self._host.interfaces if each.name in names]
         for device in sorted(devices, key=lambda each: each.name):
             if device.mtu > mtu:
@@ -412,38 +360,6 @@ def _prefixes(count: int) -> str:
     return "1 prefix" if count == 1 else f"{count} prefixes"
 
 
-def _one(single: _Single, hops: Hops, cluster: str) -> Group:
-    """A route of its own."""
-    prefix, kind, origin = single
-    return (Route(prefix, hops, kind, origin, cluster),)
-
-
-def _found(blocks: tuple[Block, ...], nodes: _Nodes, host: Host, cluster: str, links: _Links, whole: _Whole) -> _Found:
-    """How the nodes of some blocks are reached, which is the same for all their blocks, and the routes to them."""
-    version = blocks[0].prefix.version
-    blocks, on_link = _off_the_links(blocks, links)
-    known = [each for each in (nodes if isinstance(nodes, tuple) else (nodes,)) if each]
-    ready = [each for each in known if each.node.ready]
-    if not ready:
-        return _Found(_Unready() if known else _Unknown(), blocks, on_link)
-    hops = first_of(each.hop(version) for each in ready)
-    if not hops:
-        return _Found(_OffLink(ready[0].node.name), blocks, on_link)
-    routes = _routes(blocks, hops, cluster, whole)
-    near = [each for hop in hops if hop.address and (each := host.on_link(hop.address))] if routes else []
-    return _Found(hops, blocks, on_link, routes, tuple([each.name for each in near]))
-
-
-def _routes(blocks: tuple[Block, ...], hops: Hops, cluster: str, whole: _Whole) -> Group:
-    return tuple(
-        [
-            Route(block.prefix, hops, Kind.POD, block.origin, cluster)
-            for block in blocks
-            if not any(hops == held and covers(prefix, block.prefix) for prefix, held in whole)
-        ]
-    )
-
-
 def _links(host: Host) -> _Links:
     return tuple(
         (own.network, interface.name)
@@ -453,23 +369,14 @@ def _links(host: Host) -> _Links:
     )
 
 
-def _off_the_links(blocks: tuple[Block, ...], links: _Links) -> tuple[tuple[Block, ...], tuple[str, ...]]:
+def _off_the_links(blocks: list[Block], links: _Links) -> tuple[list[Block], set[str]]:
     """The blocks that are no part of this host's own links, and which links hold others."""
     kept: list[Block] = []
-    found: dict[str, None] = {}
+    found = set[str]()
     for block in blocks:
         link = next((f"{network} on {name}" for network, name in links if covers(network, block.prefix)), None)
         if link:
-            found[link] = None
+            found.add(link)
         else:
             kept.append(block)
-    return (tuple(kept), tuple(found)) if found else (blocks, ())
-
-
-def _member(blocks: tuple[Block, ...], inside: tuple[tuple[str, IPAddress], ...]) -> int:
-    """Which of these addresses is the first in some blocks, from 1; 0: none."""
-    for at, (_, address) in enumerate(inside, 1):
-        alone = host_prefix(address)
-        if any(covers(block.prefix, alone) for block in blocks):
-            return at
-    return 0
+    return kept, found

@@ -1,5 +1,4 @@
-"""All routes that one place should have, from the pictures of all clusters; the same function for a first look and for
-the thousandth, which is given what was remembered of the last.
+"""All routes that one place should have, from the pictures of all clusters.
 
 Two clusters that claim overlapping prefixes: the one of higher precedence has its route; without one, neither, since
 whichever were taken, the other's packets would go astray without a word. What must never be routed is left out (see
@@ -7,49 +6,37 @@ guards).
 """
 
 from collections.abc import Sequence
-from itertools import chain, compress, count, islice
+from itertools import compress, count, islice
 from operator import eq
 
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.memory import Memory
+from dnsbridge.routes.line import Line, line_of
 from dnsbridge.routes.model import Note, Route, Severity, Wanted
 from dnsbridge.routes.next_hops import routes_to
-from dnsbridge.routes.ordered import Group, Line, number
 from dnsbridge.routes.pictures.picture import Picture
 
 MAX_OVERLAPS = 20
 """Overlaps that are told one by one."""
 
 
-def wanted(pictures: Sequence[Picture], choice: Choice, host: Host, memory: Memory | None = None) -> Wanted:
-    """The routes that this host should have to these clusters.
-
-    With the `memory` of the last time only what has changed is worked out.
-    """
-    memory = memory or Memory()
-    groups: list[Group] = []
+def wanted(pictures: Sequence[Picture], choice: Choice, host: Host) -> Wanted:
+    """The routes that this host should have to these clusters."""
+    routes: list[Route] = []
     notes: list[Note] = []
     for picture in pictures:
-        found, said = routes_to(picture, choice, host, memory.of(picture.cluster))
-        groups += found
+        found, said = routes_to(picture, choice, host)
+        routes += found
         notes += said
-    line = memory.ordered.line(groups)
-    if line.nested:
-        line = line.without(_twice(line, notes))
-    if line.nested and len(pictures) > 1:
+    line = line_of(routes)
+    line = line.without(_twice(line, notes))
+    if len(pictures) > 1:
         line = line.without(_overlapping(line, {each.cluster: each.precedence for each in pictures}, notes))
-    hops = memory.each(_hops, groups)
-    reasons = refused(line, chain.from_iterable(hops), host)
+    reasons = refused(line, host)
     for at, reason in sorted(reasons.items()):
         notes.append(Note(Severity.ERROR, str(line.routes[at].prefix), f"not routed: {reason}"))
     return Wanted(tuple(line.without(reasons).routes), tuple(notes))
-
-
-def _hops(group: Group) -> tuple[int, ...]:
-    """The places of the addresses of its next hops."""
-    return tuple([number(hop.address) for route in group[:1] for hop in route.next_hops if hop.address])
 
 
 def _twice(line: Line, notes: list[Note]) -> set[int]:

@@ -13,8 +13,8 @@ from dnsbridge.routes import model
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.guards import refused
 from dnsbridge.routes.host import Host, Interface, Protected
+from dnsbridge.routes.line import line_of
 from dnsbridge.routes.model import Kind, NextHop, Prefix, Route, changes, covers, in_order
-from dnsbridge.routes.ordered import Ordered, number
 from dnsbridge.routes.plan import Add, Change, Remove, make_plan
 from dnsbridge.routes.plan_text import plan_facts, plan_lines, summary
 from dnsbridge.routes.sink import Foreign, Held
@@ -220,9 +220,8 @@ REFUSED = {
 
 def refusals(*routes: Route) -> dict[str, str]:
     """Why routes of a set must not be, by prefix."""
-    line = Ordered().line([(each,) for each in routes])
-    places = [number(hop.address) for each in routes for hop in each.next_hops if hop.address]
-    return {str(line.routes[at].prefix): reason for at, reason in refused(line, places, HOST).items()}
+    line = line_of(routes)
+    return {str(line.routes[at].prefix): reason for at, reason in refused(line, HOST).items()}
 
 
 @pytest.mark.parametrize("line", REFUSED)

@@ -13,7 +13,6 @@ from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
 from dnsbridge.config import Settings
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.pictures.picture import Picture
@@ -27,7 +26,6 @@ _OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 class _Drawn(Struct):
     """What is known of one cluster."""
 
-    memory: Memory
     picture: Picture | None = None
     dirty: bool = True
 
@@ -40,7 +38,7 @@ class OwnPictures:
         self._feeds = feeds
         self._external = bool(settings.routes.external)
         self.on_change: Callable[[], None] = lambda: None
-        self._drawn = {each.name: _Drawn(Memory()) for each in feeds}
+        self._drawn = {each.name: _Drawn() for each in feeds}
         self.tables: Picture | None = None
         """The picture of the tables of the settings, once they are read, where they stand for the clusters."""
         self._saved = Saved()
@@ -142,9 +140,8 @@ class OwnPictures:
         ]
 
     def _draw(self, feed: Feed, objects: list[Object]) -> Picture:
-        memory = self._drawn[feed.name].memory
         objects = objects_with(objects, self._saved.objects) if self._saved.objects else objects
-        found = picture_of(feed.name, objects, feed.prefixes, feed.precedence, memory)
+        found = picture_of(feed.name, objects, feed.prefixes, feed.precedence)
         return structs.replace(found, notes=(*self._saved.notes, *found.notes)) if self._saved.notes else found
 
     def _take(self, feed: Feed, picture: Picture) -> None:

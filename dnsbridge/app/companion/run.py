@@ -36,7 +36,6 @@ from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper
 from dnsbridge.routes.gateways import Ways
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, changes, in_order
 from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.pictures.picture import Picture
@@ -69,7 +68,6 @@ class _Set(Struct):
     """One wanted set: routers find the way to next hops by themselves, this host's kernel does not."""
 
     damper: Damper
-    memory: Memory
     base: tuple[Route, ...] = ()
     """What was wanted last; at the start what was there."""
 
@@ -100,7 +98,7 @@ class Companion:
         self._reconcilers = reconcilers
         self._read_host = read_host
         self._host = Host()
-        self._sets = {recurse: _Set(Damper(), Memory()) for recurse in {_recurses(each) for each in reconcilers}}
+        self._sets = {recurse: _Set(Damper()) for recurse in {_recurses(each) for each in reconcilers}}
         self._notes: frozenset[str] = frozenset()
         self._held: frozenset[Prefix] = frozenset()
         if settings.routes.gateways.probe:
@@ -180,7 +178,7 @@ class Companion:
         for recurse, place in self._sets.items():
             silent = self.probe.silent if self.probe else frozenset[IPAddress]()
             choice = choice_of(self._settings, silent, recurse)
-            found = wanted(pictures, choice, self._host, place.memory)
+            found = wanted(pictures, choice, self._host)
             notes += found.notes
             place.base = routes = kept(changes(place.base, found.routes).now, place.base, unread)
             settled = place.damper.settle(routes, time.monotonic())
@@ -210,7 +208,7 @@ class Companion:
         """All gateways that are reached from here, whether they answer or not."""
         choice = choice_of(self._settings)
         for picture in pictures:
-            ways = Ways(picture, choice, self._host, Memory())
+            ways = Ways(picture, choice, self._host)
             for version in (4, 6):
                 hops = ways.to_gateways(version)
                 if not isinstance(hops, str):

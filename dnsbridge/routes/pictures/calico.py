@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, IPAMBlock, IPPool, Node
 from dnsbridge.routes.grouped import Grouped, Pods, some
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import Note, Prefix, Severity, covers
 from dnsbridge.routes.pictures.picture import Block, Declared, address_of, host_prefix, prefix_of
 
@@ -20,7 +19,7 @@ VXLAN_MTU = 1450
 """What is left of Ethernet's 1,500 octets."""
 
 
-def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
+def pods(objects: Grouped, cluster: str) -> Pods | None:
     """What Calico says; None where there is no Calico. Without blocks its addresses come from Node.spec.podCIDRs."""
     pools, affinities, blocks = objects.of(IPPool), objects.of(BlockAffinity), objects.of(IPAMBlock)
     if not (pools or affinities or blocks):
@@ -29,8 +28,7 @@ def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
     declared = tuple([Declared(prefix_of(pool.cidr), f"IPPool {pool.name}") for pool in pools if not pool.disabled])
     if not (affinities or blocks):
         return Pods(network, mtu, pools=declared)
-    owned, lent = memory.each(_owned, affinities), memory.each(_lent, blocks)
-    found, notes = memory.once(_blocks, affinities, owned, blocks, lent, cluster)
+    found, notes = _blocks(affinities, blocks, cluster)
     return Pods(network, mtu, found, notes, declared)
 
 
@@ -46,10 +44,6 @@ def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str,
     return f"Calico, {' and '.join(words)}", min(IPIP_MTU if name == "IPIP" else VXLAN_MTU for name, _ in used)
 
 
-def _owned(affinity: BlockAffinity) -> Block:
-    return Block(prefix_of(affinity.cidr), (affinity.node,), f"BlockAffinity {affinity.name}")
-
-
 def _lent(block: IPAMBlock) -> tuple[Block, ...]:
     """The addresses in it that pods of other nodes borrowed."""
     origin = f"IPAMBlock {block.name}"
@@ -57,21 +51,16 @@ def _lent(block: IPAMBlock) -> tuple[Block, ...]:
 
 
 def _blocks(
-    affinities: Sequence[BlockAffinity],
-    owned: Sequence[Block],
-    blocks: Sequence[IPAMBlock],
-    lent: Sequence[tuple[Block, ...]],
-    cluster: str,
+    affinities: Sequence[BlockAffinity], blocks: Sequence[IPAMBlock], cluster: str
 ) -> tuple[tuple[Block, ...], tuple[Note, ...]]:
     notes: list[Note] = []
-    owners = dict(zip([affinity.cidr for affinity in affinities], owned, strict=True))
+    owners: dict[str, Block] = {}
     disputed: dict[str, list[str]] = {}
-    if len(owners) < len(owned):
-        owners.clear()
-        for affinity, own in zip(affinities, owned, strict=True):
-            held = owners.setdefault(affinity.cidr, own)
-            if held is not own and held.nodes != own.nodes:
-                disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
+    for affinity in affinities:
+        own = Block(prefix_of(affinity.cidr), (affinity.node,), f"BlockAffinity {affinity.name}")
+        held = owners.setdefault(affinity.cidr, own)
+        if held.nodes != own.nodes:
+            disputed.setdefault(affinity.cidr, list(held.nodes)).append(affinity.node)
     strays: list[str] = []
     for block in blocks:
         node = block.node
@@ -91,7 +80,7 @@ def _blocks(
     if strays:
         text = f"BlockAffinities and IPAMBlocks disagree about {some(sorted(strays))}; the BlockAffinities are taken"
         notes.append(Note(Severity.WARNING, cluster, text))
-    return (*owners.values(), *[one for each in lent for one in each]), tuple(notes)
+    return (*owners.values(), *[lent for block in blocks for lent in _lent(block)]), tuple(notes)
 
 
 def announced(objects: Grouped) -> tuple[str, ...]:

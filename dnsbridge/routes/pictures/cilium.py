@@ -2,16 +2,15 @@
 
 from dnsbridge.cluster.objects import CiliumNode
 from dnsbridge.routes.grouped import Grouped, Pods
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.pictures.picture import Block, prefix_of
 
 
-def pods(objects: Grouped, memory: Memory) -> Pods | None:
+def pods(objects: Grouped) -> Pods | None:
     """What Cilium says; None where there is no Cilium. Without blocks it takes those of Node.spec.podCIDRs."""
     nodes = objects.of(CiliumNode)
     if not nodes:
         return None
-    blocks = tuple(block for of_node in memory.each(_blocks, nodes) for block in of_node)
+    blocks = tuple(block for node in nodes for block in _blocks(node))
     return Pods("Cilium", blocks=blocks or None)
 
 

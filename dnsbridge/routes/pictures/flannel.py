@@ -7,7 +7,6 @@ wireguard, udp, ipip ...   tunnels of other kinds
 
 from dnsbridge.cluster.objects import FlannelConfiguration, Node
 from dnsbridge.routes.grouped import Grouped, Pods, some
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import Note, Prefix, Severity, covers
 from dnsbridge.routes.pictures.picture import prefix_of
 
@@ -16,7 +15,7 @@ _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 147
 _WORDS = {"vxlan": "VXLAN", "wireguard": "WireGuard", "ipip": "IPIP", "udp": "UDP"}
 
 
-def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
+def pods(objects: Grouped, cluster: str) -> Pods | None:
     """What flannel says; None where there is no flannel."""
     configured = objects.of(FlannelConfiguration)
     nodes = [node for node in objects.of(Node) if node.flannel_backend]
@@ -35,8 +34,7 @@ def pods(objects: Grouped, cluster: str, memory: Memory) -> Pods | None:
         notes.append(Note(Severity.WARNING, cluster, text))
     if said and said.networks:
         within = tuple(prefix_of(cidr) for cidr in said.networks)
-        outside = memory.each(_outside, nodes, within)
-        strays = sorted(node.name for node, stray in zip(nodes, outside, strict=True) if stray)
+        strays = sorted(node.name for node in nodes if _outside(node, within))
         if strays:
             text = f"the pod CIDRs of {some(strays)} are outside flannel's network {some(said.networks)}"
             notes.append(Note(Severity.WARNING, cluster, text))

@@ -11,7 +11,6 @@ Where two of these disagree, the one named first is taken, and a note says so.
 """
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 
 from dnsbridge.cluster.objects import (
     CalicoNode,
@@ -29,7 +28,6 @@ from dnsbridge.cluster.objects import (
 )
 from dnsbridge.cluster.objects import Node as NodeObject
 from dnsbridge.routes.grouped import Grouped, Pods, some
-from dnsbridge.routes.memory import Memory
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, covers, order
 from dnsbridge.routes.pictures import calico, cilium, flannel
 from dnsbridge.routes.pictures.picture import (
@@ -40,7 +38,6 @@ from dnsbridge.routes.pictures.picture import (
     Picture,
     address_of,
     host_prefix,
-    owners_of,
     prefix_of,
 )
 from dnsbridge.zone.reverse import Prefixes
@@ -59,26 +56,21 @@ def picture_of(
     objects: Iterable[Object],
     said: Prefixes = AUTO,
     precedence: int = 0,
-    memory: Memory | None = None,
 ) -> Picture:
-    """The picture of a cluster with these objects; `said` is what the settings say of its prefixes.
-
-    With the `memory` of the last time only what has changed is worked out.
-    """
-    memory = memory or Memory()
+    """The picture of a cluster with these objects; `said` is what the settings say of its prefixes."""
     grouped = Grouped(objects)
-    nodes = _nodes(grouped, memory)
-    provider = _provider(grouped, cluster, memory)
+    nodes = _nodes(grouped)
+    provider = _provider(grouped, cluster)
     notes = list(provider.notes)
-    blocks = _blocks(grouped, provider, cluster, notes, memory)
+    blocks = _blocks(grouped, provider, cluster, notes)
     if not nodes:
         blocks = _without_nodes(blocks, cluster, notes)
-    spare = memory.once(_spare, provider.pools, blocks, said)
+    spare = _spare(provider.pools, blocks, said)
     if not provider.blocks:
         blocks += tuple([Block(each.prefix, (), each.origin) for each in spare])
         spare = ()
-    blocks = _within(blocks, said, cluster, notes, memory)
-    services = _services(grouped, said, cluster, notes, memory)
+    blocks = _within(blocks, said, cluster, notes)
+    services = _services(grouped, said, cluster, notes)
     notes += calico.of_announcing(grouped, cluster, [each.prefix for each in services if each.prefix.num_addresses > 1])
     return Picture(
         cluster=cluster,
@@ -90,20 +82,20 @@ def picture_of(
         pools=_pools(grouped, said),
         spare=spare,
         services=services,
-        dns=memory.once(_dns, grouped.of(Service)),
-        external=memory.once(_external, grouped.of(Service)),
+        dns=_dns(grouped.of(Service)),
+        external=_external(grouped.of(Service)),
         pods=() if blocks else _pods(grouped),
         notes=tuple(notes),
     )
 
 
-def _nodes(objects: Grouped, memory: Memory) -> tuple[Node, ...]:
+def _nodes(objects: Grouped) -> tuple[Node, ...]:
     of_cilium = {node.name: node.addresses for node in objects.of(CiliumNode)}
     nodes = objects.of(NodeObject)
     of_calico = {node.name: node for node in objects.of(CalicoNode)}
     given = {name: node.addresses for name, node in of_calico.items()} | of_cilium
     addresses = [given.get(node.name, ()) for node in nodes] if given else [()] * len(nodes)
-    found = tuple(memory.pairs(_node, nodes, addresses))
+    found = tuple([_node(*each) for each in zip(nodes, addresses, strict=True)])
     names = {node.name for node in nodes} if of_calico else ()
     return (*found, *(_of_calico(node) for node in of_calico.values() if node.name not in names))
 
@@ -126,22 +118,22 @@ def _node(node: NodeObject, given: tuple[bytes, ...]) -> Node:
     return Node(node.name, addresses, node.ready, dict(node.labels))
 
 
-def _provider(objects: Grouped, cluster: str, memory: Memory) -> Pods:
+def _provider(objects: Grouped, cluster: str) -> Pods:
     """Who gives the pods their addresses. Pools of Calico beside flannel are those of its policies alone (Canal)."""
-    of_calico = calico.pods(objects, cluster, memory)
+    of_calico = calico.pods(objects, cluster)
     if of_calico and of_calico.blocks is not None:
         return of_calico
-    return cilium.pods(objects, memory) or flannel.pods(objects, cluster, memory) or of_calico or Pods("")
+    return cilium.pods(objects) or flannel.pods(objects, cluster) or of_calico or Pods("")
 
 
-def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note], memory: Memory) -> tuple[Block, ...]:
+def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
     """The provider's, else those of the nodes."""
-    given = [block for of_node in memory.each(_given, objects.of(NodeObject)) for block in of_node]
+    given = [block for node in objects.of(NodeObject) for block in _given(node)]
     if provider.blocks is None:
-        blocks, disputes = memory.once(_undisputed, given)
+        blocks, disputes = _undisputed(given)
         notes += disputes
         return blocks
-    _compare(given, provider.network.partition(",")[0], provider.blocks, cluster, notes, memory)
+    _compare(given, provider.network.partition(",")[0], provider.blocks, cluster, notes)
     return provider.blocks
 
 
@@ -166,51 +158,53 @@ def _undisputed(given: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Note, 
 
 
 def _compare(
-    given: Sequence[Block], provider: str, blocks: tuple[Block, ...], cluster: str, notes: list[Note], memory: Memory
+    given: Sequence[Block],
+    provider: str,
+    blocks: tuple[Block, ...],
+    cluster: str,
+    notes: list[Note],
 ) -> None:
     """Say where a node's pods are not in its own podCIDRs: what Kubernetes gave is not what the provider uses."""
     if not given:
         return
-    mine: dict[str, tuple[Block, ...]] = {}
+    mine: dict[str, list[Prefix]] = {}
     for block in given:
-        mine[block.nodes[0]] = (*mine.get(block.nodes[0], ()), block)
-    theirs = {owners: of_node for owners, of_node in memory.grouped(owners_of, blocks).items() if owners[0]}
-    names = [names[0] for names, _ in theirs]
-    found = memory.pairs(_apart, list(theirs.values()), [mine.get(name, ()) for name in names])
-    apart = {name: prefix for name, prefix in sorted(zip(names, found, strict=True), key=itemgetter(0)) if prefix}
+        mine.setdefault(block.nodes[0], []).append(block.prefix)
+    apart: dict[str, Prefix] = {}
+    for block in blocks:
+        own = mine.get(block.nodes[0]) if block.nodes else None
+        if own and not any(covers(prefix, block.prefix) for prefix in own):
+            name = block.nodes[0]
+            apart[name] = min(apart.get(name, block.prefix), block.prefix, key=order)
     if apart:
         name = min(apart)
         text = (
             f"Node.spec.podCIDRs and {provider} disagree about {len(apart)} of {len(mine)} nodes "
-            f"({name}: {mine[name][0].prefix}, {apart[name]}); {provider} is right"
+            f"({name}: {mine[name][0]}, {apart[name]}); {provider} is right"
         )
         notes.append(Note(Severity.WARNING, cluster, text))
 
 
-def _apart(blocks: tuple[Block, ...], mine: tuple[Block, ...]) -> Prefix | None:
-    """The first prefix of a node's blocks that is in none of its pod CIDRs, where it has any."""
-    apart = [block.prefix for block in blocks if not any(covers(each.prefix, block.prefix) for each in mine)]
-    return min(apart, key=order) if apart and mine else None
-
-
 def _within(
-    blocks: tuple[Block, ...], said: Prefixes, cluster: str, notes: list[Note], memory: Memory
+    blocks: tuple[Block, ...],
+    said: Prefixes,
+    cluster: str,
+    notes: list[Note],
 ) -> tuple[Block, ...]:
     """The blocks within what the settings say, and that itself, which gateways can lead to."""
     if said.pods is None:
         return blocks
-    inside = memory.each(_is_within, blocks, said.pods)
-    kept = tuple(block for block, known in zip(blocks, inside, strict=True) if known)
-    outside = [block.prefix for block, known in zip(blocks, inside, strict=True) if not known]
+    kept, outside = list[Block](), list[Prefix]()
+    for block in blocks:
+        if any(covers(prefix, block.prefix) for prefix in said.pods):
+            kept.append(block)
+        else:
+            outside.append(block.prefix)
     if outside:
         text = f"{some(outside)}: outside {SETTING_PODS}, left out"
         notes.append(Note(Severity.WARNING, cluster, text))
     have = {block.prefix for block in kept}
-    return kept + tuple(Block(prefix, (), SETTING_PODS) for prefix in said.pods if prefix not in have)
-
-
-def _is_within(block: Block, prefixes: tuple[Prefix, ...]) -> bool:
-    return any(covers(prefix, block.prefix) for prefix in prefixes)
+    return (*kept, *[Block(prefix, (), SETTING_PODS) for prefix in said.pods if prefix not in have])
 
 
 def _pools(objects: Grouped, said: Prefixes) -> tuple[Prefix, ...]:
@@ -243,7 +237,10 @@ def _spare(pools: tuple[Declared, ...], blocks: tuple[Block, ...], said: Prefixe
 
 
 def _services(
-    objects: Grouped, said: Prefixes, cluster: str, notes: list[Note], memory: Memory
+    objects: Grouped,
+    said: Prefixes,
+    cluster: str,
+    notes: list[Note],
 ) -> tuple[Declared, ...]:
     """The prefixes of ClusterIPs, from the first source that knows any."""
     sources: dict[str, list[Declared]] = {
@@ -266,7 +263,7 @@ def _services(
         return ()
     known = {name: found for name, found in sources.items() if found}
     if not known:
-        services, noted = memory.once(_cluster_ips, objects.of(Service), cluster)
+        services, noted = _cluster_ips(objects.of(Service), cluster)
         notes += noted
         return services
     (first, taken), *others = known.items()

@@ -9,7 +9,7 @@ A picture comes from a cluster's objects (see sources) or from a node's kernel t
 nothing of the place where routes are wanted: that is for next_hops.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
@@ -37,13 +37,12 @@ class Block(Struct, frozen=True):
     origin: str
 
 
-Owners = tuple[tuple[str, ...], int]
-"""The nodes of a block, and the version of its prefix."""
-
-
-def owners_of(block: Block) -> Owners:
-    """Whose a block is: what changes with a node is what it has."""
-    return block.nodes, block.prefix.version
+def by_owners(blocks: Iterable[Block]) -> dict[tuple[tuple[str, ...], int], list[Block]]:
+    """Blocks by the names of their nodes and the version of their prefix, in the order in which they came."""
+    found: dict[tuple[tuple[str, ...], int], list[Block]] = {}
+    for block in blocks:
+        found.setdefault((block.nodes, block.prefix.version), []).append(block)
+    return found
 
 
 class Declared(Struct, frozen=True):

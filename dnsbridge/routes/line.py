@@ -1,0 +1,64 @@
+"""Routes along one line of addresses, so that what lies within a prefix is found by bisection.
+
+    place      an address as a number: IPv4 before IPv6
+    span       the places of the first and the last address of a prefix
+    Line       routes in order, and the span of each
+
+Routes to one prefix lie side by side, in an order that is the same wherever they came from: by cluster, by what is
+behind them, by the object that says so.
+"""
+
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv6Address
+from operator import itemgetter
+
+from msgspec import Struct
+
+from dnsbridge.routes.model import IPAddress, Kind, Prefix, Route
+
+_RANK = {kind: rank for rank, kind in enumerate((Kind.POD, Kind.SERVICE, Kind.DNS, Kind.EXTERNAL))}
+
+STARTS = {4: 0, 6: 1 << 32}
+"""The first place of each family."""
+
+
+def number(address: IPAddress) -> int:
+    """The place of an address."""
+    return STARTS[address.version] + int(address)
+
+
+def address_at(place: int) -> IPAddress:
+    """The address of a place."""
+    return IPv4Address(place) if place < STARTS[6] else IPv6Address(place - STARTS[6])
+
+
+def span(prefix: Prefix) -> tuple[int, int]:
+    """The places of the first and the last address of a prefix."""
+    first = STARTS[prefix.version] + int(prefix.network_address)
+    return first, first + (1 << (prefix.max_prefixlen - prefix.prefixlen)) - 1
+
+
+class Line(Struct, frozen=True):
+    """Routes in the order of their prefixes, the wider prefix first; three lists side by side."""
+
+    routes: list[Route]
+    firsts: list[int]
+    lasts: list[int]
+
+    def without(self, indices: Collection[int]) -> "Line":
+        """The same without the routes at some indices."""
+        if not indices:
+            return self
+        left = [at for at in range(len(self.routes)) if at not in indices]
+        return Line([self.routes[at] for at in left], [self.firsts[at] for at in left], [self.lasts[at] for at in left])
+
+
+def line_of(routes: Iterable[Route]) -> Line:
+    """Routes in order; several may be to one prefix."""
+    keyed = sorted([(_key(route), route) for route in routes], key=itemgetter(0))
+    return Line([route for _, route in keyed], [key[0] for key, _ in keyed], [-key[1] for key, _ in keyed])
+
+
+def _key(route: Route) -> tuple[int, int, str, int, str]:
+    first, last = span(route.prefix)
+    return first, -last, route.cluster, _RANK[route.kind], route.origin
