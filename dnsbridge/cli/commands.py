@@ -143,6 +143,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
     from dnsbridge.app.answering.parts_once import parts_once
     from dnsbridge.cluster.freshness import Freshness
     from dnsbridge.wire.name import to_text
+    from dnsbridge.wire.presentation import data_to_text, type_to_text
     from dnsbridge.zone import master
 
     loaded = load_complete(file, **flags)
@@ -169,8 +170,8 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
             {
                 "name": to_text(rrset.owner),
                 "ttl": rrset.ttl,
-                "type": master.type_to_text(rrset.rtype),
-                "data": master.data_to_text(rrset.rtype, data),
+                "type": type_to_text(rrset.rtype),
+                "data": data_to_text(rrset.rtype, data),
             }
             for rrset in master.rrsets(found.index, found.settings, found.zone)
             for data in rrset.data

@@ -11,6 +11,7 @@ What is found out about an address is remembered, so that the lists are walked o
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from cachetools import LRUCache
 from msgspec import Struct
 
 from dnsbridge.listeners.fairness import Share, client_of
@@ -39,10 +40,12 @@ class Access:
         self._networks = tuple(networks)
         self._unlimited = tuple(unlimited)
         self._max_remembered = max_remembered
-        self._others: dict[bytes, Client] = {}
-        self._shares: dict[bytes, Share] = {}
+        self._others: LRUCache[bytes, Client] = LRUCache(max_remembered)
+        self._shares: LRUCache[bytes, Share] = LRUCache(max_remembered)
         self.allowed: dict[bytes, Share] = {}
-        """Addresses that were found to be allowed and not limited; the hot path looks here first."""
+        """Addresses that were found to be allowed and not limited. The hot path looks here first, so this is a dict,
+        which is emptied when it is full: a look into cachetools' LRUCache costs some five times as much.
+        """
 
     def client(self, address: bytes) -> Client:
         """What is known of an address."""
@@ -58,15 +61,11 @@ class Access:
                 self.allowed.clear()
             self.allowed[address] = found.share
         else:
-            if len(self._others) >= self._max_remembered:
-                self._others.clear()
             self._others[address] = found
         return found
 
     def _share(self, address: bytes) -> Share:
         # A client that is forgotten while its questions wait may hold as many again; it must be one of very many.
-        if len(self._shares) >= self._max_remembered:
-            self._shares.clear()
         return self._shares.setdefault(client_of(address), Share())
 
 

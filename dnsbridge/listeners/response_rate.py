@@ -10,9 +10,9 @@ cannot be forged; the rest is not sent.
 Time is an argument, in monotonic seconds.
 """
 
-from collections import OrderedDict
 from enum import Enum
 
+from cachetools import LRUCache
 from msgspec import Struct
 
 from dnsbridge.wire.compose import Sections, compose, octets
@@ -48,21 +48,17 @@ class ResponseRate:
         self.evicted = 0
         """Allowances forgotten because there were too many: the one used least recently."""
         self._per_second = per_second
-        self._max_allowances = max_allowances
         # By hash: names are long, and two that are mistaken for each other cost an answer over TCP.
-        self._allowances: OrderedDict[int, _Allowance] = OrderedDict()
+        self._allowances: LRUCache[int, _Allowance] = LRUCache(max_allowances)
 
     def response(self, address: bytes, body: bytes, now: float) -> Response:
         """What becomes of a response, a message after its ID, to a packed address."""
         key = hash((address[: 3 if len(address) == 4 else 7], _kind(body)))
         allowance = self._allowances.get(key)
         if allowance is None:
-            if len(self._allowances) >= self._max_allowances:
-                self._allowances.popitem(last=False)
-                self.evicted += 1
+            self.evicted += len(self._allowances) >= self._allowances.maxsize
             allowance = self._allowances[key] = _Allowance(self._per_second, now)
         else:
-            self._allowances.move_to_end(key)
             allowance.left = min(allowance.left + (now - allowance.at) * self._per_second, self._per_second)
             allowance.at = now
         if allowance.left >= 1:

@@ -5,11 +5,11 @@ Names of pods with `pods: insecure` exist for every address there is, and are le
 
 from collections.abc import Iterable, Iterator
 
-from dnsbridge.wire import addresses, rdata
+from dnsbridge.wire import addresses
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import Type
-from dnsbridge.wire.query import name_end
+from dnsbridge.wire.presentation import data_to_text, type_to_text
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import NS_LABELS, Asked, ZoneSettings, lookup
 from dnsbridge.zone.outcome import Found
@@ -59,35 +59,3 @@ def to_lines(index: Index, settings: ZoneSettings, zone: bytes) -> Iterator[str]
         for data in rrset.data:
             shown = data_to_text(rrset.rtype, data)
             yield f"{names.to_text(rrset.owner)}\t{rrset.ttl}\tIN\t{type_to_text(rrset.rtype)}\t{shown}"
-
-
-def data_to_text(rtype: int, data: bytes) -> str:
-    """Record data (names uncompressed) in presentation form; what has no form here as in RFC 3597 section 5."""
-    if (rtype, len(data)) in ((Type.A, 4), (Type.AAAA, 16)):
-        return addresses.text(data)
-    if rtype in (Type.TXT, Type.HINFO):
-        return " ".join(_quoted(string) for string in rdata.character_strings(data))
-    if rtype not in rdata.NAMES_AT:
-        return f"\\# {len(data)} {data.hex()}".rstrip()
-    before, count = rdata.NAMES_AT[rtype]
-    words = [str(int.from_bytes(data[at : at + 2], "big")) for at in range(0, before, 2)]
-    position = before
-    for _ in range(count):
-        end = name_end(data, position)
-        words.append(names.to_text(data[position:end]))
-        position = end
-    words += [str(int.from_bytes(data[at : at + 4], "big")) for at in range(position, len(data), 4)]
-    return " ".join(words)
-
-
-def type_to_text(rtype: int) -> str:
-    """The type's mnemonic, or the form of RFC 3597."""
-    return Type(rtype).name if rtype in set(Type) else f"TYPE{rtype}"
-
-
-def _quoted(string: bytes) -> str:
-    shown = "".join(
-        f"\\{chr(octet)}" if octet in b'"\\' else (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}")
-        for octet in string
-    )
-    return f'"{shown}"'

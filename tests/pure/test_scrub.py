@@ -13,8 +13,8 @@ from dnsbridge.wire import walk
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.name import from_text, is_below, to_text
+from dnsbridge.wire.presentation import type_to_text
 from dnsbridge.wire.scrub import Scrubbed, Whose, scrub
-from dnsbridge.zone.master import type_to_text
 
 A, OTHER = "www.example. 60 IN A 192.0.2.1", "www.other. 60 IN A 192.0.2.66"
 SIGNATURE = "RRSIG {} 8 2 60 20300101000000 20200101000000 1 example. AAAA"

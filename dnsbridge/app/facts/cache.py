@@ -9,8 +9,8 @@ from dnsbridge.resolvers.resolver import second
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import CD, Class, Rcode
+from dnsbridge.wire.presentation import type_to_text
 from dnsbridge.wire.query import Query, compose, parse
-from dnsbridge.zone.master import type_to_text
 
 
 class ShownHeld(Struct, frozen=True, omit_defaults=True):

@@ -17,8 +17,8 @@ from dnsbridge.wire.addresses import reverse_name
 from dnsbridge.wire.compose import RRset, octets
 from dnsbridge.wire.constants import Class, Rcode, Type
 from dnsbridge.wire.failure import Failure
+from dnsbridge.wire.presentation import data_to_text, type_of_text, type_to_text
 from dnsbridge.wire.query import Query, compose, parse
-from dnsbridge.zone.master import data_to_text, type_to_text
 
 
 class ShownObject(Struct, frozen=True, rename="camel"):
@@ -76,7 +76,7 @@ def question(name: str, rtype: str | None) -> Query | str:
     except ValueError:
         packed = b""
     wanted = (rtype or ("PTR" if packed else "A")).upper()
-    number = _type_number(wanted)
+    number = type_of_text(wanted)
     if not name.isprintable():
         return f"{name!a}: not printable text; use a name such as web.shop.svc.cluster.local"
     if number is None:
@@ -87,15 +87,6 @@ def question(name: str, rtype: str | None) -> Query | str:
         return f"{error}; use a name such as web.shop.svc.cluster.local"
     query = parse(compose(wire, number, Class.IN, 0, opt=edns.record(dnssec_ok=False)), stream=True)
     return query if isinstance(query, Query) else f"{name}: not a question that can be asked"
-
-
-def _type_number(text: str) -> int | None:
-    if text in Type.__members__:
-        return int(Type[text])
-    digits = text.removeprefix("TYPE")
-    if digits != text and digits.isascii() and digits.isdigit() and int(digits) < 0x10000:
-        return int(digits)
-    return None
 
 
 class _Source(NamedTuple):

@@ -3,6 +3,8 @@
 An answer starts on probation, in the order of arrival. When room is made, the oldest there goes, or is protected if it
 was asked for again. So names that are asked once push out each other and nothing else. Where too many are protected,
 the one goes that has not been asked for since its last turn. Time is an argument, in whole seconds.
+
+An LRUCache of cachetools is not proof against a scan, and costs some five times as much as the dict here.
 """
 
 from collections import deque

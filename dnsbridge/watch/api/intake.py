@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import msgspec
+from cachetools import LRUCache
 
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.flaws import Flaw
@@ -78,7 +79,7 @@ class Intake:
         self._held = held
         self._deliver = deliver
         self._counts = counts
-        self._gone: dict[Key, int] = {}
+        self._gone: LRUCache[Key, int] = LRUCache(MAX_GONE)
         self._empty_lists = 0
         self._said_invalid: dict[Key, str] = {}
 
@@ -187,6 +188,4 @@ class Intake:
 
     def _remember_gone(self, key: Key, version: str) -> None:
         if version.isdecimal():
-            if len(self._gone) >= MAX_GONE:
-                del self._gone[next(iter(self._gone))]
             self._gone[key] = int(version)
