@@ -34,10 +34,6 @@ class CannotStart(Exception):
     """Why a program cannot start, in one line."""
 
 
-Tell = Callable[[str, list[Change], int], None]
-"""Told of each cluster's changes, and of when they are in force (Unix seconds), before they are."""
-
-
 class Feed(Struct):
     """One cluster: where its objects come from, and what is made of them."""
 
@@ -53,7 +49,9 @@ class Feed(Struct):
     coredns: tuple[str, int] | None
     """The configured address and port of its CoreDNS."""
     told: Callable[[list[Change]], None] | None = None
-    """Is told changes before they are taken over."""
+    """Is told changes before they are taken over: who makes routes of them."""
+    passed_on: Callable[[list[Change], int], None] | None = None
+    """The same, with the time as of which they are (Unix seconds): who gives them to other processes."""
     changed: Callable[[set[bytes]], None] | None = None
     """Is told the keys of the index that changed."""
 
@@ -86,9 +84,7 @@ def prefixes_of(settings: Settings) -> Prefixes:
     )
 
 
-def feed_of(
-    said: config.Cluster, settings: Settings, tell: Tell | None = None, held: Feed | None = None, routes: bool = False
-) -> Feed:
+def feed_of(said: config.Cluster, settings: Settings, held: Feed | None = None, routes: bool = False) -> Feed:
     """The feed of a cluster's settings. `held` is another feed of the same cluster, whose objects are taken over.
 
     With `routes` the cluster is also read for what routes alone need.
@@ -97,8 +93,8 @@ def feed_of(
 
     def take(changes: list[Change]) -> None:
         now = int(time.time())
-        if tell:
-            tell(said.name, changes, now)
+        if feed.passed_on:
+            feed.passed_on(changes, now)
         if feed.told:
             feed.told(changes)
         keys = index.apply(changes, now)

@@ -59,18 +59,20 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
     import uvloop
 
     from dnsbridge.app.feeds import CannotStart
-    from dnsbridge.app.server.alone import serve as run
     from dnsbridge.observe.log import start_logging
 
     loaded = load_complete(file, **flags)
     start_logging()
     try:
         if loaded.settings.workers > 1:
-            from dnsbridge.app.server.crew.process import run as run_workers
+            from dnsbridge.app.server.crew.process import run
 
-            run_workers(loaded, on_ready)
+            run(loaded, on_ready)
         else:
-            uvloop.run(run(loaded, on_ready))
+            from dnsbridge.app.server.alone import Alone
+            from dnsbridge.app.server.life import serve
+
+            uvloop.run(serve(loaded, Alone, on_ready))
     except CannotStart as error:
         raise Failed(str(error)) from None
 

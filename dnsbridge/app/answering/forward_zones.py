@@ -93,13 +93,13 @@ class ForwardZones:
             self.changes[each.zone] = 0
             self._renew(each)
 
-    async def follow(self, tell: Callable[[Hosts], None] | None = None) -> None:
+    async def follow(self, tell: Callable[[Hosts], None]) -> None:
         """Look for changes of the files until it is cancelled; `tell` is told what all say when one says another."""
         told = self._hosts()
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             await asyncio.to_thread(self._look)
-            if tell and told != self._hosts():
+            if told != self._hosts():
                 told = self._hosts()
                 tell(told)
             self._renew_all()

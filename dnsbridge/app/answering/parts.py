@@ -10,7 +10,7 @@ from msgspec import Struct
 from dnsbridge import config
 from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.app.answering.service_upstreams import ServiceUpstreams
-from dnsbridge.app.feeds import Feed, Tell, by_precedence, feed_of, open_all
+from dnsbridge.app.feeds import Feed, by_precedence, feed_of, open_all
 from dnsbridge.app.this_machine import own_addresses
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.freshness import Freshness
@@ -91,12 +91,7 @@ class Parts(Struct):
                 self.prepared.drop_cluster(cluster)
 
 
-def build(
-    settings: Settings,
-    listening: tuple[Address, ...],
-    tell: Tell | None = None,
-    held: Parts | None = None,
-) -> Parts:
+def build(settings: Settings, listening: tuple[Address, ...], held: Parts | None = None) -> Parts:
     """The parts for these settings; `listening` is where the server can be asked, for the NS records.
 
     `held` are other parts for the same settings: their clusters' objects are taken over, and what files said last.
@@ -111,7 +106,7 @@ def build(
         zones.look_at_services(cluster, keys)
 
     clusters = [
-        _bridged(each, settings, ns_addresses, changed, own_questions, tell, held.clusters[number] if held else None)
+        _bridged(each, settings, ns_addresses, changed, own_questions, held.clusters[number] if held else None)
         for number, each in enumerate(by_precedence(settings))
     ]
     indexes = {bridged.cluster.name: bridged.cluster.index for bridged in clusters}
@@ -134,10 +129,9 @@ def _bridged(
     ns_addresses: tuple[bytes, ...],
     changed: Callable[[str, set[bytes]], None],
     own_questions: OwnQuestions,
-    tell: Tell | None,
     held: Bridged | None,
 ) -> Bridged:
-    feed = feed_of(said, settings, tell, held.feed if held else None)
+    feed = feed_of(said, settings, held.feed if held else None)
     feed.changed = partial(changed, said.name)
     zone_settings = ZoneSettings(said.ttl, said.negative_ttl, said.pods, ns_addresses)
     aliases = tuple([names.from_text(alias) for alias in said.aliases])

@@ -48,7 +48,7 @@ def routes_document(
     settings: Settings,
     parts: Parts,
     push: Callable[[Iterable[Prefix]], None] | None,
-    unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
+    unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None,
 ) -> "RoutesDocument | None":
     """What GET /routes says, where anybody may ask or be told; `push` is told what goes to sinks elsewhere."""
     elsewhere = push is not None and pushed_elsewhere(settings)

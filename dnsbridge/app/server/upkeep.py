@@ -1,24 +1,18 @@
-"""The life of a server but for its sockets: how it begins and ends, how fresh its clusters are, what has expired."""
+"""What a server does in the background: it sees how fresh its clusters are, and forgets what has expired."""
 
 import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from dnsbridge.app.answering.parts import Bridged, Parts
-from dnsbridge.app.facts.first_lines import describe, describe_cluster, describe_prefixes, describe_stale
-from dnsbridge.app.feeds import overlap, say_not_used
-from dnsbridge.app.kept_state import Keeper
+from dnsbridge.app.facts.first_lines import describe_cluster, describe_prefixes, describe_stale
+from dnsbridge.app.feeds import overlap
 from dnsbridge.app.not_read import NotRead
 from dnsbridge.cluster.freshness import Freshness
-from dnsbridge.config import Loaded
 from dnsbridge.resolvers.resolver import second
-from dnsbridge.watch.api.source import ApiSource
-
-if TYPE_CHECKING:
-    from dnsbridge.listeners.http.server import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +22,14 @@ SYNC_INTERVAL = 0.02
 """The same while one has not been read at all, and every moment counts."""
 RESTART_INTERVAL = 1.0
 """Seconds before background work that failed begins again."""
-END = 3.0
-"""Seconds that background work has for its end."""
 EXPIRY_INTERVAL = 0.2
 """Seconds between two looks at which prepared answers have expired; a TTL may be so much too long."""
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Something that never ends by itself."""
 OVERLAP = "%s; until then the first one answers"
 
 
-async def kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def kept_going(work: Work) -> None:
     """Run what must never end; should it fail all the same, say so and begin again."""
     while True:
         try:
@@ -45,44 +39,7 @@ async def kept_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(RESTART_INTERVAL)
 
 
-async def begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
-    """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
-    await parts.open()
-    say_not_used(parts.feeds)
-    kept = keepers(loaded, parts)
-    for keeper in kept:
-        keeper.restore()
-    parts.refresh(time.monotonic())
-    for line in describe(loaded, parts):
-        log.info("%s", line)
-    return kept
-
-
-async def end(
-    tasks: Sequence[asyncio.Task[None]], kept: Sequence[Keeper], http: "HttpServer | None", parts: Parts
-) -> None:
-    """End what goes on in the background, and write down what was read."""
-    for task in tasks:
-        task.cancel()
-    _, going_on = await asyncio.wait(tasks, timeout=END)
-    if going_on:
-        log.warning("%d background tasks have not ended within %g s", len(going_on), END)
-    for keeper in kept:
-        await keeper.save()
-    if http:
-        await http.stop()
-    await parts.close()
-
-
-def keepers(loaded: Loaded, parts: Parts) -> list[Keeper]:
-    """Of the clusters whose objects are written down for a restart."""
-    state_dir = loaded.settings.state_dir
-    if state_dir is None:
-        return []
-    return [Keeper(each, each.source, state_dir) for each in parts.feeds if isinstance(each.source, ApiSource)]
-
-
-async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitable[None]] | None = None) -> None:
+async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitable[None]]) -> None:
     """Keep every cluster's freshness at what it is, and say so; `tell` is told first where it has changed."""
     feeds = parts.feeds
     claimed = [each.networks() for each in feeds]
@@ -99,7 +56,7 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
             log.warning("%s", line)
         # It goes through all objects: what would be a use of memory that is shared from then on comes before.
         lines = [() if each.cluster.freshness is Freshness.STALE else tuple(describe_cluster(each)) for each in moved]
-        if moved and tell:
+        if moved:
             await tell(moved)
         for bridged, described in zip(moved, lines, strict=True):
             cluster = bridged.cluster

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Raw, Struct
 
 from dnsbridge.app.facts.families import Family, counter, gauge, lasting, summed
-from dnsbridge.app.server.alone import GRACE
+from dnsbridge.app.server.answering import GRACE
 from dnsbridge.app.server.crew.member import Member
 from dnsbridge.app.server.crew.messages import What
 from dnsbridge.app.server.sockets import Listening

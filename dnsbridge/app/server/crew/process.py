@@ -17,10 +17,13 @@ from typing import NoReturn
 
 import uvloop
 
+from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.server.crew.crew import Crew, Place
-from dnsbridge.app.server.crew.holder import Telling, hold
+from dnsbridge.app.server.crew.holder import Holder
 from dnsbridge.app.server.crew.worker import Worker
-from dnsbridge.config import Loaded
+from dnsbridge.app.server.life import serve
+from dnsbridge.app.server.sockets import Listening
+from dnsbridge.config import Loaded, Settings
 from dnsbridge.observe.log import start_logging
 
 log = logging.getLogger(__name__)
@@ -31,26 +34,31 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(loaded: Loaded, on_ready: Callable[[], None]) -> None:
-    """Hold the clusters for as many workers as the settings say, until SIGINT or SIGTERM. Raises CannotStart."""
+    """Serve with as many workers as the settings say, until SIGINT or SIGTERM. Raises CannotStart."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         crew = Crew(loop)
-        telling = Telling(crew)
-        holding = loop.create_task(hold(loaded, crew, telling, on_ready))
-        while not holding.done():
-            loop.run_until_complete(_until_wanted(crew, holding))
+        holders: list[Holder] = []
+
+        def hold(settings: Settings, parts: Parts, opened: list[Listening]) -> Holder:
+            holders.append(Holder(crew, settings, parts, opened))
+            return holders[0]
+
+        serving = loop.create_task(serve(loaded, hold, on_ready))
+        while not serving.done():
+            loop.run_until_complete(_until_wanted(crew, serving))
             for place in crew.due():
-                _fork(place, crew, loaded, telling)
-        holding.result()
+                _fork(place, crew, loaded.settings, holders[0])
+        serving.result()
 
 
-async def _until_wanted(crew: Crew, holding: "asyncio.Task[None]") -> None:
+async def _until_wanted(crew: Crew, serving: "asyncio.Task[None]") -> None:
     wanted = asyncio.ensure_future(crew.wanted.wait())
-    await asyncio.wait([wanted, holding], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([wanted, serving], return_when=asyncio.FIRST_COMPLETED)
     wanted.cancel()
 
 
-def _fork(place: Place, crew: Crew, loaded: Loaded, telling: Telling) -> None:
+def _fork(place: Place, crew: Crew, settings: Settings, holder: Holder) -> None:
     """Start a worker; in its process this does not return."""
     ours, theirs = socket.socketpair()
     # A signal for the child must not reach what it has of its parent's handlers.
@@ -62,14 +70,14 @@ def _fork(place: Place, crew: Crew, loaded: Loaded, telling: Telling) -> None:
         crew.not_forked(place, (error.strerror or str(error)).lower())
     else:
         if not pid:
-            _be_worker(place, theirs, loaded, telling)
+            _be_worker(place, theirs, settings, holder)
         crew.forked(place, pid, ours)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     theirs.close()
 
 
-def _be_worker(place: Place, sock: socket.socket, loaded: Loaded, telling: Telling) -> NoReturn:
+def _be_worker(place: Place, sock: socket.socket, settings: Settings, holder: Holder) -> NoReturn:
     code = 1
     try:
         # What is there now is shared as long as nobody writes to it, as the collector would.
@@ -87,7 +95,7 @@ def _be_worker(place: Place, sock: socket.socket, loaded: Loaded, telling: Telli
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         start_logging(f"worker {place.number}: ")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(place, sock, loaded, telling))
+            runner.run(_work(place, sock, settings, holder))
         code = 0
     except BaseException as error:
         log.error("internal error: %s: %s", type(error).__name__, error)
@@ -95,9 +103,8 @@ def _be_worker(place: Place, sock: socket.socket, loaded: Loaded, telling: Telli
         os._exit(code)
 
 
-async def _work(place: Place, sock: socket.socket, loaded: Loaded, telling: Telling) -> None:
-    assert telling.parts
-    await Worker(place.number, loaded.settings, place.opened, telling.parts, telling.pushed).run(sock)
+async def _work(place: Place, sock: socket.socket, settings: Settings, holder: Holder) -> None:
+    await Worker(place.number, settings, place.opened, holder.parts, holder.pushed).run(sock)
 
 
 def _drop_descriptors(kept: Collection[int]) -> None:

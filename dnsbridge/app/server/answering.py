@@ -1,0 +1,65 @@
+"""What one process needs to answer questions on its sockets: listeners, what they let in, what is counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from dnsbridge.app.answering.parts import Parts
+from dnsbridge.app.companion.reach import ReachKeeper, wanted_here
+from dnsbridge.app.facts.metrics import PartsCollector
+from dnsbridge.app.server.admission import admission
+from dnsbridge.app.server.sockets import Listening
+from dnsbridge.app.server.upkeep import Work, expire
+from dnsbridge.config import Settings
+from dnsbridge.listeners.responder import Responder
+from dnsbridge.listeners.tcp import TcpLimits, TcpListener
+from dnsbridge.listeners.udp import UdpListener
+from dnsbridge.observe.counters import Counters
+
+GRACE = 3.0
+"""Seconds that questions in flight have when the server is told to end."""
+
+
+class Answering:
+    """Answers questions on some sockets, from some parts."""
+
+    def __init__(
+        self, settings: Settings, parts: Parts, opened: Sequence[Listening], lost: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`lost` says how many messages the kernel has dropped because a socket was full."""
+        counters = Counters()
+        responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
+        admitted = admission(settings, parts)
+        tcp = settings.tcp
+        limits = TcpLimits(tcp.connections, tcp.connections_per_client, tcp.idle_timeout, tcp.queries_in_flight)
+        self.collector = PartsCollector(parts, counters, admitted, lost)
+        self.reach = ReachKeeper(settings, parts) if wanted_here(settings) else None
+        self._parts = parts
+        self._udp = [UdpListener(each.udp, responder, admitted) for each in opened]
+        self._tcp = [TcpListener(each.tcp, responder, admitted, limits) for each in opened]
+        self._ending: Awaitable[Any] | None = None
+
+    async def start(self) -> None:
+        """Take questions from now on."""
+        for udp in self._udp:
+            udp.start()
+        for tcp in self._tcp:
+            await tcp.start()
+        self.collector.pauses.watch()
+
+    def works(self) -> list[Work]:
+        """What goes on in the background meanwhile."""
+        return [partial(expire, self._parts), *([self.reach.follow, self.reach.remind] if self.reach else [])]
+
+    async def leave(self) -> None:
+        """Take no new question."""
+        self._ending = asyncio.gather(
+            *(each.stop(GRACE) for each in self._udp), *(each.stop(GRACE) for each in self._tcp)
+        )
+        await asyncio.sleep(0)  # each has had its first step
+
+    async def end(self) -> None:
+        """Wait until the questions in flight are answered, for GRACE at most."""
+        if self._ending:
+            await self._ending

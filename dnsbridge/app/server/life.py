@@ -1,0 +1,208 @@
+"""The life of a server: it opens sockets, reads the clusters, answers, shows itself over HTTP, and ends when told to.
+
+Its crew answers: this process (alone.Alone), or processes that this one holds (crew.holder.Holder).
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from prometheus_client.registry import Collector
+
+from dnsbridge import __version__
+from dnsbridge.app.answering.forward_zones import Hosts
+from dnsbridge.app.answering.parts import Bridged, Parts, build
+from dnsbridge.app.facts.cluster_states import cluster_states
+from dnsbridge.app.facts.first_lines import describe
+from dnsbridge.app.facts.upstream_states import State
+from dnsbridge.app.feeds import CannotStart, say_not_used
+from dnsbridge.app.kept_state import Keeper
+from dnsbridge.app.server.answering import GRACE
+from dnsbridge.app.server.http import Views, routes_document, start_http, unread
+from dnsbridge.app.server.sockets import Listening, listen
+from dnsbridge.app.server.upkeep import Work, kept_going, watch_freshness
+from dnsbridge.config import Loaded, Settings
+from dnsbridge.routes.model import Prefix
+from dnsbridge.watch.api.source import ApiSource
+
+if TYPE_CHECKING:
+    from dnsbridge.listeners.http.server import Cache
+
+log = logging.getLogger(__name__)
+
+END = 3.0
+"""Seconds that background work has for its end."""
+
+
+class Crew(Protocol):
+    """Those who answer."""
+
+    @property
+    def collector(self) -> Collector:
+        """The metrics of everybody."""
+
+    @property
+    def cache(self) -> "Cache":
+        """The cached answers of everybody."""
+
+    @property
+    def push(self) -> Callable[[Iterable[Prefix]], None] | None:
+        """Is told where routes lead that are pushed elsewhere; None: nobody compares answers with routes."""
+
+    @property
+    def unrouted(self) -> Callable[[], Awaitable[Mapping[str, int]]] | None:
+        """How many answers of each cluster no route leads to; None: the clusters of the parts count them."""
+
+    async def upstreams(self) -> Sequence[State]:
+        """How the upstreams are doing."""
+
+    async def start(self) -> None:
+        """Answer from now on, or begin to."""
+
+    async def settled(self) -> None:
+        """Returns when everybody answers."""
+
+    def works(self) -> list[Work]:
+        """What goes on in the background."""
+
+    async def moved(self, clusters: list[Bridged]) -> None:
+        """How far these clusters can be trusted has changed; returns when everybody acts on it."""
+
+    def named(self, hosts: Hosts) -> None:
+        """The followed resolv.conf files name other servers."""
+
+    def not_ready(self) -> list[str]:
+        """Who does not answer yet, in a line each."""
+
+    async def gather(self) -> None:
+        """Returns when `collector` has the counts of everybody."""
+
+    async def leave(self) -> None:
+        """Take no new question."""
+
+    async def end(self) -> None:
+        """Answer what is in flight, for GRACE at most, and end."""
+
+
+MakeCrew = Callable[[Settings, Parts, list[Listening]], Crew]
+
+
+async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None]) -> None:
+    """Run until SIGINT or SIGTERM. Raises CannotStart; `on_ready` is called when questions are answered."""
+    asyncio.get_running_loop().set_exception_handler(log_exception)
+    log.info("dnsbridge %s", __version__)
+    settings = loaded.settings
+    opened = open_sockets(loaded)
+    addresses = tuple(each.address for each in opened)
+    parts = build(settings, addresses)
+    kept = await _begin(loaded, parts)
+    ended = _signalled()
+    crew = make_crew(settings, parts, opened)
+    spare_the_collector()
+    await crew.start()
+    http = None
+    try:
+        works = [feed.source.follow for feed in parts.feeds]
+        works += [keeper.keep for keeper in kept]
+        works += [partial(watch_freshness, parts, crew.moved), *crew.works()]
+        if parts.zones.files:
+            works.append(partial(parts.zones.follow, crew.named))
+        routes = routes_document(settings, parts, crew.push, crew.unrouted)
+        if routes and routes.pushes:
+            works.append(routes.follow)
+        tasks = [asyncio.create_task(kept_going(work)) for work in works]
+        await crew.settled()
+        log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
+        views = Views(
+            crew.collector,
+            lambda: [*unread(parts), *crew.not_ready()],
+            crew.cache,
+            crew.upstreams,
+            crew.gather,
+            routes,
+            partial(cluster_states, parts),
+        )
+        http = await start_http(loaded, views)
+        log.info("ready")
+        on_ready()
+        await ended.wait()
+        await crew.leave()
+        log.info("ending: questions in flight are answered first, for at most %g s", GRACE)
+    finally:
+        await crew.end()
+    await _end_all(tasks)
+    for keeper in kept:
+        await keeper.save()
+    if http:
+        await http.stop()
+    await parts.close()
+
+
+def _signalled() -> asyncio.Event:
+    """Is set by SIGINT or SIGTERM from now on."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The loop's own handlers would miss one that comes while it stands still for a fork.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+    return ended
+
+
+def open_sockets(loaded: Loaded) -> list[Listening]:
+    """Bind all addresses; one that the machine does not have is only skipped if nobody asked for it by name."""
+    by_default = "listen" not in loaded.origins
+    opened: list[Listening] = []
+    for address in loaded.settings.listen:
+        found = listen(address)
+        if isinstance(found, Listening):
+            opened.append(found)
+        elif by_default and found.absent and (opened or address != loaded.settings.listen[-1]):
+            log.warning("%s", found.problem)
+        else:
+            for other in opened:
+                other.close()
+            raise CannotStart(found.problem)
+    return opened
+
+
+async def _begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
+    """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
+    await parts.open()
+    say_not_used(parts.feeds)
+    folder = loaded.settings.state_dir
+    sources = [(each, each.source) for each in parts.feeds if isinstance(each.source, ApiSource)]
+    kept = [Keeper(feed, source, folder) for feed, source in sources] if folder else []
+    for keeper in kept:
+        keeper.restore()
+    parts.refresh(time.monotonic())
+    for line in describe(loaded, parts):
+        log.info("%s", line)
+    return kept
+
+
+async def _end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    _, going_on = await asyncio.wait(tasks, timeout=END)
+    if going_on:
+        log.warning("%d background tasks have not ended within %g s", len(going_on), END)
+
+
+def spare_the_collector() -> None:
+    """What is there now stays: the collector need not walk it again and again while questions wait."""
+    gc.collect()
+    gc.freeze()
+    # A few hundred questions in flight are more new objects than the collector waits for by default; what it walks
+    # through every fifth time is still a matter of few milliseconds.
+    gc.set_threshold(10_000, 5, 50)
+
+
+def log_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's handler of exceptions that nobody has caught: one line."""
+    error = context.get("exception")
+    log.error("internal error: %s: %s: %s", context.get("message"), type(error).__name__, error)
