@@ -7,8 +7,8 @@ check runs no program that a kubeconfig names for credentials, and tries no port
 from collections.abc import Iterator
 
 from dnsbridge.app.answering.parts import Parts, build
-from dnsbridge.app.companion.served import check_serving
 from dnsbridge.app.feeds import CannotStart, overlap
+from dnsbridge.app.server.routes_document import check_serving
 from dnsbridge.app.server.sockets import absent
 from dnsbridge.config import Loaded
 from dnsbridge.watch.api.connection import CannotConnect, check_files

@@ -4,7 +4,7 @@
     follow()  for ever; what fails is tried again, and meanwhile the last good document counts
     restore() the document of an earlier run, if there is a place for it
 
-Whoever it is that answers, a document only counts if it is one (see routes.served).
+Whoever it is that answers, a document only counts if it is one (see routes.pictures.document).
 """
 
 import asyncio

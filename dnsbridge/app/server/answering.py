@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.companion.reach import ReachKeeper, wanted_here
 from dnsbridge.app.facts.metrics import PartsCollector
 from dnsbridge.app.server.admission import admission
+from dnsbridge.app.server.reach import ReachKeeper, wanted_here
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.app.server.upkeep import Work, expire
 from dnsbridge.config import Settings

@@ -10,21 +10,21 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.companion.reach import pushed_elsewhere
 from dnsbridge.app.feeds import CannotStart
+from dnsbridge.app.server.reach import pushed_elsewhere
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Address, Loaded, Settings
 from dnsbridge.routes.model import Prefix
 
 if TYPE_CHECKING:
-    from dnsbridge.app.companion.served import RoutesDocument
+    from dnsbridge.app.server.routes_document import RoutesDocument
     from dnsbridge.listeners.http.server import Cache, HttpServer
 
 log = logging.getLogger(__name__)
 
 
 class Views(Struct):
-    """What can be seen and done; see observe.http."""
+    """What can be seen and done; see listeners.http.server."""
 
     collector: Collector
     not_ready: Callable[[], list[str]]
@@ -54,7 +54,7 @@ def routes_document(
     elsewhere = push is not None and pushed_elsewhere(settings)
     if settings.http is None and not elsewhere:
         return None
-    from dnsbridge.app.companion.served import RoutesDocument  # noqa: PLC0415  as below
+    from dnsbridge.app.server.routes_document import RoutesDocument  # noqa: PLC0415  as below
 
     return RoutesDocument(settings, parts, push if elsewhere else None, unrouted)
 
@@ -64,7 +64,7 @@ async def start_http(loaded: Loaded, views: Views) -> "HttpServer | None":
     address = loaded.settings.http
     if address is None:
         return None
-    from dnsbridge.app.companion.served import server_context  # noqa: PLC0415
+    from dnsbridge.app.server.routes_document import server_context  # noqa: PLC0415
     from dnsbridge.listeners.http.server import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
 
     registry = CollectorRegistry()

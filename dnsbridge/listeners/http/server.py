@@ -6,7 +6,7 @@ GET /upstreams                  how the upstreams are doing, as JSON       | for
 GET /clusters                   how the clusters are read, as JSON         |
 GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
 POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
-GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see http_routes)
+GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see routes)
 """
 
 import ssl

@@ -5,7 +5,7 @@
     Block        a prefix of pods and the nodes that have it; no nodes: the settings say no more than the prefix
     Declared     a prefix of ClusterIPs, or one address of a service, and which object says so
 
-A picture comes from a cluster's objects (see sources) or from a node's kernel table (see table_picture). It says
+A picture comes from a cluster's objects (see from_objects) or from a node's kernel table (see from_table). It says
 nothing of the place where routes are wanted: that is for next_hops.
 """
 

@@ -97,7 +97,7 @@ def withdraw(prefix: Prefix, next_hop: IPAddress) -> str:
 
 
 def configuration(speaker: Speaker, relay: str, routes: Mapping[Prefix, IPAddress]) -> str:
-    """The configuration file. `relay` is a shell command without quotes that carries the API (see bgp_process)."""
+    """The configuration file. `relay` is a shell command without quotes that carries the API (see process)."""
     lines = [
         "process dnsbridge {",
         f'  run "/bin/sh" "-c" "{relay}";',

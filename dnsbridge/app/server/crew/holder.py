@@ -12,7 +12,6 @@ from msgspec import Raw
 
 from dnsbridge.app.answering.forward_zones import Hosts
 from dnsbridge.app.answering.parts import Bridged, Parts
-from dnsbridge.app.companion.reach import wanted_here
 from dnsbridge.app.facts.families import summed
 from dnsbridge.app.facts.metrics import UNROUTED, PartsCollector
 from dnsbridge.app.facts.upstream_states import State
@@ -21,6 +20,7 @@ from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.crew.crew import Crew
 from dnsbridge.app.server.crew.merged_facts import CrewCache, CrewCollector, crew_upstreams
 from dnsbridge.app.server.crew.messages import Aged, Changed, Pushed, Servers, frame
+from dnsbridge.app.server.reach import wanted_here
 from dnsbridge.app.server.sockets import Listening, share
 from dnsbridge.app.server.upkeep import Work
 from dnsbridge.cluster import transfer

@@ -33,7 +33,7 @@ class CrewCollector(Collector):
 
 
 class CrewCache:
-    """The caches of all workers (see observe.http.Cache)."""
+    """The caches of all workers (see listeners.http.server.Cache)."""
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew

@@ -63,7 +63,7 @@ class End(Struct, array_like=True, tag=4):
 
 
 class Pushed(Struct, array_like=True, tag=5):
-    """Where routes lead that are no part of this host (see routes_reach)."""
+    """Where routes lead that are no part of this host (see app.server.reach)."""
 
     prefixes: list[str]
 

@@ -1,4 +1,4 @@
-"""What a server says on GET /routes (see observe.http_routes), worked out when it is asked for."""
+"""What a server says on GET /routes (see listeners.http.routes), worked out when it is asked for."""
 
 import asyncio
 import hashlib
@@ -11,9 +11,9 @@ from typing import Any
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.companion.pictures import OwnPictures, unfresh
 from dnsbridge.app.companion.pull import CannotPull, read_token
-from dnsbridge.app.companion.reach import wanted_here
 from dnsbridge.app.companion.wanted import choice_of
 from dnsbridge.app.feeds import CannotStart
+from dnsbridge.app.server.reach import wanted_here
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
 from dnsbridge.routes.host import Host

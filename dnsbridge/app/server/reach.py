@@ -1,4 +1,4 @@
-"""Keeps the clusters' reach (see resolvers.reach) in step with this host's routes.
+"""Keeps the clusters' reach (see resolvers.cluster.reach) in step with this host's routes.
 
 Reached is what a route of the kernel leads to, whoever set it: a connected subnet, a static route, one of ours; but not
 what only the default route would take, which proves nothing. Where routes are pushed elsewhere than into this kernel,
