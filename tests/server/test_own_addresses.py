@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import Forward
 from tests.support.forwarding import ask, outcome, said
 from tests.support.inside import inside
@@ -71,7 +71,7 @@ def test_no_question_fails(office: Office, change: Callable[[Office], None]) -> 
         return {said(query, got) for query, got in zip(queries, results, strict=True)}
 
     async def test() -> tuple[set[str], set[str], int, int]:
-        upstream = Upstream(CORPORATE)
+        upstream = UdpUpstream(CORPORATE)
         forward = Forward([upstream])
         try:
             while said(query := ask("first.corp.example"), await outcome(forward, query)) != "9":  # noqa: ASYNC110 - until Knot DNS listens

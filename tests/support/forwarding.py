@@ -9,7 +9,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
 from dnsbridge.wire import query as wire_query
@@ -45,7 +45,7 @@ async def forwarding(
     """
     for server in servers:
         await server.__aenter__()
-    upstreams = [Upstream(ADDRESS, server.port) for server in servers]
+    upstreams = [UdpUpstream(ADDRESS, server.port) for server in servers]
     options["patience"] = deadline if patience is None else patience
     forward = Forward(upstreams, attempt_timeout=attempt_timeout, deadline=deadline, **options)
     try:
@@ -56,10 +56,10 @@ async def forwarding(
             await server.__aexit__(None, None, None)
 
 
-def udp(forward: Forward, number: int = 0) -> Upstream:
+def udp(forward: Forward, number: int = 0) -> UdpUpstream:
     """One of its upstreams, which is asked over UDP."""
     upstream = forward.upstreams[number]
-    assert isinstance(upstream, Upstream)
+    assert isinstance(upstream, UdpUpstream)
     return upstream
 
 

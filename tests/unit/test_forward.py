@@ -9,7 +9,7 @@ import dns.message
 import msgspec
 import pytest
 
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import JOINED, Forward
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
@@ -336,7 +336,7 @@ def test_default_times() -> None:
     async def test() -> None:
         server = ScriptedUpstream(silence)
         async with server:
-            forward = Forward([Upstream(ADDRESS, server.port)])
+            forward = Forward([UdpUpstream(ADDRESS, server.port)])
             start = clock()
             assert await outcome(forward, ask()) is Failure.UPSTREAM
             assert clock() - start < 2.5

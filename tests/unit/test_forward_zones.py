@@ -12,7 +12,7 @@ from dnsbridge.app.answering import forward_zones
 from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.config import Address
 from dnsbridge.resolvers.forward.health import Condition
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Outcome, Pending
 from dnsbridge.wire.compose import octets
@@ -97,7 +97,7 @@ def test_what_is_out_is_answered_by_whom_it_was_asked(change: Change) -> None:
             assert last_octet(await waiting) == 1
             assert (len(old.asked), len(new.asked)) == (1, 1)
             closed = before.upstreams[0]
-            assert isinstance(closed, Upstream)
+            assert isinstance(closed, UdpUpstream)
             assert closed._sockets
             await until(lambda: not zones._retiring)
             assert not closed._sockets
@@ -177,7 +177,7 @@ def test_an_end_while_old_ones_are_left(change: Change) -> None:
             assert isinstance(waiting, Pending)
             assert waiting.outcome is Failure.UPSTREAM
             left = before.upstreams[0]
-            assert isinstance(left, Upstream)
+            assert isinstance(left, UdpUpstream)
             assert not left._sockets
 
     run(test())

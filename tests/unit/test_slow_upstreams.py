@@ -9,7 +9,7 @@ import pytest
 from dnsbridge.resolvers.forward.health import Condition
 from dnsbridge.resolvers.forward.patience import DEADLINE, LONGEST, MOST_ROUNDS, PATIENCE
 from dnsbridge.resolvers.forward.stream import StreamUpstream
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import IN_FLIGHT, Forward
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
@@ -75,7 +75,7 @@ def test_other_ways(seconds: float, way: str) -> None:
 
     async def test() -> None:
         async with ScriptedUpstream(slow(seconds), tcp=[slow(seconds)], keep=True, probe=REFUSED) as server:
-            kind = StreamUpstream if way == "TCP" else Upstream
+            kind = StreamUpstream if way == "TCP" else UdpUpstream
             forward = Forward([kind(ADDRESS, server.port)])
             query = ask("slow.example", use_edns=0, options=[option(65001, b"x")])
             assert said(query, await outcome(forward, query)) == "1"

@@ -8,7 +8,7 @@ import pytest
 
 from dnsbridge.resolvers.forward import udp as upstream_module
 from dnsbridge.resolvers.forward.health import Condition
-from dnsbridge.resolvers.forward.udp import POOL_SIZE, Upstream
+from dnsbridge.resolvers.forward.udp import POOL_SIZE, UdpUpstream
 from dnsbridge.resolvers.resolver import Pending
 from dnsbridge.wire.failure import Failure
 from tests.support.forwarding import ONE, TWO, ask, forwarding, outcome, run, said, udp, until
@@ -244,4 +244,4 @@ def test_ids_and_ports_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_addresses_are_numeric(address: str) -> None:
     """An upstream is never looked up by name."""
     with pytest.raises(OSError):  # noqa: PT011 - the resolver's own error, whatever its text
-        Upstream(address)
+        UdpUpstream(address)

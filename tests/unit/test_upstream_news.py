@@ -7,7 +7,7 @@ import pytest
 
 from dnsbridge.resolvers.forward import upstream_news
 from dnsbridge.resolvers.forward.health import Health
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.upstream_news import BURST, UpstreamNews
 
 ADDRESS = "192.0.2.53"
@@ -49,7 +49,7 @@ CASES: list[tuple[str, list[Change], list[str]]] = [
 def test_lines(changes: list[Change], expected: list[str], caplog: pytest.LogCaptureFixture) -> None:
     """One line for each change, however often it is looked."""
     caplog.set_level(logging.INFO, upstream_news.__name__)
-    upstream = Upstream(ADDRESS)
+    upstream = UdpUpstream(ADDRESS)
     news, now = UpstreamNews([upstream]), 100.0
     for change in changes:
         change(upstream.health, now)
@@ -62,7 +62,7 @@ def test_lines(changes: list[Change], expected: list[str], caplog: pytest.LogCap
 def test_flapping(caplog: pytest.LogCaptureFixture) -> None:
     """Of an upstream that goes and comes each second a few lines are written, and how many were held back."""
     caplog.set_level(logging.INFO, upstream_news.__name__)
-    upstream = Upstream(ADDRESS)
+    upstream = UdpUpstream(ADDRESS)
     news = UpstreamNews([upstream])
     for second in range(100, 400, 2):
         upstream.health.refused(second)

@@ -16,7 +16,7 @@ from dnsbridge.resolvers.forward import health
 from dnsbridge.resolvers.forward import stream as upstream_stream
 from dnsbridge.resolvers.forward.health import Condition
 from dnsbridge.resolvers.forward.stream import CONNECTIONS, QUESTIONS_PER_CONNECTION, StreamUpstream
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Answer, Pending
 from dnsbridge.tls import Tls, client_context
@@ -107,7 +107,7 @@ def test_certificates(
         server = ScriptedUpstream(tcp=[ONE], keep=True, tls=served)
         async with server, ScriptedUpstream(TWO) as other:
             secure = StreamUpstream(ADDRESS, server.port, tls)
-            forward = Forward([secure, Upstream(ADDRESS, other.port)], **PATIENT)
+            forward = Forward([secure, UdpUpstream(ADDRESS, other.port)], **PATIENT)
             for number in range(3):
                 query = ask(f"n{number}.example")
                 assert said(query, await outcome(forward, query)) == expected
@@ -210,7 +210,7 @@ def test_a_refused_connection(run_test: Run, caplog: pytest.LogCaptureFixture) -
         closed.bind((ADDRESS, 0))
         async with ScriptedUpstream(TWO) as other:
             upstream = StreamUpstream(ADDRESS, closed.getsockname()[1])
-            forward = Forward([upstream, Upstream(ADDRESS, other.port)], **PATIENT)
+            forward = Forward([upstream, UdpUpstream(ADDRESS, other.port)], **PATIENT)
             queries = [ask(f"n{number}.example") for number in range(20)]
             results = await asyncio.gather(*(outcome(forward, query) for query in queries))
             assert [said(query, got) for query, got in zip(queries, results, strict=True)] == ["2"] * 20
@@ -237,7 +237,7 @@ def test_a_connection_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
                 filler.setblocking(False)
                 filler.connect_ex(full.getsockname())
             upstream = StreamUpstream(ADDRESS, full.getsockname()[1])
-            forward = Forward([upstream, Upstream(ADDRESS, other.port)], attempt_timeout=0.1, deadline=5.0)
+            forward = Forward([upstream, UdpUpstream(ADDRESS, other.port)], attempt_timeout=0.1, deadline=5.0)
             for number in range(4):
                 query = ask(f"n{number}.example")
                 assert said(query, await outcome(forward, query)) == "2"

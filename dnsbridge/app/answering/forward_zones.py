@@ -20,8 +20,9 @@ from dnsbridge.resolvers.forward.answer_table import CacheStore
 from dnsbridge.resolvers.forward.cached_zone import Cached
 from dnsbridge.resolvers.forward.exchange import Asking
 from dnsbridge.resolvers.forward.health import Condition
-from dnsbridge.resolvers.forward.stream import AnyUpstream, StreamUpstream
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.stream import StreamUpstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
+from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.resolvers.resolver import Outcome, second
 from dnsbridge.tls import Tls, client_context
@@ -167,14 +168,14 @@ class ForwardZones:
             self._retiring[old] = asyncio.get_running_loop().create_task(self._retire(old))
         return True
 
-    def _upstream(self, zone: str, server: Server, known: Mapping[str, AnyUpstream]) -> AnyUpstream:
-        made: AnyUpstream
+    def _upstream(self, zone: str, server: Server, known: Mapping[str, Upstream]) -> Upstream:
+        made: Upstream
         if isinstance(server, StreamAddress):
             made = StreamUpstream(
                 server.host, server.port, Tls(self._contexts[zone], server.name) if server.tls else None
             )
         else:
-            made = Upstream(server.host, server.port)
+            made = UdpUpstream(server.host, server.port)
         before = known.get(str(made))
         if before:
             made.health = before.health

@@ -13,7 +13,7 @@ from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import Counters
 from dnsbridge.observe.pauses import Pauses
-from dnsbridge.resolvers.forward.stream import AnyUpstream
+from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.constants import Rcode
@@ -289,7 +289,7 @@ class PartsCollector(Collector):
             [([zone], forward.in_flight) for zone, forward in forwards],
         )
         label = ["zone", "upstream"]
-        each: list[tuple[list[str], AnyUpstream]] = [
+        each: list[tuple[list[str], Upstream]] = [
             ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
         ]
         yield Family(

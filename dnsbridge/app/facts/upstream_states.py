@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.config import Address
-from dnsbridge.resolvers.forward.stream import AnyUpstream
+from dnsbridge.resolvers.forward.upstream import Upstream
 
 _ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
 """Counters of failures other than silence; some are of datagrams only, some of connections."""
@@ -85,7 +85,7 @@ def _states(parts: Parts) -> Iterator[State]:
                 yield State("", name, server, "up", None, 0, None, 0, 0, "")
 
 
-def _state(zone: str, cluster: str, upstream: AnyUpstream) -> State:
+def _state(zone: str, cluster: str, upstream: Upstream) -> State:
     health = upstream.health
     now = time.monotonic()
     edns = health.edns

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dnsbridge.resolvers.forward.udp import Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
 from dnsbridge.resolvers.forward.zone import Forward
 from dnsbridge.zone import coredns
 from dnsbridge.zone.index import Index
@@ -32,7 +32,7 @@ class CoreDns:
                 closing = asyncio.get_running_loop().create_task(self.forward.close())
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
-            upstreams = [Upstream(host, port) for host, port in servers]
+            upstreams = [UdpUpstream(host, port) for host, port in servers]
             self.forward = (
                 Forward(upstreams, attempt_timeout=ATTEMPT_TIMEOUT, deadline=DEADLINE, patience=DEADLINE, insist=False)
                 if upstreams

@@ -28,9 +28,9 @@ from dnsbridge.resolvers.forward.edns_ability import refusal, without_opt
 from dnsbridge.resolvers.forward.outstanding import ERRORS_TO_BLAME, Attempt, Attempts, FurtherAttempt
 from dnsbridge.resolvers.forward.patience import next_round
 from dnsbridge.resolvers.forward.random_case import random_case
-from dnsbridge.resolvers.forward.stream import AnyUpstream
 from dnsbridge.resolvers.forward.tcp_fetch import Fetch, Fetches
-from dnsbridge.resolvers.forward.udp import Carrier, Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
+from dnsbridge.resolvers.forward.upstream import Carrier, Upstream
 from dnsbridge.wire.constants import HEADER_SIZE, TC, Rcode
 from dnsbridge.wire.failure import Failure
 
@@ -114,7 +114,7 @@ class Asking(ABC):
     """Attempts that have neither a reply nor timed out."""
     fallback = b""
     """The reply to give when none better comes."""
-    blamed: tuple[AnyUpstream, ...] = ()
+    blamed: tuple[Upstream, ...] = ()
     """Upstreams that replied with an error: their fault if there is an answer elsewhere."""
     fetch: Fetch | None = None
     """On its way while it is asked again over TCP."""
@@ -123,9 +123,9 @@ class Asking(ABC):
     heard = False
     """A reply came, but none to end it with: it is not loss that keeps it."""
     _further: tuple[FurtherAttempt, ...] = ()
-    _missed: frozenset[AnyUpstream] = frozenset()
+    _missed: frozenset[Upstream] = frozenset()
     """Upstreams that answer others, but not an attempt of this question in its time."""
-    _refusals: tuple[tuple[AnyUpstream, str], ...] = ()
+    _refusals: tuple[tuple[Upstream, str], ...] = ()
     """Upstreams that refused OPT, and how."""
     _next_round_at = 0.0
     _paused = False
@@ -212,7 +212,7 @@ class Asking(ABC):
         begun_at = None if self.over else self.upstreams.begun_at(self)
         return asked_at if begun_at is None else begun_at
 
-    def missed(self, upstream: AnyUpstream) -> None:
+    def missed(self, upstream: Upstream) -> None:
         """See Attempt."""
         self.plain = False
         self._missed |= {upstream}
@@ -250,7 +250,7 @@ class Asking(ABC):
         if self.first is not None and self.first.drop(self):
             self.lost(time.monotonic())
 
-    def slow(self, now: float, upstream: AnyUpstream) -> None:
+    def slow(self, now: float, upstream: Upstream) -> None:
         """See Attempt: ask the next upstream too, if it is worth it."""
         if self.over or self.fetch or self.step >= len(self.order):
             return
@@ -266,11 +266,11 @@ class Asking(ABC):
         self.live -= 1
         self._go_on(now)
 
-    def folded(self, upstream: Upstream) -> None:
+    def folded(self, upstream: UdpUpstream) -> None:
         """See Asker."""
         self.fold(upstream, self.wire)
 
-    def fold(self, upstream: Upstream, wire: bytes) -> None:
+    def fold(self, upstream: UdpUpstream, wire: bytes) -> None:
         """A reply came to this message, right but for its case."""
         self.plain = False
         if not self.over and not self.fetch:
@@ -293,14 +293,14 @@ class Asking(ABC):
                     self.came_late(reply)
                 return
         self.heard = True
-        if len(reply) > self.largest and isinstance(upstream, Upstream):
+        if len(reply) > self.largest and isinstance(upstream, UdpUpstream):
             self._reject(upstream, now)
         elif refused:
             attempts.expect_more(attempt, now)
             self._ask_without_opt(attempts, reply, refused, now, hedge)
         elif reply[3] & 15 in _ERRORS:
             self._take_error(upstream, reply, now)
-        elif not (reply[2] & _TC_OCTET and isinstance(upstream, Upstream)):
+        elif not (reply[2] & _TC_OCTET and isinstance(upstream, UdpUpstream)):
             self._take_answer(upstream, reply, now, attempt.opt, hedge, live)
         elif not self.fetch:
             upstream.truncated += 1
@@ -310,7 +310,7 @@ class Asking(ABC):
             if self.fetch is None:
                 self.not_fetched()
 
-    def fetched(self, upstream: Upstream, reply: bytes) -> None:
+    def fetched(self, upstream: UdpUpstream, reply: bytes) -> None:
         """See Truncated."""
         assert self.fetch is not None
         with_opt = self.opt and self.fetch.wire == self.wire
@@ -340,7 +340,7 @@ class Asking(ABC):
         """Whether an upstream that was asked answers others, so that this question is worth a longer wait."""
         return not self.fallback and (self.fetch is not None or bool(self.alive(begun_at)))
 
-    def alive(self, begun_at: float) -> list[AnyUpstream]:
+    def alive(self, begun_at: float) -> list[Upstream]:
         """The upstreams that were asked, and have answered something since this question began."""
         asked = {further.attempts.upstream for further in self._further}
         if self.first is not None:
@@ -420,10 +420,10 @@ class Asking(ABC):
         if without_opt(self.wire, self.question) is None or not self.ask(attempts, now, hedge, without=True):
             self._take_error(upstream, reply, now)
 
-    def _has_refused(self, upstream: AnyUpstream) -> bool:
+    def _has_refused(self, upstream: Upstream) -> bool:
         return any(refusing is upstream for refusing, _ in self._refusals)
 
-    def _learn(self, upstream: AnyUpstream, now: float) -> None:
+    def _learn(self, upstream: Upstream, now: float) -> None:
         """An upstream has answered without OPT what it did not answer with OPT."""
         health = upstream.health
         refused = next((how for refusing, how in self._refusals if refusing is upstream), "")
@@ -433,19 +433,19 @@ class Asking(ABC):
             health.edns.silent(now)
         health.weigh()
 
-    def _take_error(self, upstream: AnyUpstream, reply: bytes, now: float) -> None:
+    def _take_error(self, upstream: Upstream, reply: bytes, now: float) -> None:
         self.fallback = reply
         if reply[3] & 15 in ERRORS_TO_BLAME or not reply[3] & 15:
             self.blamed += (upstream,)
         self._go_on(now)
 
-    def _reject(self, upstream: AnyUpstream, now: float) -> None:
+    def _reject(self, upstream: Upstream, now: float) -> None:
         upstream.malformed += 1
         upstream.health.failed(now)
         self._go_on(now)
 
     def _take_answer(
-        self, upstream: AnyUpstream, reply: bytes, now: float, with_opt: bool, hedge: bool, in_time: bool
+        self, upstream: Upstream, reply: bytes, now: float, with_opt: bool, hedge: bool, in_time: bool
     ) -> None:
         self.opt_left_out = self.opt and not with_opt
         verdict = self.accept(reply)

@@ -12,8 +12,8 @@ import time
 from itertools import takewhile
 from typing import Protocol
 
-from dnsbridge.resolvers.forward.stream import AnyUpstream
-from dnsbridge.resolvers.forward.udp import Asker, Carrier, Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
+from dnsbridge.resolvers.forward.upstream import Asker, Carrier, Upstream
 from dnsbridge.wire.constants import Rcode
 
 LATE_LIMIT = 30_000
@@ -32,11 +32,11 @@ class Attempt(Asker, Protocol):
         """When its question began, as long as the question is in flight; else when the attempt was made."""
         ...
 
-    def missed(self, upstream: AnyUpstream) -> None:
+    def missed(self, upstream: Upstream) -> None:
         """It has timed out at an upstream that answers others: the question may be slow, or the attempt lost."""
         ...
 
-    def slow(self, now: float, upstream: AnyUpstream) -> None:
+    def slow(self, now: float, upstream: Upstream) -> None:
         """It waits for longer than is usual there."""
         ...
 
@@ -52,7 +52,7 @@ class Question(Attempt, Protocol):
         """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
         ...
 
-    def fold(self, upstream: Upstream, wire: bytes) -> None:
+    def fold(self, upstream: UdpUpstream, wire: bytes) -> None:
         """A reply came to this message, right but for its case."""
         ...
 
@@ -62,7 +62,7 @@ class Attempts:
 
     __slots__ = ("upstream", "answered", "fresh", "slow", "late")
 
-    def __init__(self, upstream: AnyUpstream) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.answered: Attempt | None = None
         """The last question that had an answer from here: a good one to probe with."""
@@ -175,7 +175,7 @@ class FurtherAttempt:
         """See Attempt."""
         return self._of.since(asked_at)
 
-    def missed(self, upstream: AnyUpstream) -> None:
+    def missed(self, upstream: Upstream) -> None:
         """See Attempt."""
         self._of.missed(upstream)
 
@@ -188,11 +188,11 @@ class FurtherAttempt:
         if self.attempts.drop(self):
             self.lost(time.monotonic())
 
-    def folded(self, upstream: Upstream) -> None:
+    def folded(self, upstream: UdpUpstream) -> None:
         """See Asker."""
         self._of.fold(upstream, self.wire)
 
-    def slow(self, now: float, upstream: AnyUpstream) -> None:
+    def slow(self, now: float, upstream: Upstream) -> None:
         """See Attempt."""
         self._of.slow(now, upstream)
 

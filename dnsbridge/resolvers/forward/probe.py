@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from dnsbridge.resolvers.forward.edns_ability import without_opt
 from dnsbridge.resolvers.forward.outstanding import ERRORS_TO_BLAME
-from dnsbridge.resolvers.forward.stream import AnyUpstream
-from dnsbridge.resolvers.forward.udp import Carrier, Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
+from dnsbridge.resolvers.forward.upstream import Carrier, Upstream
 from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
 from dnsbridge.wire.query import compose
 
@@ -29,7 +29,7 @@ class Probe:
     exact = False
 
     def __init__(
-        self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float, heard: Callable[[float], None]
+        self, upstream: Upstream, wire: bytes, question: bytes, now: float, heard: Callable[[float], None]
     ) -> None:
         self._heard = heard
         self.wire = wire
@@ -50,7 +50,7 @@ class Probe:
             health.replied(now, self.asked_at)
         self._heard(now)
 
-    def folded(self, upstream: Upstream) -> None:
+    def folded(self, upstream: UdpUpstream) -> None:
         """See Asker: the case is not looked at."""
 
     def refused(self, failed: Carrier) -> None:
@@ -63,8 +63,8 @@ class Prober:
 
     def __init__(
         self,
-        upstreams: Sequence[AnyUpstream],
-        sample: Callable[[AnyUpstream], tuple[bytes, bytes] | None],
+        upstreams: Sequence[Upstream],
+        sample: Callable[[Upstream], tuple[bytes, bytes] | None],
         heard: Callable[[float], None] = lambda now: None,
     ) -> None:
         """`sample` gives what to ask an upstream, something that it answered lately, if there is anything: a message
@@ -74,8 +74,8 @@ class Prober:
         self._sample = sample
         self._heard = heard
         self._due = math.inf
-        self._out: dict[AnyUpstream, list[Probe]] = {}
-        self._expiries: dict[AnyUpstream, asyncio.TimerHandle] = {}
+        self._out: dict[Upstream, list[Probe]] = {}
+        self._expiries: dict[Upstream, asyncio.TimerHandle] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self, now: float) -> None:
@@ -108,7 +108,7 @@ class Prober:
                 self._probe(upstream, now)
         self.wake(now)
 
-    def _probe(self, upstream: AnyUpstream, now: float) -> None:
+    def _probe(self, upstream: Upstream, now: float) -> None:
         upstream.health.probed(now, random.random())
         expiry = self._expiries.pop(upstream, None)
         if expiry:
@@ -124,14 +124,14 @@ class Prober:
         self._out[upstream] = [probe for probe in asked if probe]
         self._expiries[upstream] = asyncio.get_running_loop().call_later(FORGET_SECONDS, self._expire, upstream)
 
-    def _ask(self, upstream: AnyUpstream, wire: bytes, question: bytes, now: float) -> Probe | None:
+    def _ask(self, upstream: Upstream, wire: bytes, question: bytes, now: float) -> Probe | None:
         if upstream.health.edns.asks_without(now):
             wire = without_opt(wire, question) or wire
         probe = Probe(upstream, wire, question, now, self._heard)
         upstream.probes += 1
         return probe if upstream.ask(probe) else None
 
-    def _expire(self, upstream: AnyUpstream) -> None:
+    def _expire(self, upstream: Upstream) -> None:
         """Wait no longer for probes of an upstream that is up by other replies: they would keep a socket open."""
         del self._expiries[upstream]
         if upstream.health.up:

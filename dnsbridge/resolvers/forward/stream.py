@@ -19,8 +19,8 @@ import socket
 import time
 from typing import cast
 
-from dnsbridge.resolvers.forward.health import MAX_TIMEOUT, Condition, Health
-from dnsbridge.resolvers.forward.udp import Asker, Upstream
+from dnsbridge.resolvers.forward.health import MAX_TIMEOUT, Condition
+from dnsbridge.resolvers.forward.upstream import Asker, Upstream
 from dnsbridge.tls import Tls, explained, in_words
 from dnsbridge.wire import relay
 
@@ -214,43 +214,20 @@ class StreamConnection(asyncio.Protocol):
         return askers
 
 
-class StreamUpstream:
-    """One upstream server. Counters are for reading at any time; all but `in_flight` only grow."""
+class StreamUpstream(Upstream):
+    """One upstream server that is asked over TCP or TLS."""
 
     def __init__(self, address: str, port: int, tls: Tls | None = None, *, idle_seconds: float = IDLE_SECONDS) -> None:
         """`address` is numeric, IPv4 or IPv6 (with %SCOPE if it is link-local); raises OSError for any other.
 
         Without `tls` it is asked over TCP.
         """
-        self.address = address
-        self.port = port
+        super().__init__(address, port, socket.SOCK_STREAM)
         self.tls = tls
         self.idle_seconds = idle_seconds
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
-        self._family = found[0]
-        self._destination = found[4]
         self._connections: list[StreamConnection] = []
-        self._closed = False
         self.problem = ""
         """Why it is down, in a few words; empty while it is not."""
-        self.health = Health()
-        self.sent = 0
-        self.received = 0
-        """Replies that matched."""
-        self.timeouts = 0
-        self.late = 0
-        """Replies that came after the time of their attempt, or when the question had its answer from elsewhere."""
-        self.late_dropped = 0
-        """Late replies no longer waited for because too many were."""
-        self.hedges = 0
-        """Questions asked here because another upstream was slow."""
-        self.hedges_won = 0
-        """Those of them that were answered from here."""
-        self.probes = 0
-        self.mismatched = 0
-        """Messages that answered nothing in flight: late, or garbage."""
-        self.malformed = 0
-        """Replies that matched, but whose records do not parse."""
         self.overloads = 0
         """Questions not sent because every connection was full."""
         self.connects = 0
@@ -360,6 +337,3 @@ class StreamUpstream:
         if problem != self.problem:
             log.warning("upstream %s: %s", self, problem)
             self.problem = problem
-
-
-AnyUpstream = Upstream | StreamUpstream

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from dnsbridge.resolvers.forward.health import Condition
 from dnsbridge.resolvers.forward.stream import StreamUpstream
-from dnsbridge.resolvers.forward.udp import Carrier, Upstream
+from dnsbridge.resolvers.forward.udp import UdpUpstream
+from dnsbridge.resolvers.forward.upstream import Carrier
 
 
 class Truncated(Protocol):
@@ -18,7 +19,7 @@ class Truncated(Protocol):
 
     question: bytes
 
-    def fetched(self, upstream: Upstream, reply: bytes) -> None:
+    def fetched(self, upstream: UdpUpstream, reply: bytes) -> None:
         """The reply over TCP, of the server of this UDP upstream."""
         ...
 
@@ -33,9 +34,9 @@ class Fetches:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.under_way: set[Fetch] = set()
-        self._streams: dict[Upstream, StreamUpstream] = {}
+        self._streams: dict[UdpUpstream, StreamUpstream] = {}
 
-    def begin(self, truncated: Truncated, upstream: Upstream, now: float, wire: bytes) -> "Fetch | None":
+    def begin(self, truncated: Truncated, upstream: UdpUpstream, now: float, wire: bytes) -> "Fetch | None":
         """A fetch from the server of a UDP upstream; None if there are too many, or TCP to it does not work.
 
         `wire` is the message after its ID.
@@ -84,7 +85,7 @@ class Fetch:
         self,
         fetches: Fetches,
         truncated: Truncated,
-        upstream: Upstream,
+        upstream: UdpUpstream,
         stream: StreamUpstream,
         now: float,
         wire: bytes,
@@ -103,7 +104,7 @@ class Fetch:
         self._stream.health.replied(time.monotonic(), self._asked_at)
         self._truncated.fetched(self._upstream, reply)
 
-    def folded(self, upstream: Upstream) -> None:
+    def folded(self, upstream: UdpUpstream) -> None:
         """See Asker: the case is not looked at."""
 
     def refused(self, failed: Carrier) -> None:

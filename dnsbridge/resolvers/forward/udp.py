@@ -3,7 +3,7 @@
     Asker              a question that can be asked here: its octets, and whom to tell how it went
     Carrier            where a question is in flight
     UpstreamSocket     a connected socket and its questions in flight, by ID
-    Upstream           a pool of such sockets, and the server's health
+    UdpUpstream           a pool of such sockets, and the server's health
 
 Against forged replies (RFC 5452 section 4): the kernel takes datagrams from the upstream's address and port only, each
 socket has a source port that the kernel drew at random, the ID is random, and the question must come back as it went.
@@ -16,9 +16,8 @@ import socket
 import time
 from collections.abc import Iterator
 from struct import Struct as Layout
-from typing import Protocol
 
-from dnsbridge.resolvers.forward.health import Health
+from dnsbridge.resolvers.forward.upstream import Asker, Upstream
 from dnsbridge.wire import relay
 from dnsbridge.wire.constants import HEADER_SIZE, MAX_MESSAGE
 
@@ -35,55 +34,12 @@ _DRAW = Layout("!2sB")
 _BLOCK = 4096 * _DRAW.size
 
 
-class Carrier(Protocol):
-    """A socket or a connection on which questions are in flight."""
-
-    def forget(self, identity: bytes) -> None:
-        """A question is no longer waited for."""
-        ...
-
-    def timed_out(self, now: float, asked_at: float, alive: bool = False) -> None:
-        """A question has no reply in time, but is still waited for; `alive`: its upstream answers others."""
-        ...
-
-    def expect_more(self, asker: "Asker") -> bool:
-        """Take one more reply to a question that has one; whether that is possible."""
-        ...
-
-
-class Asker(Protocol):
-    """A question that an upstream can be asked."""
-
-    wire: bytes
-    """The message after its ID octets."""
-    question: bytes
-    """Its question section."""
-    exact: bool
-    """Whether a reply over UDP must have the name in the case in which it was asked."""
-    socket: Carrier
-    """Where it is in flight; set by `Upstream.ask`."""
-    identity: bytes
-    """The ID under which it is in flight there; set by `Upstream.ask`."""
-
-    def replied(self, reply: bytes) -> None:
-        """A reply that matches came; the question is no longer in flight."""
-        ...
-
-    def folded(self, upstream: "Upstream") -> None:
-        """A reply over UDP came that is right but for the case of its name; one that is right is still awaited."""
-        ...
-
-    def refused(self, failed: Carrier) -> None:
-        """The socket or connection failed on which it was in flight. Called in a later turn of the event loop."""
-        ...
-
-
 class UpstreamSocket:
     """A connected, non-blocking UDP socket and its questions in flight."""
 
     __slots__ = ("upstream", "waiting", "asked", "retired", "second", "send", "_socket", "_loop")
 
-    def __init__(self, upstream: "Upstream", connected: socket.socket) -> None:
+    def __init__(self, upstream: "UdpUpstream", connected: socket.socket) -> None:
         self.upstream = upstream
         self.waiting: dict[bytes, Asker] = {}
         self.asked = 0
@@ -175,16 +131,12 @@ class UpstreamSocket:
                 return
 
 
-class Upstream:
-    """One upstream server. Counters are for reading at any time; all but `in_flight` only grow."""
+class UdpUpstream(Upstream):
+    """One upstream server that is asked over UDP."""
 
     def __init__(self, address: str, port: int = 53) -> None:
         """`address` is numeric, IPv4 or IPv6 (with %SCOPE if it is link-local); raises OSError for any other."""
-        self.address = address
-        self.port = port
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
-        self._family = found[0]
-        self._destination = found[4]
+        super().__init__(address, port, socket.SOCK_DGRAM)
         self._pool: list[UpstreamSocket | None] = [None] * POOL_SIZE
         self._sockets: set[UpstreamSocket] = set()
         """Those of the pool, and the retired ones that still wait for replies."""
@@ -192,29 +144,10 @@ class Upstream:
         """IDs and slots of the pool, at random."""
         self._outbox: list[tuple[UpstreamSocket, bytes, bytes]] = []
         """Questions to send in this turn of the event loop: socket, ID, and the message after it."""
-        self._closed = False
-        self.health = Health()
-        self.sent = 0
-        self.received = 0
-        """Replies that matched."""
-        self.timeouts = 0
-        self.late = 0
-        """Replies that came after the time of their attempt, or when the question had its answer from elsewhere."""
-        self.late_dropped = 0
-        """Late replies no longer waited for because too many were."""
-        self.hedges = 0
-        """Questions asked here because another upstream was slow."""
-        self.hedges_won = 0
-        """Those of them that were answered from here."""
-        self.probes = 0
-        self.mismatched = 0
-        """Datagrams that answered nothing in flight: very late, forged, or garbage."""
         self.exact = 0
         """Replies in the random case in which they were asked."""
         self.folded = 0
         """Replies in another one."""
-        self.malformed = 0
-        """Replies that matched, but whose records do not parse."""
         self.refused_by_icmp = 0
         self.own_errors = 0
         """Errors of this host's sockets, each followed by a second attempt on a fresh one."""

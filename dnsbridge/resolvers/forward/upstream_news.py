@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dnsbridge.resolvers.forward.allowance import LineLimit
 from dnsbridge.resolvers.forward.health import Condition
 from dnsbridge.resolvers.forward.patience import DEADLINE
-from dnsbridge.resolvers.forward.stream import AnyUpstream, StreamUpstream
+from dnsbridge.resolvers.forward.stream import StreamUpstream
+from dnsbridge.resolvers.forward.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class _Told:
 
     __slots__ = ("upstream", "down", "without_until", "slow_since", "lines")
 
-    def __init__(self, upstream: AnyUpstream) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.down = False
         self.without_until = 0.0
@@ -31,7 +32,7 @@ class _Told:
 class UpstreamNews:
     """Compares the upstreams with what the log last said of them."""
 
-    def __init__(self, upstreams: Sequence[AnyUpstream]) -> None:
+    def __init__(self, upstreams: Sequence[Upstream]) -> None:
         self._told = [_Told(upstream) for upstream in upstreams]
 
     def look(self, now: float) -> None:

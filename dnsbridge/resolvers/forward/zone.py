@@ -32,8 +32,8 @@ from dnsbridge.resolvers.forward.patience import (
 )
 from dnsbridge.resolvers.forward.policy import Ordering, Policy
 from dnsbridge.resolvers.forward.probe import Prober
-from dnsbridge.resolvers.forward.stream import AnyUpstream
 from dnsbridge.resolvers.forward.tcp_fetch import Fetches
+from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.resolvers.forward.upstream_news import UpstreamNews
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
 from dnsbridge.wire import relay, walk
@@ -144,7 +144,7 @@ class Forward:
 
     def __init__(
         self,
-        upstreams: Sequence[AnyUpstream],
+        upstreams: Sequence[Upstream],
         *,
         policy: Policy = "sequential",
         attempt_timeout: float = MAX_TIMEOUT,
@@ -312,13 +312,13 @@ class Forward:
     def _all_down(self) -> bool:
         return all(upstream.health.condition is Condition.DOWN for upstream in self.upstreams)
 
-    def _sample(self, upstream: AnyUpstream) -> tuple[bytes, bytes] | None:
+    def _sample(self, upstream: Upstream) -> tuple[bytes, bytes] | None:
         """What to probe an upstream with: its own last answer, which it may have at hand, or else that of another."""
         answered = {attempts.upstream: attempts.answered for attempts in self.attempts if attempts.answered}
         question = answered.get(upstream) or next(iter(answered.values()), None)
         return (question.wire, question.question) if question else None
 
-    def _times(self, upstream: AnyUpstream) -> tuple[float, float]:
+    def _times(self, upstream: Upstream) -> tuple[float, float]:
         """Seconds after which an attempt is slow, and after which it has timed out."""
         timeout = min(upstream.timeout, self.attempt_timeout)
         return min(upstream.health.hedge_after, timeout), timeout

@@ -10,6 +10,7 @@ nothing of the place where routes are wanted: that is for next_hops.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
@@ -89,29 +90,16 @@ class Picture(Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-_MAX_REMEMBERED = 1 << 16
-_prefixes: dict[str, Prefix] = {}
-_addresses: dict[bytes, IPAddress] = {}
-
-
+@lru_cache(1 << 16)
 def prefix_of(text: str) -> Prefix:
     """The prefix of a canonical text. Remembered: to read one costs more than all else that happens to a block."""
-    found = _prefixes.get(text)
-    if found is None:
-        if len(_prefixes) >= _MAX_REMEMBERED:
-            _prefixes.clear()
-        found = _prefixes[text] = ip_network(text)
-    return found
+    return ip_network(text)
 
 
+@lru_cache(1 << 16)
 def address_of(packed: bytes) -> IPAddress:
     """The address of 4 or 16 octets, remembered likewise."""
-    found = _addresses.get(packed)
-    if found is None:
-        if len(_addresses) >= _MAX_REMEMBERED:
-            _addresses.clear()
-        found = _addresses[packed] = ip_address(packed)
-    return found
+    return ip_address(packed)
 
 
 def host_prefix(address: IPAddress) -> Prefix:
