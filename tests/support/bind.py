@@ -7,25 +7,24 @@ with Bind(folder, {"corp.example": ZONE}, recursion=True) as bind:
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import RealServer
 from tests.support.knot import ADDRESS, free_port
 
 ROOT_ZONE = "$TTL 300\n@ SOA a.root. b.root. 1 3600 600 86400 60\n@ NS a.root.\na.root. A 192.0.2.53\n"
 
 
-class Bind:
+class Bind(RealServer):
     """A named with master files; `with` runs it. With `recursion` it follows aliases, and knows no other names."""
 
     def __init__(self, folder: Path, zones: Mapping[str, str], *, recursion: bool) -> None:
+        super().__init__()
         self.port = 0
         self._folder = folder
         self._zones = {**zones, **({".": ROOT_ZONE} if recursion else {})}
         self._recursion = recursion
-        self._daemon: Daemon | None = None
 
-    def __enter__(self) -> "Bind":
+    def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for zone, text in self._zones.items():
             (self._folder / f"{zone.strip('.') or 'root'}.zone").write_text(text, encoding="utf-8")
@@ -33,23 +32,11 @@ class Bind:
         config = self._folder / "named.conf"
         config.write_text(self._config(), encoding="utf-8")
         command = ["named", "-g", "-n", "1", "-c", str(config)]
-        self._daemon = Daemon(None, command, self._folder / "named.log")
-        self._daemon.wait(self._listens)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it. May be repeated."""
-        if self._daemon:
-            self._daemon.stop()
+        self._run(command, self._folder / "named.log", self._listens)
 
     def _listens(self) -> bool:
         """It listens once it has loaded its zones."""
-        if not self._daemon or "all zones loaded" not in self._daemon.log.read_text(encoding="utf-8", errors="replace"):
+        if "all zones loaded" not in (self._folder / "named.log").read_text(encoding="utf-8", errors="replace"):
             return False
         with socket.socket() as probe:
             return probe.connect_ex((ADDRESS, self.port)) == 0

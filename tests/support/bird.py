@@ -6,65 +6,41 @@ with Bird(host, CONFIG) as bird:
 """
 
 import re
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
-from tests.support.daemon import Daemon, open_folder
+from tests.support.daemon import RealServer, open_folder
 from tests.support.links import must
 from tests.support.namespace import Namespace
-from tests.support.program import eventually
 
 _ROUTE = re.compile(r"^(?P<prefix>[0-9a-f.:]+/\d+) +(?P<rest>.*)$")
 _VIA = re.compile(r"^\s+via (?P<address>[0-9a-f.:]+) on ")
 
 
-class Bird:
+class Bird(RealServer):
     """The daemon; `with` runs it."""
 
     def __init__(self, host: Namespace, config: str) -> None:
         """`config` is bird.conf, without router id, `protocol device` and the kernel's tables."""
+        super().__init__()
         self._host = host
         self._config = config
-        self._stack = ExitStack()
         self.folder = Path()
         """Where bird.conf and its socket bird.ctl are."""
 
-    def __enter__(self) -> "Bird":
-        try:
-            self.folder = self._stack.enter_context(open_folder())
-            config = self.folder / "bird.conf"
-            config.write_text(
-                f"""log stderr all;
+    def _start(self) -> None:
+        self.folder = self._stack.enter_context(open_folder())
+        config = self.folder / "bird.conf"
+        config.write_text(
+            f"""log stderr all;
 protocol device {{}}
 protocol direct {{ ipv4; ipv6; }}
 protocol kernel {{ ipv4 {{ export all; }}; merge paths on; }}
 protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
 {self._config}""",
-                encoding="utf-8",
-            )
-            command = ["bird", "-f", "-c", str(config), "-s", str(self.socket), "-P", str(self.folder / "bird.pid")]
-            self._daemon = daemon = Daemon(self._host, command, self.folder / "bird.log")
-            self._stack.callback(daemon.stop)
-
-            def there() -> bool:
-                daemon.check()
-                return self.socket.exists()
-
-            eventually(there)
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def stop(self) -> None:
-        """End it before its time."""
-        self._daemon.stop()
+            encoding="utf-8",
+        )
+        command = ["bird", "-f", "-c", str(config), "-s", str(self.socket), "-P", str(self.folder / "bird.pid")]
+        self._run(command, self.folder / "bird.log", self.socket.exists, self._host)
 
     @property
     def socket(self) -> Path:

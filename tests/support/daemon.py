@@ -11,9 +11,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from tests.support.namespace import Namespace
 from tests.support.waiting import eventually
@@ -72,6 +74,42 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class RealServer(ABC):
+    """A server that is not ours; `with` runs it, and its port or socket is there when the block begins."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        """What goes after the processes, such as their folder."""
+        self._daemons: list[Daemon] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        self._stack.close()
+
+    def stop(self) -> None:
+        """End its processes. May be repeated."""
+        for daemon in reversed(self._daemons):
+            daemon.stop()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Write what it reads, and run it."""
+
+    def _run(self, command: Sequence[str], log: Path, ready: Callable[[], bool], host: Namespace | None = None) -> None:
+        """Run one of its processes, on this host or in a namespace, and wait until it is ready."""
+        daemon = Daemon(host, command, log)
+        self._daemons.append(daemon)
+        daemon.wait(ready)
 
 
 @contextmanager

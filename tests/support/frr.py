@@ -7,46 +7,37 @@ with Frr(host, BGP) as frr:
 """
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from tests.support.daemon import Daemon, open_folder
+from tests.support.daemon import RealServer, open_folder
 from tests.support.links import must
 from tests.support.namespace import Namespace
-from tests.support.program import eventually
 
 _DAEMONS = ("zebra", "staticd", "bgpd")
 
 
-class Frr:
+class Frr(RealServer):
     """The three daemons; `with` runs them."""
 
     def __init__(self, host: Namespace, config: str = "") -> None:
         """`config` is what `vtysh` would write: `router bgp ...`, `ip route ...`."""
+        super().__init__()
         self._host = host
         self._config = config
-        self._stack = ExitStack()
         self.folder = Path()
         """Where its sockets are."""
 
-    def __enter__(self) -> "Frr":
-        try:
-            self.folder = self._stack.enter_context(open_folder("frr"))
-            for name in _DAEMONS:
-                self._start(name)
-            if self._config:
-                self.configure(self._config)
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def _start(self) -> None:
+        folder = self.folder = self._stack.enter_context(open_folder("frr"))
+        for name in _DAEMONS:
+            command = [name, "--vty_socket", str(folder), "-z", str(folder / "zserv")]
+            command += ["-i", str(folder / f"{name}.pid")]
+            # No configuration file, no terminal over TCP.
+            command += ["-f", "/dev/null", "-A", "127.0.0.1", "-P", "0", "--log", "stdout"]
+            self._run(command, folder / f"{name}.log", (folder / f"{name}.vty").exists, self._host)
+        if self._config:
+            self.configure(self._config)
 
     def vtysh(self, *commands: str) -> str:
         """What it prints for commands."""
@@ -89,17 +80,3 @@ class Frr:
         for family in ("ipv4", "ipv6"):
             paths.update(json.loads(self.vtysh(f"show bgp {family} unicast json") or "{}").get("routes", {}))
         return paths
-
-    def _start(self, name: str) -> None:
-        folder = self.folder
-        command = [name, "--vty_socket", str(folder), "-z", str(folder / "zserv"), "-i", str(folder / f"{name}.pid")]
-        # No configuration file, no terminal over TCP.
-        command += ["-f", "/dev/null", "-A", "127.0.0.1", "-P", "0", "--log", "stdout"]
-        daemon = Daemon(self._host, command, folder / f"{name}.log")
-        self._stack.callback(daemon.stop)
-
-        def there() -> bool:
-            daemon.check()
-            return (folder / f"{name}.vty").exists()
-
-        eventually(there)

@@ -5,48 +5,32 @@ with GoBgp(host, CONFIG) as gobgp:
 """
 
 import json
-from contextlib import ExitStack
-from types import TracebackType
 from typing import Any
 
-from tests.support.daemon import Daemon, open_folder
+from tests.support.daemon import RealServer, open_folder
 from tests.support.links import must
 from tests.support.namespace import Namespace
-from tests.support.program import eventually
 
 
-class GoBgp:
+class GoBgp(RealServer):
     """The daemon; `with` runs it."""
 
     def __init__(self, host: Namespace, config: str) -> None:
         """`config` is gobgpd's, in TOML."""
+        super().__init__()
         self._host = host
         self._config = config
-        self._stack = ExitStack()
 
-    def __enter__(self) -> "GoBgp":
-        try:
-            folder = self._stack.enter_context(open_folder())
-            config = folder / "gobgpd.toml"
-            config.write_text(self._config, encoding="utf-8")
-            command = ["gobgpd", "-t", "toml", "-f", str(config), "--api-hosts", "127.0.0.1:50051"]
-            daemon = Daemon(self._host, command, folder / "gobgpd.log")
-            self._stack.callback(daemon.stop)
+    def _start(self) -> None:
+        folder = self._stack.enter_context(open_folder())
+        config = folder / "gobgpd.toml"
+        config.write_text(self._config, encoding="utf-8")
+        command = ["gobgpd", "-t", "toml", "-f", str(config), "--api-hosts", "127.0.0.1:50051"]
 
-            def there() -> bool:
-                daemon.check()
-                return self._host.run("gobgp", "global").returncode == 0
+        def answers() -> bool:
+            return self._host.run("gobgp", "global").returncode == 0
 
-            eventually(there)
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+        self._run(command, folder / "gobgpd.log", answers, self._host)
 
     def learned(self) -> dict[str, set[str]]:
         """The next hops of its paths, by prefix, IPv4 and IPv6."""

@@ -5,39 +5,26 @@ with Recursor("unbound", folder, 127.0.0.1's port of the server) as recursor:
 """
 
 from pathlib import Path
-from types import TracebackType
 
 import dns.exception
 import dns.message
 import dns.query
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import RealServer
 from tests.support.knot import ADDRESS, free_port
 
 
-class Recursor:
+class Recursor(RealServer):
     """One of `PROGRAMS`; `with` runs it. It needs no root."""
 
     def __init__(self, program: str, folder: Path, server: int) -> None:
+        super().__init__()
         self.port = free_port()
         self._folder = folder
         self._command = PROGRAMS[program](folder, self.port, server)
-        self._daemon: Daemon | None = None
 
-    def __enter__(self) -> "Recursor":
-        self._daemon = Daemon(None, self._command, self._folder / "recursor.log")
-        self._daemon.wait(self._answers)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it. May be repeated."""
-        if self._daemon:
-            self._daemon.stop()
+    def _start(self) -> None:
+        self._run(self._command, self._folder / "recursor.log", self._answers)
 
     def _answers(self) -> bool:
         try:

@@ -7,16 +7,16 @@ with Unbound(folder, certificate, key, ["www.corp.example. 60 A 192.0.2.10"]) as
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import RealServer
 from tests.support.knot import ADDRESS, free_port
 
 
-class Unbound:
+class Unbound(RealServer):
     """An unbound with a certificate and some records; `with` runs it."""
 
     def __init__(self, folder: Path, certificate: Path, key: Path, records: Sequence[str]) -> None:
+        super().__init__()
         self.port = 0
         self._folder = folder
         self._settings = {
@@ -33,28 +33,15 @@ class Unbound:
             "local-zone": '"." static',
         }
         self._records = list(records)
-        self._daemon: Daemon | None = None
 
-    def __enter__(self) -> "Unbound":
+    def _start(self) -> None:
         self.port = free_port()
         lines = [f"interface: {ADDRESS}@{self.port}", f"tls-port: {self.port}"]
         lines += [f"{name}: {value}" for name, value in self._settings.items()]
         lines += [f"local-data: '{record}'" for record in self._records]
         config = self._folder / "unbound.conf"
         config.write_text("server:\n" + "".join(f"    {line}\n" for line in lines), encoding="utf-8")
-        self._daemon = Daemon(None, ["unbound", "-d", "-c", str(config)], self._folder / "unbound.log")
-        self._daemon.wait(self._listens)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it. May be repeated."""
-        if self._daemon:
-            self._daemon.stop()
+        self._run(["unbound", "-d", "-c", str(config)], self._folder / "unbound.log", self._listens)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
