@@ -32,8 +32,6 @@ check: $(STAMP) ## lint, format, types, floors, module sizes, tests that wait by
 bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hour (QUICK=1: five minutes)
 	@tools/debian_packages.sh bench
 	@$(BIN)/python -m benchmarks.suite $(if $(QUICK),--quick) $(SUITE_ARGS)
-	@$(BIN)/python -m benchmarks.cluster_names $(if $(QUICK),--rounds 5 --seconds 1) $(BENCH_ARGS)
-	@$(BIN)/python -m benchmarks.forwarding $(if $(QUICK),--rounds 1 --seconds 1)
 	@$(BIN)/python -m benchmarks.latency $(if $(QUICK),--rounds 1 --seconds 1)
 	@$(BIN)/python -m benchmarks.cache_memory
 	@$(BIN)/python -m benchmarks.failover $(if $(QUICK),--policy sequential --rtt 20 --dark 3)

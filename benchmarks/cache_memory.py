@@ -8,16 +8,14 @@ for the most recent of them (see dnsbridge/resolvers/prepared.py) is in the seco
 
 import argparse
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import memory
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, show
-from benchmarks.forwarders import CACHED, Dnsbridge, Upstream, outside, write_owners
-from benchmarks.load import run_round
-from benchmarks.peers import Failed
+from benchmarks.parts import memory
+from benchmarks.parts.figures import Figure
+from benchmarks.parts.forwarders import CACHED, Dnsbridge, Upstream, outside, write_owners
+from benchmarks.parts.load import run_round
+from benchmarks.parts.run import report, two_cores
 
 SECONDS = 120
 """More than all names take."""
@@ -59,14 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="memory of cached answers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            figures = measure(Path(folder))
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(figures, options.json)
-    return 0
+    return report(measure, options.json)
 
 
 if __name__ == "__main__":

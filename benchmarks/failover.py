@@ -14,7 +14,6 @@ For each policy, and each RTT, a new dnsbridge: both healthy for 2 seconds, the 
 import argparse
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,12 +21,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, percentile, show
-from benchmarks.forwarders import Dnsbridge, Outside, Upstream, outside
-from benchmarks.line import Line
-from benchmarks.peers import ADDRESS, Failed
-from benchmarks.prober import Probe, Sample, paced
+from benchmarks.parts.figures import Figure, percentile
+from benchmarks.parts.forwarders import Dnsbridge, Outside, Upstream, outside
+from benchmarks.parts.line import Line
+from benchmarks.parts.peers import ADDRESS
+from benchmarks.parts.prober import Probe, Sample, paced
+from benchmarks.parts.run import report, two_cores
 
 POLICIES = ("sequential", "round_robin", "random", "fastest")
 ADDRESSES = (IPv4Address("192.0.2.81"), IPv4Address("192.0.2.82"))
@@ -124,11 +123,11 @@ def main() -> int:
     rtts = [rtt / 1000 for rtt in options.rtt or (0, 20)]
     if min(rtts) < 0 or options.dark < 2 or not 100 <= options.rate <= 5000:
         parser.error("no negative RTT, at least 2 dark seconds, 100 to 5000 questions a second")
-    found: list[Figure] = []
-    try:
+
+    def measured(folder: Path) -> list[Figure]:
+        found: list[Figure] = []
         cores = two_cores()
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as name, ExitStack() as running:
-            folder = Path(name)
+        with ExitStack() as running:
             ports = []
             for address in ADDRESSES:
                 own = folder / str(address)
@@ -147,11 +146,9 @@ def main() -> int:
                     course = run(policy, lines, options.dark, options.rate, own, cores)
                     found += figures(policy, rtt, course)
                     print(f"{policy}, {rtt * 1000:g} ms\n{by_second(course)}", file=sys.stderr)
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(found, options.json)
-    return 0
+        return found
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

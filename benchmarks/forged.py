@@ -18,9 +18,10 @@ from pathlib import Path
 
 import dns.message
 
-from benchmarks.figures import Figure, show
-from benchmarks.peers import ADDRESS, Failed
-from benchmarks.prober import query
+from benchmarks.parts.figures import Figure
+from benchmarks.parts.peers import ADDRESS
+from benchmarks.parts.prober import query
+from benchmarks.parts.run import report
 from tests.support.forger import FORGED, FORGERIES, Forger
 from tests.support.program import ROOT, Program
 
@@ -113,13 +114,7 @@ def main() -> int:
     options = parser.parse_args()
     if not 1 <= options.replies <= MOST_NAMES * ROUNDS * len(FORGERIES):
         parser.error(f"1 to {MOST_NAMES * ROUNDS * len(FORGERIES)} replies")
-    try:
-        figures = list(measure(options.replies))
-    except (Failed, AssertionError) as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(figures, options.json)
-    return 0
+    return report(lambda _: list(measure(options.replies)), options.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import Figure, show
+from benchmarks.parts.figures import Figure, show
 from tests.apiserver.faults import Fault
 from tests.apiserver.refused_streams import WAYS
 from tests.apiserver.seed import Shape, cluster

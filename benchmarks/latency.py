@@ -10,17 +10,15 @@ one works at a time; all else shares another.
 import argparse
 import math
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, percentile, show
-from benchmarks.forwarders import Dnsbridge, Dnsdist, Forwarder, Unbound, Upstream, installed, outside
-from benchmarks.line import Line
-from benchmarks.peers import Failed
-from benchmarks.prober import Probe, paced
+from benchmarks.parts.figures import Figure, percentile
+from benchmarks.parts.forwarders import Dnsbridge, Dnsdist, Forwarder, Unbound, Upstream, installed, outside
+from benchmarks.parts.line import Line
+from benchmarks.parts.prober import Probe, paced
+from benchmarks.parts.run import Failed, report, two_cores
 
 DIRECT = "the upstream itself"
 PERCENTS = (50, 99)
@@ -86,15 +84,12 @@ def main() -> int:
     if options.rounds < 1 or options.seconds < 1 or options.rtt < 0 or not 1 <= options.rate <= 5000:
         parser.error("at least 1 round of 1 second, no negative time, 1 to 5000 questions a second")
     rtt = options.rtt / 1000
-    try:
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            taken, waited = measure(options.rounds, options.seconds, rtt, options.rate, Path(folder))
-            found = figures(taken, waited, rtt)
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(found, options.json)
-    return 0
+
+    def measured(folder: Path) -> list[Figure]:
+        taken, waited = measure(options.rounds, options.seconds, rtt, options.rate, folder)
+        return figures(taken, waited, rtt)
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ import argparse
 import math
 import statistics
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, show
-from benchmarks.forwarders import Dnsbridge, Forwarder, Unbound, Upstream, installed, outside
-from benchmarks.line import Line
-from benchmarks.peers import Failed
-from benchmarks.prober import Probe, Sample, paced
+from benchmarks.parts.figures import Figure
+from benchmarks.parts.forwarders import Dnsbridge, Forwarder, Unbound, Upstream, installed, outside
+from benchmarks.parts.line import Line
+from benchmarks.parts.prober import Probe, Sample, paced
+from benchmarks.parts.run import report, two_cores
 
 PATIENCE = 5.5
 """Seconds in which an answer may come: a stub resolver gives up after 5."""
@@ -80,16 +78,16 @@ def main() -> int:
     losses = [percent / 100 for percent in options.loss or (20, 50)]
     if options.questions < 100 or not 1 <= options.rate <= 5000 or options.rtt < 0 or not 0 <= min(losses) <= 0.9:
         parser.error("at least 100 questions, 1 to 5000 a second, no negative time, a loss of 0 to 90 percent")
-    found: list[Figure] = []
-    try:
-        for loss in losses:
-            with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-                found += measure(loss, options, Path(folder))
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(found, options.json)
-    return 0
+
+    def measured(folder: Path) -> list[Figure]:
+        found: list[Figure] = []
+        for number, loss in enumerate(losses):
+            own = folder / str(number)
+            own.mkdir()
+            found += measure(loss, options, own)
+        return found
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

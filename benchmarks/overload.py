@@ -22,15 +22,14 @@ from statistics import median, quantiles
 
 from msgspec import Struct
 
-from benchmarks import memory
-from benchmarks.cluster_names import two_cores
-from benchmarks.flood import Flooded, flood
-from benchmarks.forwarders import ZONE, Forwarder, Upstream, outside
-from benchmarks.forwarding import NAMES_PER_SECOND
-from benchmarks.load import run_round
-from benchmarks.names import Name, names, write_manifests
-from benchmarks.peers import ADDRESS, Failed
-from benchmarks.prober import Probe, paced
+from benchmarks.parts import memory
+from benchmarks.parts.flood import Flooded, flood
+from benchmarks.parts.forwarders import ZONE, Forwarder, Upstream, outside
+from benchmarks.parts.load import NAMES_PER_SECOND, run_round
+from benchmarks.parts.names import Name, names, write_manifests
+from benchmarks.parts.peers import ADDRESS
+from benchmarks.parts.prober import Probe, paced
+from benchmarks.parts.run import Failed, two_cores
 
 SERVICES = 1000
 CACHED = 25

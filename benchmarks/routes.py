@@ -21,7 +21,6 @@ import secrets
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,8 +29,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.figures import Figure, show
-from benchmarks.peers import Failed
+from benchmarks.parts.figures import Figure
+from benchmarks.parts.run import Failed, report
 from dnsbridge.cluster.objects import BlockAffinity, IPPool, Node, Object, ServiceCIDR
 from dnsbridge.netlink.netlink_socket import messages_of
 from dnsbridge.netlink.this_host import this_host
@@ -303,18 +302,15 @@ def main() -> int:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     nodes, blocks, rounds, changes = (NODES // 10, BLOCKS // 10, 1, 3) if options.quick else (NODES, BLOCKS, 5, CHANGES)
+    if options.inside:
+        return report(lambda folder: measure(folder, nodes, blocks, rounds, changes), options.json)
     try:
-        if not options.inside:
-            with namespace() as prefix:
-                command = [*prefix, sys.executable, "-m", "benchmarks.routes", "--inside", *sys.argv[1:]]
-                return subprocess.run(command, check=False).returncode
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            figures = measure(Path(folder), nodes, blocks, rounds, changes)
+        with namespace() as prefix:
+            command = [*prefix, sys.executable, "-m", "benchmarks.routes", "--inside", *sys.argv[1:]]
+            return subprocess.run(command, check=False).returncode
     except Failed as failure:
         print(f"no result: {failure}", file=sys.stderr)
         return 1
-    show(figures, options.json)
-    return 0
 
 
 if __name__ == "__main__":

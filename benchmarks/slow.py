@@ -9,18 +9,16 @@ names alone, so many that 2,000 are in flight. The same for unbound.
 
 import argparse
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, percentile, show
-from benchmarks.forwarders import Dnsbridge, Forwarder, Unbound, Upstream, installed, outside
-from benchmarks.line import Line
-from benchmarks.memory import resident
-from benchmarks.peers import Failed
-from benchmarks.prober import Probe, Sample, paced
+from benchmarks.parts.figures import Figure, percentile
+from benchmarks.parts.forwarders import Dnsbridge, Forwarder, Unbound, Upstream, installed, outside
+from benchmarks.parts.line import Line
+from benchmarks.parts.memory import resident
+from benchmarks.parts.prober import Probe, Sample, paced
+from benchmarks.parts.run import report, two_cores
 
 RTT = 0.02
 SLOW_SECONDS = 3.0
@@ -82,27 +80,26 @@ def main() -> int:
     options = parser.parse_args()
     if options.seconds < 1 or not 100 <= options.rate <= 5000 or not 100 <= options.in_flight <= 5000:
         parser.error("at least 1 second, 100 to 5000 questions a second, 100 to 5000 in flight")
-    found: list[Figure] = []
-    try:
+
+    def measured(folder: Path) -> list[Figure]:
+        found: list[Figure] = []
         server_core, load_core = two_cores()
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder, ExitStack() as running:
-            upstream = Upstream(Path(folder))
+        with ExitStack() as running:
+            upstream = Upstream(folder)
             running.callback(upstream.stop)
             upstream.start(outside("first", 1), load_core)
             kinds: list[type[Forwarder]] = [Dnsbridge, *installed((Unbound,))[0]]
             for kind in kinds:
                 far = Line(load_core, upstream.port, RTT, slow=("slow", SLOW_SECONDS))
                 running.callback(far.stop)
-                server = kind(Path(folder), [far.port])
+                server = kind(folder, [far.port])
                 running.callback(server.stop)
                 server.start(outside("first", 1), server_core)
                 found += measure(server, options, load_core)
                 server.stop()
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(found, options.json)
-    return 0
+        return found
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +26,14 @@ from statistics import median
 
 import msgspec
 
-from benchmarks import api, memory, prober
-from benchmarks.api import Api
-from benchmarks.cluster_names import two_cores
-from benchmarks.download import download
-from benchmarks.figures import Figure, line, percentile, plain, table, write_json
-from benchmarks.load import run_round, steady
-from benchmarks.names import write_questions
-from benchmarks.peers import Failed, Watching
+from benchmarks.parts import api, memory, prober
+from benchmarks.parts.api import Api
+from benchmarks.parts.download import download
+from benchmarks.parts.figures import Figure, line, percentile
+from benchmarks.parts.load import run_round, steady
+from benchmarks.parts.names import write_questions
+from benchmarks.parts.peers import Watching
+from benchmarks.parts.run import Failed, report, two_cores
 from tests.apiserver.seed import Shape
 
 CHANGES = 20
@@ -267,17 +266,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            bench = Bench(QUICK if options.quick else Size(), Path(folder))
-            bench.run()
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    print(table(bench.figures))
-    if options.json:
-        write_json(options.json, plain(bench.figures))
-    return 0
+
+    def measured(folder: Path) -> list[Figure]:
+        bench = Bench(QUICK if options.quick else Size(), folder)
+        bench.run()
+        return bench.figures
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

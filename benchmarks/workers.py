@@ -13,7 +13,6 @@ import argparse
 import re
 import socket
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,13 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks import api, memory, prober
-from benchmarks.api import Api
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import Figure, line, percentile, show
-from benchmarks.load import run_round, steady
-from benchmarks.names import write_questions
-from benchmarks.peers import ADDRESS, Failed, Watching
+from benchmarks.parts import api, memory, prober
+from benchmarks.parts.api import Api
+from benchmarks.parts.figures import Figure, line, percentile
+from benchmarks.parts.load import run_round, steady
+from benchmarks.parts.names import write_questions
+from benchmarks.parts.peers import ADDRESS, Watching
+from benchmarks.parts.run import Failed, report, two_cores
 from benchmarks.watching import CHANGES, QUICK, Size
 
 FULL = Size(changes=200, rounds=3)
@@ -186,15 +185,13 @@ def main() -> int:
     options = parser.parse_args()
     if options.workers < 2:
         parser.error("--workers: at least 2")
-    try:
-        with tempfile.TemporaryDirectory(prefix="dnsbridge-bench-") as folder:
-            bench = Bench(QUICK if options.quick else FULL, options.workers, Path(folder))
-            bench.run()
-    except Failed as failure:
-        print(f"no result: {failure}", file=sys.stderr)
-        return 1
-    show(bench.figures, options.json)
-    return 0
+
+    def measured(folder: Path) -> list[Figure]:
+        bench = Bench(QUICK if options.quick else FULL, options.workers, folder)
+        bench.run()
+        return bench.figures
+
+    return report(measured, options.json)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.figures import write_json
-from benchmarks.peers import Failed
+from benchmarks.parts.figures import write_json
+from benchmarks.parts.run import Failed
 from benchmarks.suite.chart import chart
 from benchmarks.suite.report import Report, machine, markdown, ratios, read, table, versions, worse
 from benchmarks.suite.runner import Plan, run

@@ -5,10 +5,10 @@ The API server shares the core of dnsperf, so the rate of answers holds what tha
 
 from pathlib import Path
 
-from benchmarks.api import Api
-from benchmarks.load import Round, run_round
-from benchmarks.names import write_questions
-from benchmarks.peers import Watching
+from benchmarks.parts.api import Api
+from benchmarks.parts.load import Round, run_round
+from benchmarks.parts.names import write_questions
+from benchmarks.parts.peers import Watching
 from tests.apiserver.seed import Shape
 
 RATE = 20

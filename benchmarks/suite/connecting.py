@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import cycle
 from multiprocessing.connection import Connection
 
-from benchmarks.load import MICROSECONDS_PER_TICK, Round
-from benchmarks.peers import ADDRESS, Failed, Peer
-from benchmarks.prober import PATIENCE, Probe
+from benchmarks.parts.load import MICROSECONDS_PER_TICK, Round
+from benchmarks.parts.peers import ADDRESS, Peer
+from benchmarks.parts.prober import PATIENCE, Probe
+from benchmarks.parts.run import Failed
 
 OPEN = 4
 """Fewer than the shortest queue of connections that a server has not accepted yet: a full one costs a second."""

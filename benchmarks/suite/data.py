@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.names import NAMESPACES, TTL, ZONE, Name, names, write_manifests
+from benchmarks.parts.names import NAMESPACES, TTL, ZONE, Name, names, write_manifests
 
 POD_CIDR = IPv4Network("10.244.0.0/16")
 ENDPOINTS = 50

@@ -15,7 +15,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from benchmarks.peers import ADDRESS, Peer
+from benchmarks.parts.peers import ADDRESS, Peer
 
 UDP_SIZE = 1232
 """What a question with EDNS offers to take."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct, json
 
-from benchmarks.figures import Figure
-from benchmarks.figures import table as figures_table
+from benchmarks.parts.figures import Figure
+from benchmarks.parts.figures import table as figures_table
 from benchmarks.suite.changing import RATE
 from benchmarks.suite.runner import Outcome, Result
 from benchmarks.suite.servers import OURS, PEERS

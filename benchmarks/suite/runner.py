@@ -13,13 +13,13 @@ from statistics import median
 
 from msgspec import Struct
 
-from benchmarks import memory
-from benchmarks.cluster_names import two_cores
-from benchmarks.figures import percentile
-from benchmarks.forwarders import Upstream, outside
-from benchmarks.load import Round, run_round, steady
-from benchmarks.peers import Failed, Peer
-from benchmarks.prober import Probe, paced_messages
+from benchmarks.parts import memory
+from benchmarks.parts.figures import percentile
+from benchmarks.parts.forwarders import Upstream, outside
+from benchmarks.parts.load import Round, run_round, steady
+from benchmarks.parts.peers import Peer
+from benchmarks.parts.prober import Probe, paced_messages
+from benchmarks.parts.run import Failed, two_cores
 from benchmarks.suite.changing import measure_changes
 from benchmarks.suite.connecting import run_connections
 from benchmarks.suite.data import Data, data

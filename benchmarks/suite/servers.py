@@ -5,7 +5,7 @@ unbound     local-data in static local-zones, one thread, not validating
 dnsmasq     its hosts file
 bind9       master files, one thread, `forward only`
 knot, nsd   master files; authoritative only
-dnsdist, recursor, coredns    as benchmarks.forwarders has them: forwarding only
+dnsdist, recursor, coredns    as benchmarks.parts.forwarders has them: forwarding only
 
 None of them asks anybody but the upstream: root hints, trust anchors and news are switched off.
 """
@@ -19,10 +19,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks import forwarders
-from benchmarks.forwarders import CACHED, FORWARDING
-from benchmarks.names import TTL, ZONE, Name
-from benchmarks.peers import ADDRESS, Failed, Peer, free_port, unbound, which
+from benchmarks.parts import forwarders
+from benchmarks.parts.forwarders import CACHED, FORWARDING
+from benchmarks.parts.names import TTL, ZONE, Name
+from benchmarks.parts.peers import ADDRESS, Peer, free_port, unbound, which
+from benchmarks.parts.run import Failed
 from benchmarks.suite.data import (
     REVERSE_ZONES,
     Data,

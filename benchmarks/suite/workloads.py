@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from benchmarks.forwarders import WILDCARD, outside
-from benchmarks.names import NAMESPACES, ZONE, Name
+from benchmarks.parts.forwarders import WILDCARD, outside
+from benchmarks.parts.names import NAMESPACES, ZONE, Name
 from benchmarks.suite.data import PORT, Data, reverse, srv_owner
 from benchmarks.suite.questions import Question, message, random_case
 from benchmarks.suite.servers import CLUSTER, FORWARD

@@ -13,8 +13,8 @@ import dns.message
 import dns.rdatatype
 import pytest
 
-from benchmarks.figures import write_json
-from benchmarks.load import Round
+from benchmarks.parts.figures import write_json
+from benchmarks.parts.load import Round
 from benchmarks.suite.chart import chart
 from benchmarks.suite.questions import message, random_case
 from benchmarks.suite.report import Report, figures, markdown, ratios, summary, table, worse

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from benchmarks.peers import Failed
+from benchmarks.parts.run import Failed
 
 SECONDS = 60.0
 _PATHS = ("/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/namespaces", "/api/v1/nodes")

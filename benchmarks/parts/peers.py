@@ -25,14 +25,11 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from benchmarks.names import ZONE, Name, write_local_data, write_manifests
+from benchmarks.parts.names import ZONE, Name, write_local_data, write_manifests
+from benchmarks.parts.run import Failed
 
 ADDRESS = "127.0.0.1"
 START_SECONDS = 60
-
-
-class Failed(Exception):
-    """Something did not work, in one line: the benchmark has no result."""
 
 
 class Peer(ABC):

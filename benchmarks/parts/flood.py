@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 import dns.message
 from msgspec import Struct
 
-from benchmarks.peers import ADDRESS
-from benchmarks.prober import LATE
+from benchmarks.parts.peers import ADDRESS
+from benchmarks.parts.prober import LATE
 
 SOCKETS = 8
 TICK = 0.001

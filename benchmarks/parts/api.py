@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks.names import ZONE, Name
-from benchmarks.peers import Failed
+from benchmarks.parts.names import ZONE, Name
+from benchmarks.parts.run import Failed
 from tests.apiserver.resources import Object
 from tests.apiserver.seed import Shape, cluster
 from tests.apiserver.server import ApiServer

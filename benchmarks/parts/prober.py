@@ -18,7 +18,8 @@ from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
-from benchmarks.peers import ADDRESS, Failed
+from benchmarks.parts.peers import ADDRESS
+from benchmarks.parts.run import Failed
 
 PATIENCE = 30.0
 """Seconds that something may take before the measurement has failed."""

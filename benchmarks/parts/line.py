@@ -13,8 +13,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from benchmarks.peers import ADDRESS, free_port
-from benchmarks.prober import Probe
+from benchmarks.parts.peers import ADDRESS, free_port
+from benchmarks.parts.prober import Probe
 
 _T = TypeVar("_T")
 _IDS = 1 << 16

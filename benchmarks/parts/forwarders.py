@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from benchmarks import peers
-from benchmarks.names import Name, names, write_manifests
-from benchmarks.peers import ADDRESS, Failed, Peer, which
+from benchmarks.parts import peers
+from benchmarks.parts.names import Name, names, write_manifests
+from benchmarks.parts.peers import ADDRESS, Peer, which
+from benchmarks.parts.run import Failed
 
 ZONE = "office.example."
 WILDCARD = IPv4Address("192.0.2.80")

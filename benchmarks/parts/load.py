@@ -9,7 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.peers import ADDRESS, Failed, Peer, which
+from benchmarks.parts.peers import ADDRESS, Peer, which
+from benchmarks.parts.run import Failed
 
 MICROSECONDS_PER_TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")
 LOST_AT_MOST = 0.001
@@ -24,6 +25,9 @@ _COMPLETED = re.compile(r"Queries completed:\s+(\d+)")
 _SENT = re.compile(r"Queries sent:\s+(\d+)")
 _RATE = re.compile(r"Queries per second:\s+([\d.]+)")
 _CODES = re.compile(r"Response codes:\s+(.*)")
+
+NAMES_PER_SECOND = 120_000
+"""Of a round of new names: about as many as the fastest server answers. A round that runs out of them ends early."""
 
 
 class Round(Struct, frozen=True):
