@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dnsbridge.wire import name as names
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.rename import rename, rename_set
-from tests.pure.test_compose import DATA, rdata_of
 from tests.support.oracle import packed
+from tests.wire.test_compose import DATA, rdata_of
 
 ZONE, ALIAS = names.from_text("cluster.local"), names.from_text("Dev.k8s.corp")
 LONG = names.from_text(".".join(["y" * 60, "y" * 60, "corp"]))

@@ -12,7 +12,7 @@ import pytest
 from dnsbridge.routes.model import Reached
 from dnsbridge.sinks.bgp.sink import BgpSink
 from dnsbridge.sinks.bgp.speaker import Peer, Speaker
-from tests.routes.sinks.routers import (
+from tests.sinks.routers import (
     ALL,
     BIRD_ADDRESS,
     BY_IPV6,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 ROWS = [
     line
     for line in (ROOT / "docs" / "upstreams.md").read_text(encoding="utf-8").splitlines()

@@ -11,7 +11,7 @@ from dnsbridge.routes.exports import Exported, export
 from dnsbridge.routes.model import Kind, Reached, Route
 from dnsbridge.routes.sink import Held, SinkProblem
 from dnsbridge.sinks.file import FileSink
-from tests.routes.sinks.routers import routes
+from tests.sinks.routers import routes
 
 WANTED = routes("10.233.98.0/24 via 10.200.20.105 10.200.20.106\nfd00:98::/64 via fd00:20::105")
 

@@ -14,7 +14,7 @@ from dnsbridge.routes.sink import SinkProblem
 from dnsbridge.sinks.bgp.events import Answer, Down, Negotiated, Sent, Up, event
 from dnsbridge.sinks.bgp.sink import BgpSink
 from dnsbridge.sinks.bgp.speaker import Peer, Speaker, announced, configuration, fault
-from tests.routes.sinks.routers import routes
+from tests.sinks.routers import routes
 
 PEER = Peer(ip_address("10.0.0.2"), 65200)
 US = Speaker(64513, (PEER,))

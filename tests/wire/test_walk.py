@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dnsbridge.wire import edns, walk
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import HEADER_SIZE, Type
-from tests.pure.test_compose import DATA, NAMES, TYPES, rdata_of
 from tests.support.oracle import packed
+from tests.wire.test_compose import DATA, NAMES, TYPES, rdata_of
 
 Records = set[tuple[bytes, int, int, bytes]]
 

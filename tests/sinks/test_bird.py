@@ -10,7 +10,7 @@ from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import SinkProblem
 from dnsbridge.sinks.bird import bird_file
 from dnsbridge.sinks.bird.sink import BirdSink
-from tests.routes.sinks.routers import routes
+from tests.sinks.routers import routes
 from tests.support.bird import Bird
 from tests.support.links import Switch
 from tests.support.remote_sink import RemoteSink

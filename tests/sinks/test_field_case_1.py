@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.routes.sinks.routers import BIRD_ADDRESS, FRR_ADDRESS, MAIN, OUR_AS, THEIR_AS, Routers
+from tests.sinks.routers import BIRD_ADDRESS, FRR_ADDRESS, MAIN, OUR_AS, THEIR_AS, Routers
 from tests.support.companion import Companion
 from tests.support.program import eventually
 
-CLUSTER = Path(__file__).parent.parent / "clusters" / "case1.yaml"
+CLUSTER = Path(__file__).parents[1] / "routes" / "clusters" / "case1.yaml"
 BLOCKS = {
     "10.233.98.0/24": {"10.200.20.105"},
     "10.233.110.0/24": {"10.200.20.107"},

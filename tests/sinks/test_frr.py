@@ -9,7 +9,7 @@ from dnsbridge.routes.model import NextHop, Reached, Route
 from dnsbridge.routes.sink import Foreign, Held, SinkProblem
 from dnsbridge.sinks.frr import frr_lines
 from dnsbridge.sinks.frr.sink import FrrSink
-from tests.routes.sinks.routers import routes
+from tests.sinks.routers import routes
 from tests.support.frr import Frr
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
