@@ -21,6 +21,7 @@ from dnsbridge.watch.api.connection import CannotConnect, NoCredentials
 from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 from dnsbridge.wire.addresses import Network
 from dnsbridge.zone import coredns
+from dnsbridge.zone.claims import Claim, claimed_twice
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.reverse import Prefixes, networks
 
@@ -123,8 +124,8 @@ async def open_all(feeds: Sequence[Feed]) -> None:
             raise CannotStart(str(error)) from None
         except TimeoutError:
             log.warning("cluster %s: its credentials take long; going on without", feed.name)
-    if claimed_twice := overlap(feeds):
-        raise CannotStart(claimed_twice)
+    if claimed := overlap(feeds):
+        raise CannotStart(claimed)
 
 
 def say_not_used(feeds: Sequence[Feed]) -> None:
@@ -135,16 +136,5 @@ def say_not_used(feeds: Sequence[Feed]) -> None:
 
 
 def overlap(feeds: Sequence[Feed]) -> str:
-    """Two clusters that claim one prefix, which leaves it open whose names its reverse zone has; empty: none."""
-    for position, one in enumerate(feeds):
-        for other in feeds[position + 1 :]:
-            if one.precedence != other.precedence:
-                continue
-            for network in one.networks():
-                for claimed in other.networks():
-                    if network.version == claimed.version and network.overlaps(claimed):
-                        return (
-                            f"clusters {one.name} and {other.name} both claim {network}"
-                            f"{'' if network == claimed else f' and {claimed}'}; give one a higher precedence"
-                        )
-    return ""
+    """Two clusters that claim one prefix; empty: none do."""
+    return claimed_twice([Claim(each.name, each.precedence, each.networks()) for each in feeds])

@@ -11,16 +11,13 @@ from dnsbridge.app.companion.wanted import check_listings, picture_of_saved, rep
 from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.freshness import Freshness
-from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
+from dnsbridge.cluster.objects import Object
 from dnsbridge.config import Settings
 from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.pictures.from_objects import picture_of
+from dnsbridge.routes.pictures.matters import matters
 from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.tables.joined import objects_with
-
-_OF_NAMES = (Endpoints, EndpointSlice, Namespace, Pod)
-"""Objects that say nothing of prefixes: endpoints come and go all the time, and routes stay."""
-_OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 
 
 class _Drawn(Struct):
@@ -104,28 +101,13 @@ class OwnPictures:
             held = feed.index.objects
             drawn = self._drawn[feed.name]
             for change in changes:
-                if self._matters(change, held.get(change.key if isinstance(change, Gone) else change.object.key)):
+                before = held.get(change.key if isinstance(change, Gone) else change.object.key)
+                if matters(change, before, all_services=self._external or not self._service_prefixes()):
                     drawn.dirty = True
                     self.on_change()
                     return
 
         return told
-
-    def _matters(self, change: Change, held: Object | None) -> bool:
-        """Whether a change may change a picture."""
-        if isinstance(change, Gone):
-            return change.key.kind not in _OF_NAMES_KINDS and (held is None or self._of_routes(held))
-        new = change.object
-        if isinstance(new, _OF_NAMES) or not (self._of_routes(new) or (held and self._of_routes(held))):
-            return False
-        # A kubelet writes its node's status every few minutes, and nothing that is kept of it differs.
-        return held is None or structs.replace(held, resource_version=new.resource_version) != new
-
-    def _of_routes(self, obj: Object) -> bool:
-        """A ClusterIP is in a prefix of all services; only where none is known each of them matters."""
-        if not isinstance(obj, Service) or self._external:
-            return True
-        return (obj.namespace, obj.name) == ("kube-system", "kube-dns") or not self._service_prefixes()
 
     def _service_prefixes(self) -> bool:
         return all(

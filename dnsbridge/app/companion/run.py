@@ -36,6 +36,7 @@ from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper
 from dnsbridge.routes.gateways import Ways
 from dnsbridge.routes.host import Host
+from dnsbridge.routes.kept import kept
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Route, Severity, changes, in_order
 from dnsbridge.routes.pictures.document import Told
 from dnsbridge.routes.pictures.picture import Picture
@@ -231,21 +232,6 @@ class Companion:
         self._held = held
         for prefix in sorted(new, key=str)[:MAX_NOTES]:
             log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
-
-
-def kept(routes: tuple[Route, ...], base: Sequence[Route], unread: frozenset[str]) -> tuple[Route, ...]:
-    """What is wanted, and what there was of clusters that cannot say now whether it still is.
-
-    A route found at the start says no cluster, so it may be of any.
-    """
-    if not unread:
-        return routes
-    changed = changes(base, routes)
-    come = {route.prefix for route in changed.come}
-    old = [
-        route for route in changed.gone if route.prefix not in come and (route.cluster in unread or not route.cluster)
-    ]
-    return in_order([*routes, *old]) if old else routes
 
 
 async def run_routes(
