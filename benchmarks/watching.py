@@ -41,7 +41,7 @@ CHANGES = 20
 IMPORTS = """
 import time
 begin = time.perf_counter()
-import dnsbridge.cli, dnsbridge.cli.commands, dnsbridge.app.server.alone, dnsbridge.app.server.life
+import dnsbridge.cli, dnsbridge.cli.commands, dnsbridge.app.server.crew.alone, dnsbridge.app.server.life
 own = time.perf_counter()
 import kubernetes.aio.config, kubernetes.aio.client.rest
 print(own - begin, time.perf_counter() - own)

@@ -65,11 +65,11 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
     start_logging()
     try:
         if loaded.settings.workers > 1:
-            from dnsbridge.app.server.crew.process import run
+            from dnsbridge.app.server.crew.fork import run
 
             run(loaded, on_ready)
         else:
-            from dnsbridge.app.server.alone import Alone
+            from dnsbridge.app.server.crew.alone import Alone
             from dnsbridge.app.server.life import serve
 
             uvloop.run(serve(loaded, Alone, on_ready))

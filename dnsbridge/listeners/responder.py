@@ -14,7 +14,7 @@ from functools import partial
 from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.prepared import STREAM, Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.canonical import canonical
 from dnsbridge.wire.compose import failure, rejection
 from dnsbridge.wire.constants import Option
@@ -86,7 +86,7 @@ class Responder:
             self._count_failure(outcome)
             body = failure(query, outcome)
         if query.stream and query.edns and query.edns.has_option(Option.TCP_KEEPALIVE):
-            body = walk.with_option(b"\0\0" + body, self._keepalive)[2:]
+            body = whole_message.with_option(b"\0\0" + body, self._keepalive)[2:]
         elif isinstance(outcome, Answer) and (outcome.expires or outcome.depends):
             self._prepare(query, outcome)
         self.counters.rcodes[body[1] & 15] += 1

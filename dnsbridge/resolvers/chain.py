@@ -24,7 +24,7 @@ import msgspec
 from dnsbridge.resolvers.cluster.reach import Unrouted
 from dnsbridge.resolvers.forward.patience import PATIENCE
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
 from dnsbridge.wire.constants import Rcode, Type
 from dnsbridge.wire.failure import Failure
@@ -88,7 +88,7 @@ def next_question(query: Query, link: Link) -> Query | Failure:
 class _Said(NamedTuple):
     """What a target's message says."""
 
-    message: walk.Message
+    message: whole_message.Message
     rcode: int
     errors: list[bytes]
     """Extended errors, each an EDNS option."""
@@ -172,10 +172,10 @@ def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
 def _read(body: Body) -> _Said | None:
     """What a target's message says at this moment; None if it is broken."""
     message = b"\0\0" + octets(body)
-    said = walk.read(message)
-    if isinstance(said, walk.Broken):
+    said = whole_message.read(message)
+    if isinstance(said, whole_message.Broken):
         return None
-    errors = [] if message.endswith(_PLAIN_OPTS) else walk.extended_errors(message)
+    errors = [] if message.endswith(_PLAIN_OPTS) else whole_message.extended_errors(message)
     return _Said(said, said.rcode, errors, body.serial if isinstance(body, Stamped) else None)
 
 

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from dnsbridge.cluster.selector import Selector
 from dnsbridge.routes.choice import Choice
-from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import IPAddress, NextHop
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Node, Picture
 
 MAX_NEXT_HOPS = 16

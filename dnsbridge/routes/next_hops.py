@@ -15,9 +15,9 @@ from operator import itemgetter
 
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import Ways, can_be_next_hop, first_of
-from dnsbridge.routes.grouped import some
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Kind, NextHop, Note, Prefix, Route, Severity, covers, order
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Block, Picture, by_owners, host_prefix
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")

@@ -16,7 +16,7 @@ longer be right. OPT is the last record in practice, and only additional records
 
 from struct import Struct as Layout
 
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.constants import AD, ADVERTISED_UDP_SIZE, HEADER_SIZE, QR, RA, TC, Rcode, Type
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.stored import Stored
@@ -169,8 +169,8 @@ def _with_options(opt: bytes, options: bytes) -> bytes:
 
 def _truncated(query: Query, flags: int, body: bytes) -> bytes:
     """A body that fits the client's limit, with TC."""
-    cut = walk.truncate(_NO_ID + body, query.limit)
-    if isinstance(cut, walk.Broken) or len(cut) > query.limit:
+    cut = whole_message.truncate(_NO_ID + body, query.limit)
+    if isinstance(cut, whole_message.Broken) or len(cut) > query.limit:
         return _question_alone(query, flags)
     return cut[2:]
 

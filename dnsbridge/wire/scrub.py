@@ -24,7 +24,7 @@ from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import AA, MAX_NAME, RA, Rcode, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.name import is_below
-from dnsbridge.wire.walk import Message
+from dnsbridge.wire.whole_message import Message
 
 MAX_CHAIN = 10
 """Links of a chain, over all that are asked for parts of it."""

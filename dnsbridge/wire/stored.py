@@ -13,7 +13,7 @@ from struct import Struct as Layout
 
 import msgspec
 
-from dnsbridge.wire import edns, rdata, walk
+from dnsbridge.wire import edns, rdata, whole_message
 from dnsbridge.wire.compose import RRset, Sections, compose, octets
 from dnsbridge.wire.constants import AD, HEADER_SIZE, QR, RA, RD, TC, Class, ExtendedError, Rcode, Type
 from dnsbridge.wire.failure import Failure
@@ -30,7 +30,7 @@ STALE_TTL = 30
 """Seconds, in an answer that has expired (RFC 8767 section 4)."""
 
 ADDITIONAL = 2
-"""The section, as walk.Record has it."""
+"""The section, as whole_message.Record has it."""
 _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
 _TTL = Layout("!I")
@@ -94,8 +94,8 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         """The record sets of an answer that leads on, `age` seconds later; None: after its end, as in render_stale."""
         records = self._stale() if age is None else self._aged(age)
         header = _HEADER.pack(0, QR, 1, self.answers, 0, 0)
-        message = walk.read(header + query.question + records)
-        return () if isinstance(message, walk.Broken) else tuple(message.answer)
+        message = whole_message.read(header + query.question + records)
+        return () if isinstance(message, whole_message.Broken) else tuple(message.answer)
 
     def _aged(self, age: int) -> bytearray:
         records = bytearray(self.records)
@@ -130,8 +130,8 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         body = _AFTER_ID.pack(flags, 1, self.answers, self.authorities, additionals) + query.question + records + opt
         if len(body) + 2 <= query.limit:
             return body
-        cut = walk.truncate(b"\0\0" + body, query.limit)
-        if isinstance(cut, walk.Broken) or len(cut) > query.limit:
+        cut = whole_message.truncate(b"\0\0" + body, query.limit)
+        if isinstance(cut, whole_message.Broken) or len(cut) > query.limit:
             opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
             return _AFTER_ID.pack(flags | TC, 1, 0, 0, additionals) + query.question + opt
         return cut[2:]
@@ -139,7 +139,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 def keep(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None = None
-) -> Stored | walk.Broken:
+) -> Stored | whole_message.Broken:
     """What is kept of a reply (ID included) to a question (its section, in any case), asked with or without DO.
 
     `whose` says who answers for a folded name: where chains lead on (see scrub).
@@ -179,29 +179,29 @@ def _plain(question: bytes, reply: bytes) -> Stored | None:
 
 def _walked(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None
-) -> Stored | walk.Broken:
+) -> Stored | whole_message.Broken:
     """What is kept of any other reply."""
     flags = int.from_bytes(reply[2:4], "big")
     if flags & TC:
-        return walk.Broken("truncated")
-    found = walk.records(reply)
-    if isinstance(found, walk.Broken):
+        return whole_message.Broken("truncated")
+    found = whole_message.records(reply)
+    if isinstance(found, whole_message.Broken):
         return found
     said = b""
     options = [record for record in found if record.rtype == Type.OPT]
     if options:
         (record, *others) = options
         if others or record.section != ADDITIONAL or reply[record.start]:
-            return walk.Broken("OPT is not where it belongs (RFC 6891 section 6.1.1)")
+            return whole_message.Broken("OPT is not where it belongs (RFC 6891 section 6.1.1)")
         if record.ttl >> 24:
-            return walk.Broken("an extended RCODE")
+            return whole_message.Broken("an extended RCODE")
         opt = edns.read(reply, record.start, record.end)
         if opt is None:
-            return walk.Broken("an EDNS option is broken")
+            return whole_message.Broken("an EDNS option is broken")
         if opt.options:
             said = b"".join(edns.extended_errors(opt.options))
     if not all(_has_its_size(reply, record) for record in found):
-        return walk.Broken("data of the wrong size")
+        return whole_message.Broken("data of the wrong size")
     rcode = flags & 15
     answers = [record for record in found if record.section == 0]
     if rcode not in _GOOD:
@@ -215,10 +215,10 @@ def _walked(
 
 def _scrubbed(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None, said: bytes
-) -> Stored | walk.Broken:
+) -> Stored | whole_message.Broken:
     """What is kept of a reply with more than the records that were asked for."""
-    message = walk.read(reply)
-    if isinstance(message, walk.Broken):
+    message = whole_message.read(reply)
+    if isinstance(message, whole_message.Broken):
         return message
     asked = parse(bytes((0, 0, RD >> 8, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + question, stream=True)
     assert isinstance(asked, Query)
@@ -226,10 +226,10 @@ def _scrubbed(
     if isinstance(scrubbed, Failure):
         return _failed(scrubbed)
     again = _recomposed(asked, scrubbed)
-    if isinstance(again, walk.Broken):
+    if isinstance(again, whole_message.Broken):
         return again
-    found = walk.records(again)
-    if isinstance(found, walk.Broken):
+    found = whole_message.records(again)
+    if isinstance(found, whole_message.Broken):
         return found
     if scrubbed.leads_on:
         # An extended error is about the last name, for which this upstream is not to be heard.
@@ -244,7 +244,7 @@ def _failed(why: Failure) -> Stored:
     return Stored(int(why.rcode), 0, 0, b"", (), 0, said)
 
 
-def _has_its_size(reply: bytes, record: walk.Record) -> bool:
+def _has_its_size(reply: bytes, record: whole_message.Record) -> bool:
     if record.rclass != Class.IN:
         return True
     if record.rtype == Type.TXT:
@@ -252,7 +252,7 @@ def _has_its_size(reply: bytes, record: walk.Record) -> bool:
     return record.end - record.data == rdata.SIZES.get(record.rtype, record.end - record.data)
 
 
-def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: int, proofs: bool) -> bool:
+def _is_clean(question: bytes, reply: bytes, answers: list[whole_message.Record], rcode: int, proofs: bool) -> bool:
     """Whether the answer section can be kept as it is: the records asked for, directly at the question's name, without
     names in their data, which might point anywhere.
     """
@@ -262,15 +262,15 @@ def _is_clean(question: bytes, reply: bytes, answers: list[walk.Record], rcode: 
     return all(reply[record.start : record.start + 6] == head for record in answers)
 
 
-def _recomposed(asked: Query, scrubbed: Scrubbed) -> bytes | walk.Broken:
+def _recomposed(asked: Query, scrubbed: Scrubbed) -> bytes | whole_message.Broken:
     """A reply that says what was kept, and nothing else."""
     said = Sections(Rcode.NOERROR, scrubbed.answer, scrubbed.authority, authoritative=False)
     body = octets(compose(asked, said))
-    return walk.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
+    return whole_message.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
 
 
 def _stored(
-    question: bytes, reply: bytes, own: list[walk.Record], flags: int, said: bytes, leads_on: bool = False
+    question: bytes, reply: bytes, own: list[whole_message.Record], flags: int, said: bytes, leads_on: bool = False
 ) -> Stored:
     """The answer that is made of some records, which follow the question without a gap."""
     start = HEADER_SIZE + len(question)

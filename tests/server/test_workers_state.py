@@ -1,4 +1,4 @@
-"""Several workers: what the holder learns reaches every one, and what is shown or flushed is of all."""
+"""Several workers: what the main process learns reaches every one, and what is shown or flushed is of all."""
 
 import json
 import subprocess

@@ -26,7 +26,7 @@ _CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x00020000
 _MS_SLAVE, _MS_BIND, _MS_REC, _MNT_DETACH = 1 << 19, 1 << 12, 1 << 14, 2
 LOADED = (
     "dnsbridge.cli",
-    "dnsbridge.app.server.alone",
+    "dnsbridge.app.server.crew.alone",
     "dnsbridge.app.companion.run",
     "dnsbridge.cli.running_server",
     "kubernetes.aio.config",

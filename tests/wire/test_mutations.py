@@ -16,7 +16,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from dnsbridge.wire import compose, edns, query, rename, walk
+from dnsbridge.wire import compose, edns, query, rename, whole_message
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, HEADER_SIZE
 from dnsbridge.wire.failure import Failure
@@ -174,7 +174,7 @@ def answers(got: query.Rejected, message: bytes) -> None:
     assert read.flags & dns.flags.QR
 
 
-def wrong_records(found: list[walk.Record], message: bytes) -> bool:
+def wrong_records(found: list[whole_message.Record], message: bytes) -> bool:
     """Whether records lie outside the message, or not one after the other."""
     edges = [edge for record in found for edge in (record.start, record.data, record.end)]
     return edges != sorted(edges) or any(edge > len(message) for edge in edges)
@@ -187,24 +187,24 @@ def test_mutated_replies(part: int) -> None:
     whole = broken = 0
     for number in range(PACKETS):
         message = mutated(random, corpus)
-        found, read = walk.records(message), walk.read(message)
-        cut = walk.truncate(message, limit := random.choice((CLASSIC_UDP_SIZE, 60, 100)))
-        longer = walk.with_option(message, ONE_OPTION)
-        if isinstance(found, walk.Broken):
+        found, read = whole_message.records(message), whole_message.read(message)
+        cut = whole_message.truncate(message, limit := random.choice((CLASSIC_UDP_SIZE, 60, 100)))
+        longer = whole_message.with_option(message, ONE_OPTION)
+        if isinstance(found, whole_message.Broken):
             broken += 1
-            assert isinstance(read, walk.Broken)
-            assert isinstance(cut, walk.Broken)
+            assert isinstance(read, whole_message.Broken)
+            assert isinstance(cut, whole_message.Broken)
             assert longer == message
             continue
         assert not wrong_records(found, message)
         opts = [record for record in found if record.rtype == dns.rdatatype.OPT]
         if len(opts) <= 1:
-            assert not isinstance(cut, walk.Broken)
-            assert isinstance(walk.records(cut), list)
+            assert not isinstance(cut, whole_message.Broken)
+            assert isinstance(whole_message.records(cut), list)
             fixed = HEADER_SIZE + len(cut[HEADER_SIZE : query.name_end(message, HEADER_SIZE)]) + 4
             assert len(cut) <= max(limit, fixed + sum(opt.end - opt.start for opt in opts))
-            assert isinstance(walk.records(longer), list)
-        if isinstance(read, walk.Broken):
+            assert isinstance(whole_message.records(longer), list)
+        if isinstance(read, whole_message.Broken):
             continue
         whole += 1
         for rrset in [*read.answer, *read.authority, *read.additional]:
@@ -216,7 +216,7 @@ def test_mutated_replies(part: int) -> None:
     assert broken > PACKETS // 20
 
 
-def compare(message: bytes, read: walk.Message) -> None:
+def compare(message: bytes, read: whole_message.Message) -> None:
     """Owners, types, TTLs and data equal dnspython's where dnspython accepts the message."""
     try:
         parsed = theirs(message)
@@ -327,10 +327,10 @@ def test_bounded_work(made: Callable[[int], bytes]) -> None:
     assert 60_000 < len(largest) <= 65535
     for work in (
         lambda message: query.parse(message[:2] + b"\x01\x00" + message[4:], True),
-        walk.records,
-        walk.read,
-        lambda message: walk.truncate(message, 30_000),
-        lambda message: walk.with_option(message, ONE_OPTION),
+        whole_message.records,
+        whole_message.read,
+        lambda message: whole_message.truncate(message, 30_000),
+        lambda message: whole_message.with_option(message, ONE_OPTION),
     ):
         small, large = steps(work, made(16384)), steps(work, largest)
         assert large < 5 * small + len(largest)
@@ -347,9 +347,9 @@ def test_every_truncation_and_every_octet() -> None:
             ):
                 query.parse(changed)
                 query.parse(changed[:2] + b"\x01\x00" + changed[4:])
-                walk.read(changed)
-                walk.truncate(changed, 100)
-                walk.with_option(changed, ONE_OPTION)
+                whole_message.read(changed)
+                whole_message.truncate(changed, 100)
+                whole_message.with_option(changed, ONE_OPTION)
 
 
 # An RCODE over 15 is for a question with EDNS only.

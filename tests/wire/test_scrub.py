@@ -9,7 +9,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from dnsbridge.wire import walk
+from dnsbridge.wire import whole_message
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.name import from_text, is_below, to_text
@@ -47,8 +47,8 @@ def read_and_scrub(
         for line in records:
             owner, ttl, rclass, kind, data = line.split(None, 4)
             section.append(dns.rrset.from_text(owner, int(ttl), rclass, kind, data))
-    read = walk.read(message.to_wire())
-    assert isinstance(read, walk.Message)
+    read = whole_message.read(message.to_wire())
+    assert isinstance(read, whole_message.Message)
     return scrub(read, from_text(name), dns.rdatatype.from_text(rtype), dnssec_ok, whose)
 
 

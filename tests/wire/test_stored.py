@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbridge.wire import query as wire_query
-from dnsbridge.wire import walk
+from dnsbridge.wire import whole_message
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.scrub import Whose
 from dnsbridge.wire.stored import MAX_NEGATIVE_TTL, MAX_TTL, STALE_TTL, Stored, keep
@@ -232,12 +232,12 @@ def test_names_that_point_nowhere(rtype: str, target: int) -> None:
     """A compressed name that leads into the header or forward is no name: nothing is kept."""
     query = ask(rtype=rtype)
     reply = bytearray(respond(query, f"{NAME} 60 IN {rtype} {DATA[rtype][0]}"))
-    found = walk.records(bytes(reply))
+    found = whole_message.records(bytes(reply))
     assert isinstance(found, list)
     at = found[0].data + {"MX": 2, "SRV": 6}.get(rtype, 0)
     reply = reply[:at] + (0xC000 | target).to_bytes(2, "big")
     reply[found[0].data - 2 : found[0].data] = (len(reply) - found[0].data).to_bytes(2, "big")
-    assert isinstance(keep(query.question, False, bytes(reply)), walk.Broken)
+    assert isinstance(keep(query.question, False, bytes(reply)), whole_message.Broken)
 
 
 def test_a_large_answer_is_kept_whole() -> None:
@@ -257,7 +257,9 @@ def test_truncated_is_not_kept(change: bytes) -> None:
     """What is cut off says nothing about the whole."""
     query = ask()
     reply = respond(query, f"{NAME} 60 IN A 192.0.2.1")
-    assert isinstance(keep(query.question, False, reply[:2] + bytes([reply[2] | change[0]]) + reply[3:]), walk.Broken)
+    assert isinstance(
+        keep(query.question, False, reply[:2] + bytes([reply[2] | change[0]]) + reply[3:]), whole_message.Broken
+    )
 
 
 @given(seed=st.integers(0, 1 << 30), count=st.integers(1, 8), reply=replies(), dnssec_ok=st.booleans())
@@ -280,7 +282,7 @@ def test_garbage_never_raises(seed: int, count: int, reply: tuple[str, list[str]
             assert any(rrset.rtype == dns.rdatatype.CNAME for rrset in stored.links(client, 7))
         for body in (stored.render(client, 7), stored.render_stale(client)):
             assert len(body) + 2 <= client.limit
-            assert not isinstance(walk.records(client.message[:2] + body), walk.Broken)
+            assert not isinstance(whole_message.records(client.message[:2] + body), whole_message.Broken)
 
 
 @given(st.binary(max_size=80))

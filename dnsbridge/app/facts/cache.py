@@ -6,7 +6,7 @@ from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.lookup import ShownRecord, shown_records
 from dnsbridge.resolvers.forward.answer_table import Held, Key
 from dnsbridge.resolvers.resolver import second
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import CD, Class, Rcode
 from dnsbridge.wire.presentation import type_to_text
@@ -58,9 +58,9 @@ def _shown(name: bytes, key: Key, held: Held, now: int) -> ShownHeld:
     dnssec_ok, checking_disabled = bool(key[-1] & 1), bool(key[-1] & CD)
     stored = held.stored
     query = parse(compose(name, rtype, Class.IN, 0, opt=edns.record(dnssec_ok)), stream=True)
-    message = walk.read(b"\0\0" + stored.render(query, now - held.since)) if isinstance(query, Query) else None
+    message = whole_message.read(b"\0\0" + stored.render(query, now - held.since)) if isinstance(query, Query) else None
     records = []
-    if isinstance(message, walk.Message):
+    if isinstance(message, whole_message.Message):
         for section, rrsets in (("answer", message.answer), ("authority", message.authority)):
             for rrset in rrsets:
                 records += shown_records(section, rrset)

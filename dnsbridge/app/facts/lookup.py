@@ -11,7 +11,7 @@ from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Object
 from dnsbridge.resolvers.chain import Link
 from dnsbridge.resolvers.resolver import Outcome, Pending
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire import name as names
 from dnsbridge.wire.addresses import reverse_name
 from dnsbridge.wire.compose import RRset, octets
@@ -151,15 +151,15 @@ def _explained(query: Query, outcome: Outcome, links: list[Link], source_of: Cal
         source = "none" if outcome is Failure.NO_ROUTE else source
     else:
         octets_said = b"\0\0" + octets(outcome.body)
-        message = walk.read(octets_said)
-        if isinstance(message, walk.Broken):
+        message = whole_message.read(octets_said)
+        if isinstance(message, whole_message.Broken):
             rcode, because = Rcode.SERVFAIL.name, f"{because}; the answer is broken: {message.problem}"
         else:
             rcode = Rcode(message.rcode).name if message.rcode in set(Rcode) else str(message.rcode)
             for section in ("answer", "authority", "additional"):
                 for rrset in getattr(message, section):
                     records += shown_records(section, rrset)
-            reasons = [error[6:].decode(errors="replace") for error in walk.extended_errors(octets_said)]
+            reasons = [error[6:].decode(errors="replace") for error in whole_message.extended_errors(octets_said)]
             because = "; ".join(filter(None, [because, *reasons]))
             aliases += [rrset for rrset in message.answer[len(aliases) :] if rrset.rtype == Type.CNAME]
     shown = [ShownObject(one.kind, one.namespace, one.name, one.resource_version) for one in objects]

@@ -3,14 +3,13 @@
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
-from prometheus_client import CollectorRegistry
-from prometheus_client.registry import Collector
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dnsbridge.app.answering.parts import Parts
+from dnsbridge.app.facts.cluster_states import cluster_states
 from dnsbridge.app.feeds import CannotStart
+from dnsbridge.app.server.crew.protocol import Crew
 from dnsbridge.app.server.reach import pushed_elsewhere
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Address, Loaded, Settings
@@ -18,21 +17,9 @@ from dnsbridge.routes.model import Prefix
 
 if TYPE_CHECKING:
     from dnsbridge.app.server.routes_document import RoutesDocument
-    from dnsbridge.listeners.http.server import Cache, HttpServer
+    from dnsbridge.listeners.http.server import HttpServer
 
 log = logging.getLogger(__name__)
-
-
-class Views(Struct):
-    """What can be seen and done; see listeners.http.server."""
-
-    collector: Collector
-    not_ready: Callable[[], list[str]]
-    cache: "Cache"
-    upstreams: Callable[[], Awaitable[Any]]
-    gather: Callable[[], Awaitable[None]]
-    routes: "RoutesDocument | None"
-    clusters: Callable[[], Any]
 
 
 def unread(parts: Parts) -> list[str]:
@@ -59,20 +46,25 @@ def routes_document(
     return RoutesDocument(settings, parts, push if elsewhere else None, unrouted)
 
 
-async def start_http(loaded: Loaded, views: Views) -> "HttpServer | None":
+async def start_http(loaded: Loaded, crew: Crew, parts: Parts, routes: "RoutesDocument | None") -> "HttpServer | None":
     """Listen where the settings say; None if that is nowhere. Raises CannotStart."""
     address = loaded.settings.http
     if address is None:
         return None
     from dnsbridge.app.server.routes_document import server_context  # noqa: PLC0415
-    from dnsbridge.listeners.http.server import HttpServer  # noqa: PLC0415  aiohttp is slow to load, and questions come first
+    from dnsbridge.listeners.http.server import HttpServer, Shown  # noqa: PLC0415  aiohttp is slow to load, and questions come first
 
-    registry = CollectorRegistry()
-    registry.register(views.collector)
     tls = server_context(loaded.settings.routes.serve)
-    http = HttpServer(
-        registry, views.not_ready, views.cache, views.upstreams, views.gather, views.routes, tls, views.clusters
+    shown = Shown(
+        crew.collector,
+        crew.gather,
+        lambda: [*unread(parts), *crew.not_ready()],
+        crew.cache,
+        crew.upstreams,
+        partial(cluster_states, parts),
+        routes,
     )
+    http = HttpServer(shown, tls)
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The life of a server: it opens sockets, reads the clusters, answers, shows itself over HTTP, and ends when told to.
 
-Its crew answers: this process (alone.Alone), or processes that this one holds (crew.holder.Holder).
+Its crew answers: this process (crew.alone.Alone), or processes that this one holds (crew.main_process.MainProcess).
 """
 
 import asyncio
@@ -8,88 +8,30 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
-
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Any
 
 from dnsbridge import __version__
-from dnsbridge.app.answering.forward_zones import Hosts
-from dnsbridge.app.answering.parts import Bridged, Parts, build
-from dnsbridge.app.facts.cluster_states import cluster_states
+from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.facts.first_lines import describe
-from dnsbridge.app.facts.upstream_states import State
 from dnsbridge.app.feeds import CannotStart, say_not_used
 from dnsbridge.app.kept_state import Keeper
 from dnsbridge.app.server.answering import GRACE
-from dnsbridge.app.server.http import Views, routes_document, start_http, unread
+from dnsbridge.app.server.crew.protocol import MakeCrew
+from dnsbridge.app.server.http import routes_document, start_http
 from dnsbridge.app.server.sockets import Listening, listen
-from dnsbridge.app.server.upkeep import Work, kept_going, watch_freshness
-from dnsbridge.config import Loaded, Settings
-from dnsbridge.routes.model import Prefix
+from dnsbridge.app.server.upkeep import kept_going, watch_freshness
+from dnsbridge.config import Loaded
 from dnsbridge.watch.api.source import ApiSource
 
 if TYPE_CHECKING:
-    from dnsbridge.listeners.http.server import Cache
+    pass
 
 log = logging.getLogger(__name__)
 
 END = 3.0
 """Seconds that background work has for its end."""
-
-
-class Crew(Protocol):
-    """Those who answer."""
-
-    @property
-    def collector(self) -> Collector:
-        """The metrics of everybody."""
-
-    @property
-    def cache(self) -> "Cache":
-        """The cached answers of everybody."""
-
-    @property
-    def push(self) -> Callable[[Iterable[Prefix]], None] | None:
-        """Is told where routes lead that are pushed elsewhere; None: nobody compares answers with routes."""
-
-    @property
-    def unrouted(self) -> Callable[[], Awaitable[Mapping[str, int]]] | None:
-        """How many answers of each cluster no route leads to; None: the clusters of the parts count them."""
-
-    async def upstreams(self) -> Sequence[State]:
-        """How the upstreams are doing."""
-
-    async def start(self) -> None:
-        """Answer from now on, or begin to."""
-
-    async def settled(self) -> None:
-        """Returns when everybody answers."""
-
-    def works(self) -> list[Work]:
-        """What goes on in the background."""
-
-    async def moved(self, clusters: list[Bridged]) -> None:
-        """How far these clusters can be trusted has changed; returns when everybody acts on it."""
-
-    def named(self, hosts: Hosts) -> None:
-        """The followed resolv.conf files name other servers."""
-
-    def not_ready(self) -> list[str]:
-        """Who does not answer yet, in a line each."""
-
-    async def gather(self) -> None:
-        """Returns when `collector` has the counts of everybody."""
-
-    async def leave(self) -> None:
-        """Take no new question."""
-
-    async def end(self) -> None:
-        """Answer what is in flight, for GRACE at most, and end."""
-
-
-MakeCrew = Callable[[Settings, Parts, list[Listening]], Crew]
 
 
 async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None]) -> None:
@@ -118,16 +60,7 @@ async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None
         tasks = [asyncio.create_task(kept_going(work)) for work in works]
         await crew.settled()
         log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
-        views = Views(
-            crew.collector,
-            lambda: [*unread(parts), *crew.not_ready()],
-            crew.cache,
-            crew.upstreams,
-            crew.gather,
-            routes,
-            partial(cluster_states, parts),
-        )
-        http = await start_http(loaded, views)
+        http = await start_http(loaded, crew, parts, routes)
         log.info("ready")
         on_ready()
         await ended.wait()

@@ -17,11 +17,9 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
-
-NotReady = Callable[[], list[str]]
-"""Says what the server still waits for; an empty list when it is ready."""
 
 
 class NotNow(Exception):
@@ -40,33 +38,31 @@ class Cache(Protocol):
         ...
 
 
+class Shown(msgspec.Struct):
+    """What can be seen of a server, and done to it."""
+
+    metrics: Collector
+    gather: Callable[[], Awaitable[None]]
+    """Is awaited before `metrics` are read."""
+    not_ready: Callable[[], list[str]]
+    """Says what the server still waits for; an empty list when it is ready."""
+    cache: Cache
+    upstreams: Callable[[], Awaitable[Any]]
+    clusters: Callable[[], Any]
+    """Both give what msgspec can write as JSON."""
+    routes: Document | None
+
+
 class HttpServer:
     """The HTTP server on one address."""
 
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        not_ready: NotReady,
-        cache: Cache,
-        upstreams: Callable[[], Awaitable[Any]],
-        gather: Callable[[], Awaitable[None]],
-        routes: Document | None = None,
-        tls: ssl.SSLContext | None = None,
-        clusters: Callable[[], Any] = list,
-    ) -> None:
-        """`upstreams` and `clusters` give what msgspec can write as JSON; `gather` is awaited before the registry is
-        read.
-
-        With `tls` all of it is HTTPS.
-        """
-        self._routes = RoutesHandler(routes) if routes else None
+    def __init__(self, shown: Shown, tls: ssl.SSLContext | None = None) -> None:
+        """With `tls` all of it is HTTPS."""
+        self._shown = shown
+        self._registry = CollectorRegistry()
+        self._registry.register(shown.metrics)
+        self._routes = RoutesHandler(shown.routes) if shown.routes else None
         self._tls = tls
-        self._cache = cache
-        self._gather = gather
-        self._upstreams = upstreams
-        self._clusters = clusters
-        self._registry = registry
-        self._not_ready = not_ready
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -95,24 +91,24 @@ class HttpServer:
             await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        await self._gather()
+        await self._shown.gather()
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        waiting = self._not_ready()
+        waiting = self._shown.not_ready()
         if waiting:
             return web.Response(status=503, text="".join(f"{line}\n" for line in waiting))
         return web.Response(text="ok\n")
 
     async def _show_upstreams(self, request: web.Request) -> web.Response:
-        return await self._for_this_host(request, self._upstreams)
+        return await self._for_this_host(request, self._shown.upstreams)
 
     async def _show_clusters(self, request: web.Request) -> web.Response:
         async def show() -> Any:
-            return self._clusters()
+            return self._shown.clusters()
 
         return await self._for_this_host(request, show)
 
@@ -120,13 +116,13 @@ class HttpServer:
         name = request.query.get("name")
         if name is None:
             return web.Response(status=400, text="say which name: /cache?name=www.example.com\n")
-        return await self._for_this_host(request, lambda: self._cache.show(name))
+        return await self._for_this_host(request, lambda: self._shown.cache.show(name))
 
     async def _flush(self, request: web.Request) -> web.Response:
         name = request.query.get("name")
 
         async def flush() -> dict[str, int]:
-            return {"flushed": await self._cache.flush(name)}
+            return {"flushed": await self._shown.cache.flush(name)}
 
         return await self._for_this_host(request, flush)
 

@@ -20,7 +20,7 @@ from dnsbridge.resolvers.chain import Link
 from dnsbridge.resolvers.cluster.names import Cluster, Place
 from dnsbridge.resolvers.forward.random_case import random_case
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
-from dnsbridge.wire import edns, rename, walk
+from dnsbridge.wire import edns, rename, whole_message
 from dnsbridge.wire.compose import Sections, compose, octets
 from dnsbridge.wire.constants import AA, HEADER_SIZE, RD, Rcode
 from dnsbridge.wire.failure import Failure
@@ -146,8 +146,8 @@ class Fallback:
             self._waiting -= 1
         if isinstance(found, Failure):
             return found
-        message = walk.read(b"\0\0" + octets(found.body))
-        if isinstance(message, walk.Broken) or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        message = whole_message.read(b"\0\0" + octets(found.body))
+        if isinstance(message, whole_message.Broken) or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
             return Failure.NETWORK_ERROR
         answer, authority, additional = (
             [rename.rename_set(rrset, zone, suffix, query.name) for rrset in section]
@@ -155,7 +155,7 @@ class Fallback:
         )
         beyond = self.cluster.beyond
         if beyond and query.flags & RD:
-            renamed = walk.Message(message.flags, answer, authority, additional)
+            renamed = whole_message.Message(message.flags, answer, authority, additional)
             dnssec_ok = bool(query.edns and query.edns.dnssec_ok)
             kept = scrub(renamed, query.name, query.qtype, dnssec_ok, beyond.whose)
             if isinstance(kept, Scrubbed) and kept.leads_on:

@@ -36,7 +36,7 @@ from dnsbridge.resolvers.forward.tcp_fetch import Fetches
 from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.resolvers.forward.upstream_news import UpstreamNews
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, settle
-from dnsbridge.wire import relay, walk
+from dnsbridge.wire import relay, whole_message
 from dnsbridge.wire.constants import CLASSIC_UDP_SIZE, RD, TC, Class
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
@@ -121,9 +121,9 @@ class Passing(Asking):
         query = self._query
         if not reply[2] & TC >> 8 or query.qclass != Class.IN or not query.flags & RD or self._beyond is None:
             return False
-        message = walk.read(reply)
+        message = whole_message.read(reply)
         whose = self._beyond.whose
-        return isinstance(message, walk.Message) and any(
+        return isinstance(message, whole_message.Message) and any(
             whose(rrset.owner.lower()) is Whose.CLUSTER for rrset in message.answer
         )
 

@@ -10,16 +10,17 @@ BGPConfiguration, BGPPeer   what is announced beside the blocks, and to whom
 from collections.abc import Sequence
 
 from dnsbridge.cluster.objects import BGPConfiguration, BGPPeer, BlockAffinity, IPAMBlock, IPPool, Node
-from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.model import Note, Prefix, Severity, covers
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Block, Declared, address_of, host_prefix, prefix_of
+from dnsbridge.routes.pictures.provider import ByClass, Provided
 
 IPIP_MTU = 1480
 VXLAN_MTU = 1450
 """What is left of Ethernet's 1,500 octets."""
 
 
-def pods(objects: Grouped, cluster: str) -> Pods | None:
+def pods(objects: ByClass, cluster: str) -> Provided | None:
     """What Calico says; None where there is no Calico. Without blocks its addresses come from Node.spec.podCIDRs."""
     pools, affinities, blocks = objects.of(IPPool), objects.of(BlockAffinity), objects.of(IPAMBlock)
     if not (pools or affinities or blocks):
@@ -27,9 +28,9 @@ def pods(objects: Grouped, cluster: str) -> Pods | None:
     network, mtu = _encapsulation(pools, objects.of(Node))
     declared = tuple([Declared(prefix_of(pool.cidr), f"IPPool {pool.name}") for pool in pools if not pool.disabled])
     if not (affinities or blocks):
-        return Pods(network, mtu, pools=declared)
+        return Provided(network, mtu, pools=declared)
     found, notes = _blocks(affinities, blocks, cluster)
-    return Pods(network, mtu, found, notes, declared)
+    return Provided(network, mtu, found, notes, declared)
 
 
 def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str, int]:
@@ -83,13 +84,13 @@ def _blocks(
     return (*owners.values(), *[lent for block in blocks for lent in _lent(block)]), tuple(notes)
 
 
-def announced(objects: Grouped) -> tuple[str, ...]:
+def announced(objects: ByClass) -> tuple[str, ...]:
     """The prefixes of ClusterIPs that its nodes announce."""
     configured = objects.of(BGPConfiguration)
     return tuple(sorted({cidr for each in configured for cidr in each.service_cluster_ips}))
 
 
-def of_announcing(objects: Grouped, cluster: str, services: Sequence[Prefix]) -> list[Note]:
+def of_announcing(objects: ByClass, cluster: str, services: Sequence[Prefix]) -> list[Note]:
     """What is worth knowing of what it announces, next to the prefixes of ClusterIPs that the cluster has."""
     peers = [peer for peer in objects.of(BGPPeer) if peer.address]
     if not peers and not objects.of(BGPConfiguration):

@@ -1,17 +1,17 @@
 """What Cilium says: the pod CIDRs of its CiliumNodes, which need not be those of the Nodes (cluster-pool IPAM)."""
 
 from dnsbridge.cluster.objects import CiliumNode
-from dnsbridge.routes.grouped import Grouped, Pods
 from dnsbridge.routes.pictures.picture import Block, prefix_of
+from dnsbridge.routes.pictures.provider import ByClass, Provided
 
 
-def pods(objects: Grouped) -> Pods | None:
+def pods(objects: ByClass) -> Provided | None:
     """What Cilium says; None where there is no Cilium. Without blocks it takes those of Node.spec.podCIDRs."""
     nodes = objects.of(CiliumNode)
     if not nodes:
         return None
     blocks = tuple(block for node in nodes for block in _blocks(node))
-    return Pods("Cilium", blocks=blocks or None)
+    return Provided("Cilium", blocks=blocks or None)
 
 
 def _blocks(node: CiliumNode) -> tuple[Block, ...]:

@@ -6,16 +6,17 @@ wireguard, udp, ipip ...   tunnels of other kinds
 """
 
 from dnsbridge.cluster.objects import FlannelConfiguration, Node
-from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.model import Note, Prefix, Severity, covers
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import prefix_of
+from dnsbridge.routes.pictures.provider import ByClass, Provided
 
 _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 1472}
 """By backend, on Ethernet; FLANNEL_MTU of its subnet.env, which no object shows."""
 _WORDS = {"vxlan": "VXLAN", "wireguard": "WireGuard", "ipip": "IPIP", "udp": "UDP"}
 
 
-def pods(objects: Grouped, cluster: str) -> Pods | None:
+def pods(objects: ByClass, cluster: str) -> Provided | None:
     """What flannel says; None where there is no flannel."""
     configured = objects.of(FlannelConfiguration)
     nodes = [node for node in objects.of(Node) if node.flannel_backend]
@@ -39,7 +40,7 @@ def pods(objects: Grouped, cluster: str) -> Pods | None:
             text = f"the pod CIDRs of {some(strays)} are outside flannel's network {some(said.networks)}"
             notes.append(Note(Severity.WARNING, cluster, text))
     mtu = said.mtu if said and said.mtu else _MTU.get(backend, 0)
-    return Pods(network, mtu, notes=tuple(notes))
+    return Provided(network, mtu, notes=tuple(notes))
 
 
 def _outside(node: Node, within: tuple[Prefix, ...]) -> bool:

@@ -27,8 +27,8 @@ from dnsbridge.cluster.objects import (
     Subset,
 )
 from dnsbridge.cluster.objects import Node as NodeObject
-from dnsbridge.routes.grouped import Grouped, Pods, some
 from dnsbridge.routes.model import IPAddress, Note, Prefix, Severity, covers, order
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures import calico, cilium, flannel
 from dnsbridge.routes.pictures.picture import (
     Block,
@@ -40,6 +40,7 @@ from dnsbridge.routes.pictures.picture import (
     host_prefix,
     prefix_of,
 )
+from dnsbridge.routes.pictures.provider import ByClass, Provided
 from dnsbridge.zone.reverse import Prefixes
 
 AUTO = Prefixes()
@@ -58,7 +59,7 @@ def picture_of(
     precedence: int = 0,
 ) -> Picture:
     """The picture of a cluster with these objects; `said` is what the settings say of its prefixes."""
-    grouped = Grouped(objects)
+    grouped = ByClass(objects)
     nodes = _nodes(grouped)
     provider = _provider(grouped, cluster)
     notes = list(provider.notes)
@@ -89,7 +90,7 @@ def picture_of(
     )
 
 
-def _nodes(objects: Grouped) -> tuple[Node, ...]:
+def _nodes(objects: ByClass) -> tuple[Node, ...]:
     of_cilium = {node.name: node.addresses for node in objects.of(CiliumNode)}
     nodes = objects.of(NodeObject)
     of_calico = {node.name: node for node in objects.of(CalicoNode)}
@@ -118,15 +119,15 @@ def _node(node: NodeObject, given: tuple[bytes, ...]) -> Node:
     return Node(node.name, addresses, node.ready, dict(node.labels))
 
 
-def _provider(objects: Grouped, cluster: str) -> Pods:
+def _provider(objects: ByClass, cluster: str) -> Provided:
     """Who gives the pods their addresses. Pools of Calico beside flannel are those of its policies alone (Canal)."""
     of_calico = calico.pods(objects, cluster)
     if of_calico and of_calico.blocks is not None:
         return of_calico
-    return cilium.pods(objects) or flannel.pods(objects, cluster) or of_calico or Pods("")
+    return cilium.pods(objects) or flannel.pods(objects, cluster) or of_calico or Provided("")
 
 
-def _blocks(objects: Grouped, provider: Pods, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
+def _blocks(objects: ByClass, provider: Provided, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
     """The provider's, else those of the nodes."""
     given = [block for node in objects.of(NodeObject) for block in _given(node)]
     if provider.blocks is None:
@@ -207,7 +208,7 @@ def _within(
     return (*kept, *[Block(prefix, (), SETTING_PODS) for prefix in said.pods if prefix not in have])
 
 
-def _pools(objects: Grouped, said: Prefixes) -> tuple[Prefix, ...]:
+def _pools(objects: ByClass, said: Prefixes) -> tuple[Prefix, ...]:
     found = {pool.cidr for pool in objects.of(IPPool)}
     found.update(cidr for each in objects.of(FlannelConfiguration) for cidr in each.networks)
     found.update(cidr for each in objects.of(ClusterConfiguration) for cidr in each.pod_cidrs)
@@ -237,7 +238,7 @@ def _spare(pools: tuple[Declared, ...], blocks: tuple[Block, ...], said: Prefixe
 
 
 def _services(
-    objects: Grouped,
+    objects: ByClass,
     said: Prefixes,
     cluster: str,
     notes: list[Note],
@@ -318,7 +319,7 @@ def _external(services: Sequence[Service]) -> tuple[External, ...]:
     )
 
 
-def _pods(objects: Grouped) -> tuple[IPAddress, ...]:
+def _pods(objects: ByClass) -> tuple[IPAddress, ...]:
     found: dict[bytes, None] = {}
     for pod in objects.of(Pod):
         found.update(dict.fromkeys(pod.addresses))

@@ -26,8 +26,8 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
-from dnsbridge.routes.grouped import some
 from dnsbridge.routes.model import IPAddress, NextHop, Note, Prefix, Severity, covers, hop_order, order
+from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.calico import IPIP_MTU, VXLAN_MTU
 from dnsbridge.routes.pictures.from_objects import AUTO, SETTING_PODS, SETTING_SERVICES
 from dnsbridge.routes.pictures.kernel_table import WITHOUT_NEXT_HOP, TableRoute

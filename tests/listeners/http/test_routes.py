@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import PLATFORM_COLLECTOR
 
 from dnsbridge.listeners.http import routes as http_routes
-from dnsbridge.listeners.http.server import HttpServer
+from dnsbridge.listeners.http.server import HttpServer, Shown
 from tests.support.waiting import DEADLINE
 
 
@@ -48,7 +48,7 @@ def serving(test: Callable[[Scripted, Ask], Awaitable[None]], token: str | None 
 
     async def work() -> None:
         document = Scripted(token)
-        server = HttpServer(CollectorRegistry(), list, None, list, list, document)  # type: ignore[arg-type]
+        server = HttpServer(Shown(PLATFORM_COLLECTOR, list, list, None, list, list, document))  # type: ignore[arg-type]
         port = await server.start("127.0.0.1", 0)
         try:
             async with aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""One end of the pair of sockets between the holder and a worker.
+"""One end of the pair of sockets between the main process and a worker.
 
 A message is written at once, in the call that sends it, so the other process is woken before this one does anything
 else. What the socket has no room for waits here, up to a bound.

@@ -10,8 +10,8 @@ from dnsbridge.app.facts.cache import ShownHeld
 from dnsbridge.app.facts.families import as_metric, summed
 from dnsbridge.app.facts.metrics import PartsCollector
 from dnsbridge.app.facts.upstream_states import State
-from dnsbridge.app.server.crew.crew import Crew
 from dnsbridge.app.server.crew.messages import read_body
+from dnsbridge.app.server.crew.workers import Workers
 from dnsbridge.wire import name as names
 
 _WORST = ("up", "suspect", "down")
@@ -20,38 +20,38 @@ _WORST = ("up", "suspect", "down")
 class CrewCollector(Collector):
     """The metrics of all processes, summed."""
 
-    def __init__(self, crew: Crew, own: PartsCollector) -> None:
+    def __init__(self, workers: Workers, own: PartsCollector) -> None:
         """`own` reads this process's counters, most of which stay at 0."""
-        self._crew = crew
+        self._workers = workers
         self._own = own
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of the server."""
         yield from map(as_metric, self._own.sources())
-        yield from map(as_metric, summed([self._own.answering(), *self._crew.reports()]))
-        yield from map(as_metric, self._crew.families())
+        yield from map(as_metric, summed([self._own.answering(), *self._workers.reports()]))
+        yield from map(as_metric, self._workers.families())
 
 
 class CrewCache:
     """The caches of all workers (see listeners.http.server.Cache)."""
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
 
     async def show(self, name: str) -> list[ShownHeld]:
         """What each worker holds of a name. Raises BadNameError, NotNow."""
-        said = await self._crew.ask("show", names.from_text(name).lower())
+        said = await self._workers.ask("show", names.from_text(name).lower())
         return [held for each in said for held in read_body(each, list[ShownHeld])]
 
     async def flush(self, name: str | None) -> int:
         """Have all workers forget; how many answers there were in all caches. Raises BadNameError, NotNow."""
-        said = await self._crew.ask("flush", None if name is None else names.from_text(name).lower())
+        said = await self._workers.ask("flush", None if name is None else names.from_text(name).lower())
         return sum(read_body(each, int) for each in said)
 
 
-async def crew_upstreams(crew: Crew) -> list[State]:
+async def crew_upstreams(workers: Workers) -> list[State]:
     """How the upstreams are doing for all workers together. Raises NotNow."""
-    return together([read_body(each, list[State]) for each in await crew.ask("upstreams")])
+    return together([read_body(each, list[State]) for each in await workers.ask("upstreams")])
 
 
 def together(reports: Iterable[Sequence[State]]) -> list[State]:

@@ -1,12 +1,12 @@
-"""What the holder and its workers say to each other, as frames of octets.
+"""What the main process and its workers say to each other, as frames of octets.
 
-    holder -> worker      Changed    objects of a cluster that have changed
+    main process -> worker      Changed    objects of a cluster that have changed
                           Aged       how far a cluster can be trusted from now on
                           Servers    what the followed resolv.conf files say now
                           Pushed     the prefixes of the routes that are pushed elsewhere
                           Ask        a question, which gets a Said
                           End        answer what is in flight, then end
-    worker -> holder      Ready      questions are answered from now on
+    worker -> main process      Ready      questions are answered from now on
                           Leaving    no new question is taken from now on
                           Said       the answer to an Ask; number 0: the last counts, unasked
 
@@ -50,7 +50,7 @@ class Servers(Struct, array_like=True, tag=2):
 
 
 class Ask(Struct, array_like=True, tag=3):
-    """A question of the holder."""
+    """A question of the main process."""
 
     number: int
     what: What
@@ -84,12 +84,12 @@ class Said(Struct, array_like=True, tag=1):
 
 
 ToWorker = Changed | Aged | Servers | Pushed | Ask | End
-ToHolder = Ready | Leaving | Said
+ToMain = Ready | Leaving | Said
 to_worker = msgpack.Decoder(ToWorker)
-to_holder = msgpack.Decoder(ToHolder)
+to_main = msgpack.Decoder(ToMain)
 
 
-def frame(message: ToWorker | ToHolder) -> bytes:
+def frame(message: ToWorker | ToMain) -> bytes:
     """A message's octets as they go over a channel."""
     octets = _encoder.encode(message)
     return len(octets).to_bytes(SIZE, "big") + octets

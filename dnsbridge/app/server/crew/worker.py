@@ -1,7 +1,8 @@
-"""A worker: answers questions on its own sockets, from objects that the holder keeps in step.
+"""A worker: it answers questions on its own sockets, from objects that the main process keeps in step.
 
-It shares with the holder what was in memory when it began. Its prepared answers, its cache of forwarded answers, what
-it knows of upstreams, and its limits on clients are its own. It follows nothing by itself, and ends with the holder.
+A worker shares with the main process what was in memory when it began. Its prepared answers, its cache of forwarded
+answers, what it knows of upstreams, and its limits on clients are its own. It follows nothing by itself, and ends with
+the main process.
 """
 
 import asyncio
@@ -45,28 +46,28 @@ from dnsbridge.routes.model import Prefix
 log = logging.getLogger(__name__)
 
 LAST_WORDS = 0.5
-"""Seconds in which the holder must take the last counts."""
+"""Seconds in which the main process must take the last counts."""
 
 
 class Worker:
-    """What a worker does with what the holder says."""
+    """What a worker does with what the main process says."""
 
     def __init__(
         self, number: int, settings: Settings, opened: list[Listening], held: Parts, pushed: Iterable[Prefix]
     ) -> None:
-        """`number` counts from 1; `held` are the holder's parts, `pushed` the routes elsewhere (see Pushed)."""
+        """`number` counts from 1; `held` are the main process's parts, `pushed` the routes elsewhere (see Pushed)."""
         self.ending = asyncio.Event()
         self._number = number
         self._opened = opened
         self._parts = build(settings, tuple(each.address for each in opened), held)
-        # What the kernel drops it counts for each socket, whoever reads it; the holder has them all.
+        # What the kernel drops it counts for each socket, whoever reads it; the main process has them all.
         self._answering = Answering(settings, self._parts, opened)
         self._channel: Channel | None = None
         if self._answering.reach:
             self._answering.reach.push(pushed)
 
     async def run(self, sock: socket.socket) -> None:
-        """Answer until the holder says that it is enough, over its end of a channel."""
+        """Answer until the main process says that it is enough, over its end of a channel."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(log_exception)
         loop.add_signal_handler(signal.SIGTERM, self.ending.set)
@@ -127,6 +128,6 @@ class Worker:
 
 
 def _abandoned() -> None:
-    """The holder has gone: end at once, so that the port is free for the next one."""
+    """The main process has gone: end at once, so that the port is free for the next one."""
     log.error("the process that holds the cluster has gone; ending")
     os._exit(1)

@@ -21,10 +21,10 @@ from dnsbridge.app.server.crew.messages import (
     Ready,
     Said,
     Servers,
-    ToHolder,
+    ToMain,
     ToWorker,
     frame,
-    to_holder,
+    to_main,
     to_worker,
 )
 from tests.support.waiting import DEADLINE
@@ -37,13 +37,13 @@ TO_WORKERS: list[ToWorker] = [
     Ask(2, "flush", b"\3www\7example\0"),
     End(),
 ]
-TO_HOLDER: list[ToHolder] = [Ready(), Leaving(), Said(3, Raw(b"\x01"))]
+TO_HOLDER: list[ToMain] = [Ready(), Leaving(), Said(3, Raw(b"\x01"))]
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10_000])
 def test_messages_in_pieces(size: int) -> None:
     """However the octets are cut, the messages are the same."""
-    for decoder, messages in ((to_worker, TO_WORKERS), (to_holder, TO_HOLDER)):
+    for decoder, messages in ((to_worker, TO_WORKERS), (to_main, TO_HOLDER)):
         octets = b"".join(map(frame, messages))
         frames = Frames()
         found = [

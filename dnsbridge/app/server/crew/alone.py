@@ -1,4 +1,4 @@
-"""The crew of one: this process answers by itself (see life.Crew)."""
+"""The crew of one: this process answers by itself (see protocol.Crew)."""
 
 from collections.abc import Sequence
 
@@ -35,10 +35,10 @@ class Alone:
         return self._answering.works()
 
     async def moved(self, clusters: list[Bridged]) -> None:
-        """See life.Crew."""
+        """See protocol.Crew."""
 
     def named(self, hosts: Hosts) -> None:
-        """See life.Crew."""
+        """See protocol.Crew."""
 
     async def settled(self) -> None:
         """It answers since it was started."""

@@ -17,9 +17,9 @@ from dnsbridge.app.facts.metrics import UNROUTED, PartsCollector
 from dnsbridge.app.facts.upstream_states import State
 from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.admission import admission
-from dnsbridge.app.server.crew.crew import Crew
 from dnsbridge.app.server.crew.merged_facts import CrewCache, CrewCollector, crew_upstreams
 from dnsbridge.app.server.crew.messages import Aged, Changed, Pushed, Servers, frame
+from dnsbridge.app.server.crew.workers import Workers
 from dnsbridge.app.server.reach import wanted_here
 from dnsbridge.app.server.sockets import Listening, share
 from dnsbridge.app.server.upkeep import Work
@@ -39,15 +39,15 @@ RENEWAL = 5.0
 COREDNS = Key("Service", "kube-system", "kube-dns")
 
 
-class Holder:
-    """The crew, as the life of the server sees it (see life.Crew), and what its workers are told."""
+class MainProcess:
+    """A crew of several processes (see protocol.Crew), and what they are told."""
 
-    def __init__(self, crew: Crew, settings: Settings, parts: Parts, opened: list[Listening]) -> None:
+    def __init__(self, workers: Workers, settings: Settings, parts: Parts, opened: list[Listening]) -> None:
         """Raises CannotStart where the sockets cannot be shared."""
         self.parts = parts
         self.pushed: tuple[Prefix, ...] = ()
         """Where routes lead that are pushed elsewhere, for a worker that is started now."""
-        self._crew = crew
+        self._workers = workers
         self._opened = _shared(opened, settings.workers)
         self._freshness: dict[str, Freshness] = {}
         """Of each cluster, as the workers know it."""
@@ -57,8 +57,8 @@ class Holder:
             admission(settings, parts),
             lambda: sum(queue(each.udp).lost for pairs in self._opened for each in pairs),
         )
-        self.collector = CrewCollector(crew, own)
-        self.cache = CrewCache(crew)
+        self.collector = CrewCollector(workers, own)
+        self.cache = CrewCache(workers)
         self.push = self._push if wanted_here(settings) else None
         for each in parts.clusters:
             each.feed.passed_on = partial(self._changed, each.cluster.name)
@@ -67,74 +67,74 @@ class Holder:
     async def start(self) -> None:
         """Have all workers started."""
         self._note()
-        self._crew.start(self._opened)
+        self._workers.start(self._opened)
 
     async def settled(self) -> None:
         """Returns when all answer."""
-        await self._crew.until_settled(None)
+        await self._workers.until_settled(None)
 
     def works(self) -> list[Work]:
         """What goes on in the background."""
-        return [self._crew.supervise]
+        return [self._workers.supervise]
 
     async def moved(self, clusters: list[Bridged]) -> None:
         """How far clusters can be trusted has changed; returns when the workers act on it."""
         first = [each for each in clusters if self._freshness.get(each.cluster.name) is Freshness.UNSYNCED]
         for each in clusters:
             if each not in first:
-                self._crew.tell(frame(Aged(each.cluster.name, each.cluster.freshness.value)))
+                self._workers.tell(frame(Aged(each.cluster.name, each.cluster.freshness.value)))
         self._note()
         if first:
             for each in first:
                 each.cluster.index.compact()
-            self._crew.renew()
-            await self._crew.until_settled(RENEWAL)
+            self._workers.renew()
+            await self._workers.until_settled(RENEWAL)
 
     def named(self, hosts: Hosts) -> None:
         """The followed files name other servers."""
-        self._crew.tell(frame(Servers(hosts)))
+        self._workers.tell(frame(Servers(hosts)))
 
     def not_ready(self) -> list[str]:
         """In which places somebody is waited for."""
-        return self._crew.not_ready()
+        return self._workers.not_ready()
 
     async def upstreams(self) -> list[State]:
         """How the upstreams are doing for all workers together. Raises NotNow."""
-        return await crew_upstreams(self._crew)
+        return await crew_upstreams(self._workers)
 
     async def gather(self) -> None:
         """Have the counts of all workers."""
-        await self._crew.gather()
+        await self._workers.gather()
 
     async def unrouted(self) -> dict[str, int]:
         """How many answers of each cluster no route leads to, of all workers."""
-        await self._crew.gather()
+        await self._workers.gather()
         found: dict[str, int] = {}
-        for family in summed(self._crew.reports()):
+        for family in summed(self._workers.reports()):
             if family.name == UNROUTED:
                 found = {labels[0]: int(value) for labels, value in family.values}
         return found
 
     async def leave(self) -> None:
         """Let no worker take a new question."""
-        await self._crew.leave()
+        await self._workers.leave()
 
     async def end(self) -> None:
         """Have all answer what is in flight, then end."""
-        await self._crew.end()
+        await self._workers.end()
 
     def _changed(self, cluster: str, changes: list[Change], now: int) -> None:
         """Objects change."""
-        if not self._crew.places:
+        if not self._workers.places:
             return
         if self._freshness.get(cluster) is Freshness.UNSYNCED:
             changes = [change for change in changes if _is_early(change)]
         if changes:
-            self._crew.tell(frame(Changed(cluster, now, Raw(transfer.encode(changes)))))
+            self._workers.tell(frame(Changed(cluster, now, Raw(transfer.encode(changes)))))
 
     def _push(self, prefixes: Iterable[Prefix]) -> None:
         self.pushed = tuple(prefixes)
-        self._crew.tell(frame(Pushed(list(map(str, self.pushed)))))
+        self._workers.tell(frame(Pushed(list(map(str, self.pushed)))))
 
     def _note(self) -> None:
         """The workers that are started now know what is known now."""

@@ -1,11 +1,11 @@
-"""A cluster's objects by their class, for those who make a picture of them, and what each gives to it.
+"""What a picture is made of: a cluster's objects by class, and what the network provider says.
 
-Grouped    objects by class
-Pods       what one network provider says: who has which pods, at which addresses its nodes are
+ByClass      objects by class
+Provided     what a network provider says: which node has which pods, how it carries packets
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
 from msgspec import Struct
@@ -14,13 +14,10 @@ from dnsbridge.cluster.objects import Object
 from dnsbridge.routes.model import Note
 from dnsbridge.routes.pictures.picture import Block, Declared
 
-SHOWN = 3
-"""Names that a note lists before it counts."""
-
 _T = TypeVar("_T", bound=Object)
 
 
-class Grouped:
+class ByClass:
     """Objects by class."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
@@ -35,7 +32,7 @@ class Grouped:
         return sorted(found, key=lambda obj: (obj.namespace, obj.name))
 
 
-class Pods(Struct, frozen=True):
+class Provided(Struct, frozen=True):
     """What a network provider says."""
 
     network: str
@@ -47,9 +44,3 @@ class Pods(Struct, frozen=True):
     notes: tuple[Note, ...] = ()
     pools: tuple[Declared, ...] = ()
     """What its blocks are taken from, as far as that is to be routed where it says no blocks."""
-
-
-def some(names: Sequence[object]) -> str:
-    """The first names of many, for a note."""
-    shown = ", ".join(str(name) for name in names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

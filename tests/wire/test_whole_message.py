@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from dnsbridge.wire import edns, walk
+from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.compose import RRset
 from dnsbridge.wire.constants import HEADER_SIZE, Type
 from tests.support.oracle import packed
@@ -62,8 +62,8 @@ def ours(section: list[RRset]) -> Records:
 def test_read_gives_the_same_records(made: dns.message.Message) -> None:
     """Every record of every section, with its names written out."""
     wire = wire_of(made)
-    read = walk.read(wire)
-    assert isinstance(read, walk.Message)
+    read = whole_message.read(wire)
+    assert isinstance(read, whole_message.Message)
     parsed = dns.message.from_wire(wire)
     for mine, section in zip((read.answer, read.authority, read.additional), parsed.sections[1:], strict=True):
         assert ours(mine) == theirs(section)
@@ -75,7 +75,7 @@ def test_truncate_keeps_whole_sets(made: dns.message.Message, limit: int) -> Non
     """The first record sets of the answer that fit, all of each, OPT and TC; never over the limit."""
     wire = wire_of(made)
     least = HEADER_SIZE + len(packed(made.question[0].name)) + 4 + (11 if made.edns >= 0 else 0)
-    cut = walk.truncate(wire, max(limit, least))
+    cut = whole_message.truncate(wire, max(limit, least))
     assert isinstance(cut, bytes)
     assert len(cut) <= max(limit, least)
     parsed = dns.message.from_wire(cut)
@@ -89,7 +89,7 @@ def test_truncate_keeps_whole_sets(made: dns.message.Message, limit: int) -> Non
 def test_with_option(made: dns.message.Message, data: bytes) -> None:
     """One more option where there is an OPT record, and else the same octets."""
     wire = wire_of(made)
-    longer = walk.with_option(wire, edns.option(65001, data))
+    longer = whole_message.with_option(wire, edns.option(65001, data))
     parsed = dns.message.from_wire(longer)
     if made.edns < 0:
         assert longer == wire
@@ -106,7 +106,7 @@ POINTERS = b"".join((0xC000 | at).to_bytes(2, "big") for at in (12, *range(15, 2
 @pytest.mark.parametrize("target", [0, 2, 11])
 def test_no_name_leads_into_the_header(target: int) -> None:
     """The header is no name, and is another in every message."""
-    assert walk.expand(HEADER + bytes((0xC0, target)), HEADER_SIZE) is None
+    assert whole_message.expand(HEADER + bytes((0xC0, target)), HEADER_SIZE) is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_no_name_leads_into_the_header(target: int) -> None:
 )
 def test_expand(octets: bytes, start: int, expected: tuple[bytes, int] | int | None) -> None:
     """Names with pointers: backwards only, at most 127 of them, at most 255 octets, as dnspython has it."""
-    got = walk.expand(octets, start)
+    got = whole_message.expand(octets, start)
     if isinstance(expected, int):
         assert got == (octets[:expected], expected)
     else:

@@ -21,8 +21,8 @@ from msgspec import Raw, Struct
 
 from dnsbridge.app.facts.families import Family, counter, gauge, lasting, summed
 from dnsbridge.app.server.answering import GRACE
-from dnsbridge.app.server.crew.member import Member
 from dnsbridge.app.server.crew.messages import What
+from dnsbridge.app.server.crew.worker_process import WorkerProcess
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.backoff import Backoff
 from dnsbridge.listeners.http.server import NotNow
@@ -49,7 +49,7 @@ class Place(Struct, eq=False):
     number: int
     opened: list[Listening]
     backoff: Backoff
-    members: list[Member] = []
+    members: list[WorkerProcess] = []
     """The last one is the one that counts, or will be; the others are about to end."""
     retired: list[Family] = []
     """What those that have ended have counted."""
@@ -72,7 +72,7 @@ class Place(Struct, eq=False):
         return last.ready and not last.leaving and all(other.leaving for other in others)
 
 
-class Crew:
+class Workers:
     """The workers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -109,7 +109,7 @@ class Crew:
     def forked(self, place: Place, pid: int, sock: socket.socket) -> None:
         """A place has a new process, at the other end of this socket."""
         place.renewing = False
-        place.members.append(Member(place.number, pid, sock, self._loop, self))
+        place.members.append(WorkerProcess(place.number, pid, sock, self._loop, self))
 
     def not_forked(self, place: Place, problem: str) -> None:
         """A process could not be forked."""
@@ -213,7 +213,7 @@ class Crew:
                     member.kill()
             await self._until(self._empty, LATE)
 
-    def answers(self, member: Member) -> None:
+    def answers(self, member: WorkerProcess) -> None:
         """See Supervisor: its predecessors have done their work, or it is one itself."""
         place = self.places[member.number - 1]
         log.info("worker %d: answers (pid %d)", member.number, member.pid)
@@ -223,16 +223,16 @@ class Crew:
                 each.end()
         self._wake()
 
-    def leaves(self, member: Member) -> None:
+    def leaves(self, member: WorkerProcess) -> None:
         """See Supervisor."""
         self._wake()
 
-    def is_behind(self, member: Member) -> None:
+    def is_behind(self, member: WorkerProcess) -> None:
         """See Supervisor."""
         self.behind += 1
         log.error("worker %d (pid %d): does not take what has changed; killed", member.number, member.pid)
 
-    def has_ended(self, member: Member, status: int) -> None:
+    def has_ended(self, member: WorkerProcess, status: int) -> None:
         """See Supervisor: another takes its place."""
         place = self.places[member.number - 1]
         superseded = member is not place.members[-1]
@@ -258,7 +258,7 @@ class Crew:
             self._due[number] = None
             self.wanted.set()
 
-    def _answering(self) -> list[Member]:
+    def _answering(self) -> list[WorkerProcess]:
         return [member for place in self.places for member in place.members if member.ready]
 
     def _empty(self) -> bool:

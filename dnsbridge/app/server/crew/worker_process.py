@@ -1,4 +1,4 @@
-"""One worker as the holder sees it: its process, the channel to it, what was asked of it, what it has counted."""
+"""One worker as the main process sees it: its process, the channel to it, what was asked of it, what it has counted."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from msgspec import DecodeError, Raw
 
 from dnsbridge.app.facts.families import Family
 from dnsbridge.app.server.crew.channel import Channel
-from dnsbridge.app.server.crew.messages import Ask, End, Leaving, Ready, Said, What, frame, read_body, to_holder
+from dnsbridge.app.server.crew.messages import Ask, End, Leaving, Ready, Said, What, frame, read_body, to_main
 
 REAP_INTERVAL = 0.01
 """Seconds between two looks at whether a process that has closed its channel has ended."""
@@ -22,20 +22,20 @@ REAP_INTERVAL = 0.01
 class Supervisor(Protocol):
     """Who is told what becomes of a worker."""
 
-    def answers(self, member: "Member") -> None:
+    def answers(self, member: "WorkerProcess") -> None:
         """It has begun to answer questions."""
 
-    def leaves(self, member: "Member") -> None:
+    def leaves(self, member: "WorkerProcess") -> None:
         """It takes no new question."""
 
-    def is_behind(self, member: "Member") -> None:
+    def is_behind(self, member: "WorkerProcess") -> None:
         """It does not read what it is sent, and is killed for it."""
 
-    def has_ended(self, member: "Member", status: int) -> None:
+    def has_ended(self, member: "WorkerProcess", status: int) -> None:
         """Its process has ended, with this wait status; its last counts are in `counts`."""
 
 
-class Member:
+class WorkerProcess:
     """A worker's process from fork to end."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Member:
 
     def _take(self, octets: bytes) -> None:
         try:
-            message = to_holder.decode(octets)
+            message = to_main.decode(octets)
             if isinstance(message, Ready):
                 self.ready = True
                 self._supervisor.answers(self)

@@ -1,8 +1,8 @@
-"""The processes: the holder's event loop stands still while it forks, and the child begins anew with its own.
+"""Forking: the event loop of the main process stands still while it forks, and the child begins anew with its own.
 
-The child keeps the holder's memory, as it is, and of its descriptors the ones that it was made for. Nothing of the
-holder's event loop is touched in it. Other threads of the holder read files, and are not there in the child; the locks
-that they can hold (the interpreter's, the import system's, the log's) Python makes anew there.
+The child keeps the memory of the main process, as it is, and of the descriptors those that it was made for. The child
+touches nothing of the event loop of the main process. Other threads of the main process read files, and are not there
+in the child; Python makes the locks that they can hold (the interpreter's, the import system's, the log's) anew there.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from typing import NoReturn
 import uvloop
 
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.server.crew.crew import Crew, Place
-from dnsbridge.app.server.crew.holder import Holder
+from dnsbridge.app.server.crew.main_process import MainProcess
 from dnsbridge.app.server.crew.worker import Worker
+from dnsbridge.app.server.crew.workers import Place, Workers
 from dnsbridge.app.server.life import serve
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.config import Loaded, Settings
@@ -37,28 +37,28 @@ def run(loaded: Loaded, on_ready: Callable[[], None]) -> None:
     """Serve with as many workers as the settings say, until SIGINT or SIGTERM. Raises CannotStart."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
-        crew = Crew(loop)
-        holders: list[Holder] = []
+        workers = Workers(loop)
+        made: list[MainProcess] = []
 
-        def hold(settings: Settings, parts: Parts, opened: list[Listening]) -> Holder:
-            holders.append(Holder(crew, settings, parts, opened))
-            return holders[0]
+        def hold(settings: Settings, parts: Parts, opened: list[Listening]) -> MainProcess:
+            made.append(MainProcess(workers, settings, parts, opened))
+            return made[0]
 
         serving = loop.create_task(serve(loaded, hold, on_ready))
         while not serving.done():
-            loop.run_until_complete(_until_wanted(crew, serving))
-            for place in crew.due():
-                _fork(place, crew, loaded.settings, holders[0])
+            loop.run_until_complete(_until_wanted(workers, serving))
+            for place in workers.due():
+                _fork(place, workers, loaded.settings, made[0])
         serving.result()
 
 
-async def _until_wanted(crew: Crew, serving: "asyncio.Task[None]") -> None:
-    wanted = asyncio.ensure_future(crew.wanted.wait())
+async def _until_wanted(workers: Workers, serving: "asyncio.Task[None]") -> None:
+    wanted = asyncio.ensure_future(workers.wanted.wait())
     await asyncio.wait([wanted, serving], return_when=asyncio.FIRST_COMPLETED)
     wanted.cancel()
 
 
-def _fork(place: Place, crew: Crew, settings: Settings, holder: Holder) -> None:
+def _fork(place: Place, workers: Workers, settings: Settings, main: MainProcess) -> None:
     """Start a worker; in its process this does not return."""
     ours, theirs = socket.socketpair()
     # A signal for the child must not reach what it has of its parent's handlers.
@@ -67,23 +67,23 @@ def _fork(place: Place, crew: Crew, settings: Settings, holder: Holder) -> None:
         pid = os.fork()
     except OSError as error:
         ours.close()
-        crew.not_forked(place, (error.strerror or str(error)).lower())
+        workers.not_forked(place, (error.strerror or str(error)).lower())
     else:
         if not pid:
-            _be_worker(place, theirs, settings, holder)
-        crew.forked(place, pid, ours)
+            _be_worker(place, theirs, settings, main)
+        workers.forked(place, pid, ours)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     theirs.close()
 
 
-def _be_worker(place: Place, sock: socket.socket, settings: Settings, holder: Holder) -> NoReturn:
+def _be_worker(place: Place, sock: socket.socket, settings: Settings, main: MainProcess) -> NoReturn:
     code = 1
     try:
         # What is there now is shared as long as nobody writes to it, as the collector would.
         gc.freeze()
         signal.set_wakeup_fd(-1)
-        # Who presses Ctrl-C means all processes of the terminal; the holder says when it is time.
+        # Who presses Ctrl-C means all processes of the terminal; the main process says when it is time.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
@@ -91,11 +91,11 @@ def _be_worker(place: Place, sock: socket.socket, settings: Settings, holder: Ho
         for pair in place.opened:
             kept |= {pair.udp.fileno(), pair.tcp.fileno()}
         _drop_descriptors(kept)
-        # A thread of the holder may have been about to write to the old one.
+        # A thread of the main process may have been about to write to the old one.
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         start_logging(f"worker {place.number}: ")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(place, sock, settings, holder))
+            runner.run(_work(place, sock, settings, main))
         code = 0
     except BaseException as error:
         log.error("internal error: %s: %s", type(error).__name__, error)
@@ -103,8 +103,8 @@ def _be_worker(place: Place, sock: socket.socket, settings: Settings, holder: Ho
         os._exit(code)
 
 
-async def _work(place: Place, sock: socket.socket, settings: Settings, holder: Holder) -> None:
-    await Worker(place.number, settings, place.opened, holder.parts, holder.pushed).run(sock)
+async def _work(place: Place, sock: socket.socket, settings: Settings, main: MainProcess) -> None:
+    await Worker(place.number, settings, place.opened, main.parts, main.pushed).run(sock)
 
 
 def _drop_descriptors(kept: Collection[int]) -> None:
