@@ -138,4 +138,6 @@ def spare_the_collector() -> None:
 def log_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An event loop's handler of exceptions that nobody has caught: one line."""
     error = context.get("exception")
+    if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
+        return  # uvloop's TLS says so of a connection that the other end has reset; its user has been told already
     log.error("internal error: %s: %s: %s", context.get("message"), type(error).__name__, error)
