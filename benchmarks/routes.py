@@ -6,6 +6,7 @@ sets the same routes from a file in the same run, in turn with the sink; both st
     plan           objects in memory -> picture, routes, guards, the kernel's table read, the difference
     command        `dnsbridge routes plan` as a process, over the same objects as JSON
     apply          the sink's whole set, into an empty table
+    held up        how long an event loop stands still while another thread works all routes out, as in a server
     routes run     as a process that follows the API server of the tests: a block moves, a node is lost; the routes that
                    the kernel announces then, no more and no fewer, and the time from the event being made
 
@@ -29,8 +30,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import uvloop
+
 from benchmarks.parts.figures import Figure
 from benchmarks.parts.run import Failed, report
+from dnsbridge.app.server.life import SWITCH, spare_the_collector
 from dnsbridge.cluster.objects import BlockAffinity, IPPool, Node, Object, ServiceCIDR
 from dnsbridge.netlink.netlink_socket import messages_of
 from dnsbridge.netlink.this_host import this_host
@@ -38,6 +42,7 @@ from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import MAX_NEXT_HOPS
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Route
+from dnsbridge.routes.pictures.document import Told, encode
 from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.plan import Plan, make_plan
 from dnsbridge.routes.wanted import wanted
@@ -122,6 +127,31 @@ async def apply(routes: Sequence[Route]) -> float:
     if reached.failures or len(reached.routes) != len(routes):
         raise Failed(f"the kernel refused {len(reached.failures)} routes")
     return took
+
+
+async def held_up(objects: Sequence[Object], rounds: int) -> tuple[float, float]:
+    """The longest that an event loop stands still while another thread makes the document of all routes, as in a
+    server, and while nobody does; in seconds.
+    """
+    sys.setswitchinterval(SWITCH)
+    spare_the_collector()
+
+    def work() -> None:
+        picture = picture_of("dev", objects)
+        encode((Told(picture, True),), wanted([picture], Choice(), Host()).routes)
+
+    async def longest(thread: "asyncio.Future[None]") -> float:
+        most, last = 0.0, time.perf_counter()
+        while not thread.done():
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            most, last = max(most, now - last), now
+        return most
+
+    idle = [await longest(asyncio.ensure_future(asyncio.to_thread(time.sleep, 0.3))) for _ in range(rounds)]
+    busy = [await longest(asyncio.ensure_future(asyncio.to_thread(work))) for _ in range(rounds)]
+    gc.unfreeze()
+    return median(busy), median(idle)
 
 
 def batch(file: Path) -> float:
@@ -243,11 +273,14 @@ def measure(folder: Path, nodes: int, blocks: int, rounds: int, changes: int) ->
         if len(_must("ip", "-oneline", "route", "show", "proto", "83").splitlines()) != len(routes):
             raise Failed("the kernel does not have all routes")
         _must("ip", "route", "flush", "proto", "83")
+    held, alone = uvloop.run(held_up(objects, rounds))
     started, moves, losses = follow(folder, nodes, blocks, changes)
     size = f"{nodes:,} nodes, {blocks:,} blocks"
     return [
         Figure(f"plan, {size}", median(plans), "s", 1.0),
         Figure("the whole command routes plan, from JSON", whole, "s"),
+        Figure("a server's loop held up while its routes are made, longest", held * 1000, "ms", 5),
+        Figure("  while nothing is made", alone * 1000, "ms"),
         Figure(f"apply of {len(routes):,} routes, to ip -batch", median(ours) / median(theirs), "x", 2.0),
         Figure("  the sink kernel", median(ours), "s"),
         Figure("  ip -batch", median(theirs), "s"),

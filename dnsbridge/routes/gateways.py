@@ -27,7 +27,7 @@ _Hop = tuple[int, NextHop]
 """A next hop, and its address as a number: there may be thousands to put in order."""
 
 
-class Reached(Struct, frozen=True):
+class Reached(Struct, frozen=True, gc=False):
     """A node, and how it is reached."""
 
     node: Node

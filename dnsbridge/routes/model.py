@@ -8,7 +8,8 @@
     Changes      what differs between two sets
 
 Sets are tuples in the order of `order`, so two that say the same are equal. Where a set follows another, a route that
-is as it was is the very object that it was, so that to compare thousands costs nothing.
+is as it was is the very object that it was, so that to compare thousands costs nothing. None can be part of a cycle, so
+the garbage collector need not look at them (`gc=False`): it would keep questions waiting that are answered meanwhile.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,7 +33,7 @@ class Kind(StrEnum):
     """The cluster's own DNS server, where nothing else covers it."""
 
 
-class NextHop(Struct, frozen=True):
+class NextHop(Struct, frozen=True, gc=False):
     """Where packets go next. Neither field empty in both: an address, a device, or an address on a device."""
 
     address: IPAddress | None = None
@@ -49,7 +50,7 @@ class NextHop(Struct, frozen=True):
         return " ".join(part for part in (via, device, weight) if part)
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """A route that is wanted, or that a sink holds of ours."""
 
     prefix: Prefix

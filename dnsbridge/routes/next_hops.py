@@ -16,6 +16,7 @@ from operator import itemgetter
 from dnsbridge.routes.choice import Choice
 from dnsbridge.routes.gateways import Ways, can_be_next_hop, first_of
 from dnsbridge.routes.host import Host
+from dnsbridge.routes.line import number, span
 from dnsbridge.routes.model import Kind, NextHop, Note, Prefix, Route, Severity, covers, order
 from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Block, Picture, by_owners, host_prefix
@@ -26,8 +27,8 @@ NAME_GATEWAY = "name a gateway on its links, with --gateway ADDR (routes.gateway
 Hops = tuple[NextHop, ...]
 
 
-_Links = tuple[tuple[Prefix, str], ...]
-"""This host's subnets, and their interfaces."""
+_Links = list[tuple[int, int, int, str]]
+"""This host's subnets: the places of the first and the last address (see line), the prefix length, and on what."""
 _Whole = list[tuple[Prefix, Hops]]
 """Prefixes that are routed as a whole: blocks within that go the same way need no routes of their own."""
 
@@ -106,7 +107,7 @@ class _Finder:
 
     def _find_pods(self) -> None:
         # What a tunnel carries between nodes is on no link of others, however large their subnets are.
-        links = () if self._choice.recurse or self._picture.mtu else _links(self._host)
+        links: _Links = [] if self._choice.recurse or self._picture.mtu else _links(self._host)
         on_link: set[str] = set()
         whole, lost = self._find_loose(links, on_link)
         owned: list[Block] = []
@@ -118,8 +119,9 @@ class _Finder:
             owned += blocks
             if blocks and (hops := self._to_owner(names, version, blocks)):
                 self._to_pods.append(hops)
+                around = [prefix for prefix, held in whole if held == hops]
                 for block in blocks:
-                    if not any(hops == held and covers(prefix, block.prefix) for prefix, held in whole):
+                    if not (around and any(covers(prefix, block.prefix) for prefix in around)):
                         self._add(block.prefix, hops, Kind.POD, block.origin)
         for block, why in lost:
             if not any(covers(block.prefix, inner.prefix) for inner in owned):
@@ -155,7 +157,7 @@ class _Finder:
         idle: list[Prefix] = []
         for pool in self._picture.spare:
             hops = self._ways.to_gateways(pool.prefix.version)
-            if any(covers(network, pool.prefix) for network, _ in links):
+            if _link_of(pool.prefix, links):
                 continue
             if isinstance(hops, str) or self._choice.via == "nodes":
                 idle.append(pool.prefix)
@@ -361,21 +363,31 @@ def _prefixes(count: int) -> str:
 
 
 def _links(host: Host) -> _Links:
-    return tuple(
-        (own.network, interface.name)
+    return [
+        (*span(own.network), own.network.prefixlen, f"{own.network} on {interface.name}")
         for interface in host.interfaces
         for own in interface.addresses
         if own.network.prefixlen < own.max_prefixlen
-    )
+    ]
+
+
+def _link_of(prefix: Prefix, links: _Links) -> str:
+    """On which link a prefix is; empty: on none."""
+    first, length = number(prefix.network_address), prefix.prefixlen
+    for start, end, bits, text in links:
+        if start <= first <= end and bits <= length:
+            return text
+    return ""
 
 
 def _off_the_links(blocks: list[Block], links: _Links) -> tuple[list[Block], set[str]]:
     """The blocks that are no part of this host's own links, and which links hold others."""
+    if not links:
+        return blocks, set()
     kept: list[Block] = []
     found = set[str]()
     for block in blocks:
-        link = next((f"{network} on {name}" for network, name in links if covers(network, block.prefix)), None)
-        if link:
+        if link := _link_of(block.prefix, links):
             found.add(link)
         else:
             kept.append(block)

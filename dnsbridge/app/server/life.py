@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,11 +33,14 @@ log = logging.getLogger(__name__)
 
 END = 3.0
 """Seconds that background work has for its end."""
+SWITCH = 0.001
+"""Seconds after which a thread that works for long, on routes or a snapshot, lets questions be answered."""
 
 
 async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None]) -> None:
     """Run until SIGINT or SIGTERM. Raises CannotStart; `on_ready` is called when questions are answered."""
     asyncio.get_running_loop().set_exception_handler(log_exception)
+    sys.setswitchinterval(SWITCH)
     log.info("dnsbridge %s", __version__)
     settings = loaded.settings
     opened = open_sockets(loaded)

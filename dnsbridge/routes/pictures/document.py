@@ -28,25 +28,25 @@ _Text = Annotated[str, Meta(max_length=1000, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2
 _MAX_NODES, _MAX_PREFIXES, _FEW = 50_000, 500_000, 1000
 
 
-class _Node(Struct, omit_defaults=True):
+class _Node(Struct, omit_defaults=True, gc=False):
     name: _Text
     addresses: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
     ready: bool = True
     labels: Annotated[dict[_Text, _Text], Meta(max_length=_FEW)] = {}
 
 
-class _Block(Struct, omit_defaults=True):
+class _Block(Struct, omit_defaults=True, gc=False):
     prefix: _Text
     nodes: Annotated[tuple[_Text, ...], Meta(max_length=_FEW)] = ()
     origin: _Text = ""
 
 
-class _Declared(Struct, omit_defaults=True):
+class _Declared(Struct, omit_defaults=True, gc=False):
     prefix: _Text
     origin: _Text = ""
 
 
-class _External(Struct, omit_defaults=True):
+class _External(Struct, omit_defaults=True, gc=False):
     prefix: _Text
     source: _Text
     origin: _Text = ""

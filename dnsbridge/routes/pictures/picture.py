@@ -18,7 +18,7 @@ from msgspec import Struct
 from dnsbridge.routes.model import IPAddress, Note, Prefix
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, gc=False):
     """A node of a cluster."""
 
     name: str
@@ -28,7 +28,7 @@ class Node(Struct, frozen=True):
     labels: Mapping[str, str] = {}
 
 
-class Block(Struct, frozen=True):
+class Block(Struct, frozen=True, gc=False):
     """A prefix of pods."""
 
     prefix: Prefix
@@ -46,14 +46,14 @@ def by_owners(blocks: Iterable[Block]) -> dict[tuple[tuple[str, ...], int], list
     return found
 
 
-class Declared(Struct, frozen=True):
+class Declared(Struct, frozen=True, gc=False):
     """A prefix or an address that every node serves, by kube-proxy or what stands for it."""
 
     prefix: Prefix
     origin: str
 
 
-class External(Struct, frozen=True):
+class External(Struct, frozen=True, gc=False):
     """An address of services beside their ClusterIPs."""
 
     prefix: Prefix

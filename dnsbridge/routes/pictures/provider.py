@@ -6,6 +6,7 @@ Provided     what a network provider says: which node has which pods, how it car
 
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TypeVar
 
 from msgspec import Struct
@@ -24,12 +25,12 @@ class ByClass:
         found = defaultdict[type[Object], list[Object]](list)
         for obj in objects:
             found[type(obj)].append(obj)
-        self._found = dict(found)
+        self._found = {cls: sorted(of_class, key=attrgetter("namespace", "name")) for cls, of_class in found.items()}
 
     def of(self, cls: type[_T]) -> list[_T]:
         """All of a class, by namespace and name: two hosts that are told the same in another order choose alike."""
         found: list[_T] = self._found.get(cls, [])  # type: ignore[assignment]  # by their class
-        return sorted(found, key=lambda obj: (obj.namespace, obj.name))
+        return found
 
 
 class Provided(Struct, frozen=True):
