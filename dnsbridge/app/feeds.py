@@ -17,6 +17,7 @@ from dnsbridge.app.sources import Source, source_of
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Settings
+from dnsbridge.errors import CannotStart
 from dnsbridge.watch.api.connection import CannotConnect, NoCredentials
 from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 from dnsbridge.wire.addresses import Network
@@ -29,10 +30,6 @@ log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 10.0
 """Seconds that a credential plugin may take before the start goes on without it."""
-
-
-class CannotStart(Exception):
-    """Why a program cannot start, in one line."""
 
 
 class Feed(Struct):

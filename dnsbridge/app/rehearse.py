@@ -7,10 +7,11 @@ check runs no program that a kubeconfig names for credentials, and tries no port
 from collections.abc import Iterator
 
 from dnsbridge.app.answering.parts import Parts, build
-from dnsbridge.app.feeds import CannotStart, overlap
+from dnsbridge.app.feeds import overlap
 from dnsbridge.app.server.routes_document import check_serving
 from dnsbridge.app.server.sockets import absent
 from dnsbridge.config import Loaded
+from dnsbridge.errors import CannotStart
 from dnsbridge.watch.api.connection import CannotConnect, check_files
 from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 

@@ -9,6 +9,7 @@ import sys
 import click
 
 from dnsbridge.cli.commands import dnsbridge
+from dnsbridge.errors import of_system
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     except OSError as error:
         _drop_output()
         where = error.filename or "standard output"
-        said = (error.strerror or str(error)).lower()
+        said = of_system(error)
         click.echo(f"{where}: {said}; make room there, or write elsewhere", err=True)
         sys.exit(1)
     except Exception as error:

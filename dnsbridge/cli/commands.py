@@ -16,6 +16,7 @@ from dnsbridge.cli.output import print_json, print_table
 from dnsbridge.cli.routes.commands import routes_group
 from dnsbridge.cli.routes.run import run as routes_run
 from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
+from dnsbridge.errors import CannotStart
 
 DEMO_LISTEN = "127.0.0.1:5300"
 
@@ -58,7 +59,6 @@ def demo() -> None:
 def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None] = lambda: None) -> None:
     import uvloop
 
-    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.observe.log import start_logging
 
     loaded = load_complete(file, **flags)
@@ -126,7 +126,6 @@ def _source(found: Any) -> str:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command that is no server."""
-    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.observe.log import start_logging
 
     start_logging()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+from dnsbridge.errors import of_system
 from dnsbridge.netlink import interfaces
 from dnsbridge.netlink.interfaces import RTM_NEWADDR, RTM_NEWLINK
 from dnsbridge.netlink.netlink_socket import NetlinkSocket
@@ -18,7 +19,7 @@ async def this_host(protected: Iterable[Protected] = ()) -> Host:
     try:
         found = await asyncio.to_thread(read_interfaces)
     except OSError as error:
-        raise NoHost(f"netlink: {(error.strerror or str(error)).lower()}; is this Linux, with rtnetlink?") from None
+        raise NoHost(f"netlink: {of_system(error)}; is this Linux, with rtnetlink?") from None
     return Host(found, tuple(protected))
 
 

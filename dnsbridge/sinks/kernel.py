@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from dnsbridge.errors import of_system
 from dnsbridge.netlink import words
 from dnsbridge.netlink.netlink_socket import BATCH, NetlinkSocket, Refused, RouteEvents
 from dnsbridge.netlink.rtnetlink import RTN_UNICAST, Does, NoDevice, read_route, request
@@ -296,7 +297,7 @@ def _better(state: _Table, failure: Failure) -> Failure:
 
 
 def _unusable(error: OSError) -> SinkProblem:
-    return SinkProblem(f"sink kernel: netlink: {(error.strerror or str(error)).lower()}; it needs Linux with rtnetlink")
+    return SinkProblem(f"sink kernel: netlink: {of_system(error)}; it needs Linux with rtnetlink")
 
 
 def may_change_routes() -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
+from dnsbridge.errors import of_system
+
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.25
@@ -104,5 +106,5 @@ def _read(path: Path) -> bytes | str:
                 return "is not a regular file"
             content = file.read(MAX_OCTETS + 1)
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return of_system(error)
     return content if len(content) <= MAX_OCTETS else f"has over {MAX_OCTETS} octets, so it is no resolv.conf"

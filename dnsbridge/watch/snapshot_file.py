@@ -11,6 +11,7 @@ from pathlib import Path
 from dnsbridge.cluster import snapshot
 from dnsbridge.cluster.objects import Object
 from dnsbridge.cluster.snapshot import Damaged, Snapshot
+from dnsbridge.errors import of_system
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def load(path: Path) -> Snapshot | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("%s: %s; starting without it", path, (error.strerror or str(error)).lower())
+        log.warning("%s: %s; starting without it", path, of_system(error))
         return None
     if isinstance(found, Damaged):
         log.warning("%s: %s; not used, the API server is asked for everything", path, found.problem)
@@ -58,6 +59,6 @@ async def save(path: Path, objects: Iterable[Object], saved_at: float) -> bool:
             await asyncio.to_thread(os.fsync, file.fileno())
         beside.replace(path)
     except OSError as error:
-        log.warning("%s: %s; no snapshot is kept", path, (error.strerror or str(error)).lower())
+        log.warning("%s: %s; no snapshot is kept", path, of_system(error))
         return False
     return True

@@ -14,9 +14,9 @@ from dnsbridge.app import read_once
 from dnsbridge.app.answering.parts_once import parts_once
 from dnsbridge.app.companion.tables import NotRead, read_tables
 from dnsbridge.app.companion.wanted import choice_of, wanted_routes
-from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.read_once import feeds_once
 from dnsbridge.config import Flags, Gateways, Loaded, Routes, Settings, load
+from dnsbridge.errors import CannotStart
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Wanted
 from dnsbridge.watch.api.resources import ROUTES

@@ -11,9 +11,10 @@ from msgspec import Struct
 from dnsbridge.app.companion.host import host_here
 from dnsbridge.app.companion.pull import CannotPull, pulled_once
 from dnsbridge.app.companion.wanted import ROUTERS, choice_of, wanted_routes
-from dnsbridge.app.feeds import CannotStart, Feed
+from dnsbridge.app.feeds import Feed
 from dnsbridge.app.read_once import feeds_once
 from dnsbridge.config import Loaded
+from dnsbridge.errors import CannotStart
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Note, Reached, Route, Severity, Wanted

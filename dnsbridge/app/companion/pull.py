@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 from dnsbridge.backoff import Backoff
 from dnsbridge.config.routes import Pull
+from dnsbridge.errors import of_system
+from dnsbridge.files import replace
 from dnsbridge.routes.host import Protected
 from dnsbridge.routes.pictures.document import MAX_OCTETS, Told, Unusable, decode
 from dnsbridge.routes.pictures.picture import Picture
@@ -100,7 +102,7 @@ class Puller:
         except FileNotFoundError:
             return False
         except (OSError, Unusable) as error:
-            log.warning("%s: %s; not used", self._kept, _of_system(error))
+            log.warning("%s: %s; not used", self._kept, of_system(error))
             return False
         log.info("routes of an earlier run from %s", self._kept)
         self.on_change()
@@ -203,12 +205,9 @@ class Puller:
             return
         try:
             self._kept.parent.mkdir(parents=True, exist_ok=True)
-            beside = self._kept.with_suffix(".new")
-            beside.write_bytes(octets)
-            beside.chmod(0o600)
-            beside.replace(self._kept)
+            replace(self._kept, octets, 0o600)
         except OSError as error:
-            log.warning("%s: %s; not kept for a restart", self._kept, _of_system(error))
+            log.warning("%s: %s; not kept for a restart", self._kept, of_system(error))
 
 
 def read_token(path: Path) -> str:
@@ -217,7 +216,7 @@ def read_token(path: Path) -> str:
         with path.open("rb") as file:
             octets = file.read(MAX_TOKEN + 1).strip()
     except OSError as error:
-        raise CannotPull(f"{path}: {_of_system(error)}; the token is read from it") from None
+        raise CannotPull(f"{path}: {of_system(error)}; the token is read from it") from None
     if not octets or len(octets) > MAX_TOKEN or not all(0x21 <= octet <= 0x7E for octet in octets):
         raise CannotPull(f"{path}: no token; write one line of printable characters without a space")
     return octets.decode("ascii")
@@ -241,7 +240,7 @@ def _trust(ca: Path | None, url: str) -> ssl.SSLContext | bool:
     try:
         return client_context(ca)
     except OSError as error:
-        raise CannotPull(f"{ca}: {_of_system(error)}; name a PEM file of certificates") from None
+        raise CannotPull(f"{ca}: {of_system(error)}; name a PEM file of certificates") from None
 
 
 async def _read(content: "StreamReader") -> bytes:
@@ -282,10 +281,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, ClientPayloadError):
         return "its answer ends too early"
     return _one_line(error) or type(error).__name__
-
-
-def _of_system(error: Exception) -> str:
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
 
 def _one_line(text: object) -> str:

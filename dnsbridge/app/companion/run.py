@@ -28,9 +28,10 @@ from dnsbridge.app.companion.pictures import OwnPictures, unfresh
 from dnsbridge.app.companion.pull import CannotPull, Puller
 from dnsbridge.app.companion.tables import NotRead
 from dnsbridge.app.companion.wanted import ROUTERS, choice_of
-from dnsbridge.app.feeds import CannotStart, Feed, by_precedence, feed_of, open_all, say_not_used
+from dnsbridge.app.feeds import Feed, by_precedence, feed_of, open_all, say_not_used
 from dnsbridge.backoff import Backoff
 from dnsbridge.config import Loaded, Settings
+from dnsbridge.errors import CannotStart
 from dnsbridge.netlink.kernel_routes import Event, KernelEvents
 from dnsbridge.routes.aggregate import aggregate
 from dnsbridge.routes.damping import Damper

@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dnsbridge.app.feeds import CannotStart
 from dnsbridge.cluster.objects import Object
+from dnsbridge.errors import CannotStart, of_system
 from dnsbridge.netlink.this_table import read_this_table
 from dnsbridge.routes.model import Note, Severity
 from dnsbridge.routes.pictures.from_table import Table
@@ -59,7 +59,7 @@ def _this_table() -> Saved:
     try:
         return Saved((read_this_table(),))
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
+        problem = of_system(error)
         raise NotRead(f"this host's routes: {problem}; is this Linux, with rtnetlink?") from None
 
 
@@ -68,7 +68,7 @@ def _saved(path: Path) -> Saved:
         with path.open("rb") as file:
             octets = file.read(MAX_TABLE + 1)
     except OSError as error:
-        raise NotRead(f"{path}: {(error.strerror or str(error)).lower()}; see routes.tables") from None
+        raise NotRead(f"{path}: {of_system(error)}; see routes.tables") from None
     if len(octets) > MAX_TABLE:
         raise NotRead(f"{path}: over {MAX_TABLE >> 20} MiB, too large for a table")
     try:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.cluster_states import cluster_states
-from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.crew.protocol import Crew
 from dnsbridge.app.server.reach import pushed_elsewhere
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Address, Loaded, Settings
+from dnsbridge.errors import CannotStart
 from dnsbridge.routes.model import Prefix
 
 if TYPE_CHECKING:

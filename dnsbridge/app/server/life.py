@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.facts.first_lines import describe
-from dnsbridge.app.feeds import CannotStart, say_not_used
+from dnsbridge.app.feeds import say_not_used
 from dnsbridge.app.kept_state import Keeper
 from dnsbridge.app.server.answering import GRACE
 from dnsbridge.app.server.crew.protocol import MakeCrew
@@ -24,6 +24,7 @@ from dnsbridge.app.server.http import routes_document, start_http
 from dnsbridge.app.server.sockets import Listening, listen
 from dnsbridge.app.server.upkeep import kept_going, watch_freshness
 from dnsbridge.config import Loaded
+from dnsbridge.errors import CannotStart
 from dnsbridge.watch.api.source import ApiSource
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.companion.pictures import OwnPictures, unfresh
 from dnsbridge.app.companion.pull import CannotPull, read_token
 from dnsbridge.app.companion.wanted import choice_of
-from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.reach import wanted_here
 from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
+from dnsbridge.errors import CannotStart
 from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Prefix, Wanted
 from dnsbridge.routes.pictures.document import Told, encode, with_status

@@ -6,6 +6,7 @@ import socket
 from msgspec import Struct
 
 from dnsbridge.config import Address
+from dnsbridge.errors import of_system
 from dnsbridge.listeners import tcp, udp_socket
 
 _TRIES = 16
@@ -107,4 +108,4 @@ def _explained(error: OSError, address: Address) -> str:
         case errno.EAFNOSUPPORT:
             return "this machine has no such address family; choose an address with serve --listen"
         case _:
-            return f"{(error.strerror or str(error)).lower()}; choose another with serve --listen"
+            return f"{of_system(error)}; choose another with serve --listen"

@@ -18,6 +18,7 @@ from dnsbridge.cli.output import print_json
 from dnsbridge.cli.routes.export import export_command
 from dnsbridge.cli.routes.options import load_routes, routes_options, sink_option
 from dnsbridge.config import Loaded
+from dnsbridge.errors import CannotStart
 
 CHANGES = 2
 """The exit status of a plan that changes something."""
@@ -127,7 +128,6 @@ def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> 
     import uvloop
 
     from dnsbridge.app.companion.sinks import sinks_of
-    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.sink import SinkProblem

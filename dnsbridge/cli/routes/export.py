@@ -9,6 +9,7 @@ import click
 
 from dnsbridge.cli.options import BadUsage, Failed
 from dnsbridge.cli.routes.options import load_routes, routes_options
+from dnsbridge.errors import CannotStart
 from dnsbridge.routes.exports import FORMATS
 
 
@@ -72,7 +73,6 @@ def export_command(
 ) -> int:
     """Print the wanted routes as FORMAT on standard output; what the format cannot carry is said on standard error."""
     from dnsbridge.app.companion.export import Asked, exported
-    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.exports import Refused

@@ -6,6 +6,7 @@ import click
 
 from dnsbridge.cli.options import Failed
 from dnsbridge.cli.routes.options import load_routes, routes_options, sink_option
+from dnsbridge.errors import CannotStart
 
 
 @click.command(
@@ -23,7 +24,6 @@ def run(file: str | None, allow_mass_change: bool, **flags: Any) -> None:
 
     from dnsbridge.app.companion.run import run_routes
     from dnsbridge.app.companion.sinks import sinks_of
-    from dnsbridge.app.feeds import CannotStart
     from dnsbridge.netlink.this_host import NoHost
     from dnsbridge.observe.log import start_logging
     from dnsbridge.routes.sink import SinkProblem

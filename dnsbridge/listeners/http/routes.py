@@ -12,6 +12,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from dnsbridge.errors import of_system
+
 log = logging.getLogger(__name__)
 
 MAX_WAIT = 60.0
@@ -49,7 +51,7 @@ class RoutesHandler:
         try:
             token = self._document.token()
         except OSError as error:
-            log.error("routes.serve.token_file: %s; GET /routes is refused", (error.strerror or str(error)).lower())
+            log.error("routes.serve.token_file: %s; GET /routes is refused", of_system(error))
             return web.Response(status=503, text="the server cannot read its token; see its log\n")
         if token is None:
             if not from_this_host:

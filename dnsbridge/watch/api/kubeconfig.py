@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from dnsbridge.errors import of_system
+
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _DATA = ("certificate-authority-data", "client-certificate-data", "client-key-data")
 
@@ -71,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_bytes())
     except OSError as error:
-        raise _Bad(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise _Bad(f"{path}: {of_system(error)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""

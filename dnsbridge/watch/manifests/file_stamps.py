@@ -10,6 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dnsbridge.errors import of_system
+
 MAX_FILES = 10_000
 """How many files of a folder are followed."""
 MAX_FOLDERS = 10_000
@@ -60,7 +62,7 @@ def scan(path: Path) -> Scan | Unreadable:
         if not stat.S_ISDIR(status.st_mode):
             return Unreadable(path, "is neither a file nor a folder")
     except OSError as error:
-        return Unreadable(path, (error.strerror or str(error)).lower())
+        return Unreadable(path, of_system(error))
     except ValueError:
         return Unreadable(path, "is no path")
     return _scan_folder(path)
@@ -91,7 +93,7 @@ def _scan_folder(root: Path) -> Scan | Unreadable:
             if current == str(root):
                 return Unreadable(root, (error.strerror or "").lower())
         except OSError as error:
-            return Unreadable(Path(current), (error.strerror or str(error)).lower())
+            return Unreadable(Path(current), of_system(error))
     return Scan(stamps)
 
 

@@ -23,6 +23,7 @@ from msgspec import Struct
 from dnsbridge.cluster.changes import Change, difference
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.cluster.selection import EVERYTHING, Selections
+from dnsbridge.errors import of_system
 from dnsbridge.watch.manifests.file import (
     MAX_OCTETS,
     Broken,
@@ -120,7 +121,7 @@ class ManifestSource:
             try:
                 self.path.open("rb").close()
             except OSError as error:
-                problem = (error.strerror or str(error)).lower()
+                problem = of_system(error)
                 raise ManifestError(f"{shown(self.path)}: {problem}; make it readable for this user") from None
         self._hand_over(self._take(found, at_once=True))
         self._seen_alive()
@@ -215,7 +216,7 @@ class ManifestSource:
                     raise OSError("is not a file any more")
                 content = opened.read(MAX_OCTETS + 1)
         except OSError as error:
-            complaint = (error.strerror or str(error)).lower()
+            complaint = of_system(error)
             if complaint != file.complaint:
                 self._broken(path, None, complaint, file)
             file.complaint = complaint

@@ -24,6 +24,7 @@ from dnsbridge.app.server.crew.workers import Place, Workers
 from dnsbridge.app.server.life import serve
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.config import Loaded, Settings
+from dnsbridge.errors import of_system
 from dnsbridge.observe.log import start_logging
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def _fork(place: Place, workers: Workers, settings: Settings, main: MainProcess)
         pid = os.fork()
     except OSError as error:
         ours.close()
-        workers.not_forked(place, (error.strerror or str(error)).lower())
+        workers.not_forked(place, of_system(error))
     else:
         if not pid:
             _be_worker(place, theirs, settings, main)

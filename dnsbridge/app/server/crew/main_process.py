@@ -15,7 +15,6 @@ from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.families import summed
 from dnsbridge.app.facts.metrics import UNROUTED, PartsCollector
 from dnsbridge.app.facts.upstream_states import State
-from dnsbridge.app.feeds import CannotStart
 from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.crew.merged_facts import CrewCache, CrewCollector, crew_upstreams
 from dnsbridge.app.server.crew.messages import Aged, Changed, Pushed, Servers, frame
@@ -28,6 +27,7 @@ from dnsbridge.cluster.changes import Change, Put
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import Key
 from dnsbridge.config import Settings
+from dnsbridge.errors import CannotStart, of_system
 from dnsbridge.listeners.udp_socket import queue
 from dnsbridge.observe.counters import Counters
 from dnsbridge.routes.model import Prefix
@@ -153,7 +153,7 @@ def _shared(opened: list[Listening], workers: int) -> list[list[Listening]]:
         try:
             by_address.append(share(each, workers))
         except OSError as error:
-            said = (error.strerror or str(error)).lower()
+            said = of_system(error)
             raise CannotStart(
                 f"cannot listen on {each.address} with {workers} workers: {said}; have fewer of them"
             ) from None
