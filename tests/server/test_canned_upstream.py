@@ -73,7 +73,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     file.write_text("".join(map(canned, ENTRIES)), encoding="utf-8")
     with (
         Daemon(None, ["ldns-testns", "-p", str(port), str(file)], folder / "log") as testns,
-        Program(ROOT / "dnsbridge" / "example", upstreams=[f"{ADDRESS}:{port}"]) as program,
+        # Without a cache, in which TTLs count down.
+        Program(
+            ROOT / "dnsbridge" / "example", settings={"cache": {"size": 0}}, upstreams=[f"{ADDRESS}:{port}"]
+        ) as program,
     ):
         testns.wait(lambda: bool(program.ask("plain.example").answer))
         yield program

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import dns.message
 import dns.rcode
 import pytest
 
@@ -15,6 +16,11 @@ def slow(message: bytes) -> Sequence[Reply]:
     """Takes 3 seconds for a name that starts with `cold`."""
     delay = 3.0 if message[12:].lower().startswith(b"\4cold") else 0.0
     return answer("@ 60 IN A 192.0.2.1", delay=delay)(message)
+
+
+def data(response: dns.message.Message) -> list[str]:
+    """Owners and data alone: the TTL counts down in the recursor's cache and in ours."""
+    return [f"{words[0]} {words[-1]}" for line in records(response.answer) if (words := line.split())]
 
 
 @pytest.mark.parametrize(
@@ -33,12 +39,12 @@ def test_recursors(recursor: str, tmp_path: Path) -> None:
     ):
         for number in range(5):
             plain = program.ask(f"n{number}.example.com")
-            assert records(plain.answer) == [f"n{number}.example.com. 60 IN A 192.0.2.1"]
+            assert data(plain) == [f"n{number}.example.com. 192.0.2.1"]
             signed = program.ask(f"s{number}.example.com", edns=0, dnssec_ok=True)
             assert (signed.rcode(), signed.edns) == (dns.rcode.NOERROR, 0)
         if recursor == "dnsmasq":
             cold = program.ask("cold.example.com")
-            assert records(cold.answer) == ["cold.example.com. 60 IN A 192.0.2.1"]
+            assert data(cold) == ["cold.example.com. 192.0.2.1"]
         labels = f'{{upstream="127.0.0.1:{running.port}",zone="."}}'
         metrics = program.metrics()
         assert metrics[f"dnsbridge_upstream_edns{labels}"] == 1
