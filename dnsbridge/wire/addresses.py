@@ -141,6 +141,14 @@ def reverse_zone(prefix: ReversePrefix, bits: int) -> bytes:
     return b"".join([b"\x01%c" % digit for digit in prefix.packed.hex().encode()[: bits // 4][::-1]]) + IP6
 
 
+def reverse_zones(network: Network) -> list[bytes]:
+    """The apexes of a network's reverse zones (see `owning_prefix`)."""
+    step = 8 if network.version == 4 else 4
+    bits = -(-network.prefixlen // step) * step
+    subnets = network.subnets(new_prefix=bits)
+    return [reverse_zone(ReversePrefix(each.network_address.packed, bits, True), bits) for each in subnets]
+
+
 def networks_of(cidrs: Iterable[str]) -> tuple[Network, ...]:
     """The fewest networks with the same addresses, from texts that decoding has proven."""
     networks = [ip_network(cidr) for cidr in cidrs]

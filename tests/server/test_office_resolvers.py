@@ -1,12 +1,13 @@
-"""unbound, BIND and dnsmasq in front of the program, each with the README's own configuration for it.
+"""unbound, BIND and dnsmasq in front of the program, each with what `dnsbridge clients` prints for it.
 
-All of them protect against DNS rebinding, and unbound and BIND validate: what the README says must get through both.
+All of them protect against DNS rebinding, and unbound and BIND validate: the printed text must get through both.
 """
 
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +19,10 @@ import pytest
 
 from tests.support.knot import free_port
 from tests.support.program import ROOT, Program, records
+from tests.support.started import run
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 DEADLINE = 30.0
-README_ADDRESS = "10.0.0.8"
-"""Where the README's dnsbridge listens, at port 53."""
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 ROOT_KEY = ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
 SERVICES = """
@@ -37,14 +37,12 @@ SERVICES = """
 class Front(NamedTuple):
     """How one office resolver is run."""
 
-    heading: str
-    """What the README's configuration of it stands under."""
+    kind: str
+    """Of `dnsbridge clients`."""
     exception: str
     """Of that text, what names the exception from rebinding protection (a regular expression)."""
-    at: str
-    """How it writes an address with a port, for `format`."""
     configured: Callable[[str, int, Path], str]
-    """The whole configuration, from the README's part, a port and a folder."""
+    """The whole configuration, from the printed part, a port and a folder."""
     command: Callable[[Path, Path], list[str]]
     """What runs it, from the configuration's file and the folder."""
 
@@ -76,7 +74,7 @@ def unbound(said: str, port: int, folder: Path) -> str:
 
 
 def bind(said: str, port: int, folder: Path) -> str:
-    """With validation; `deny-answer-addresses` is in the README's text."""
+    """With validation, and with `deny-answer-addresses` as the text has it for those who have that."""
     lines = [
         f'directory "{folder}";',
         f"listen-on port {port} {{ 127.0.0.1; }};",
@@ -89,7 +87,8 @@ def bind(said: str, port: int, folder: Path) -> str:
     owner, _, *key = ROOT_KEY.split()
     zones = f'zone "." {{ type hint; file "{hints(folder)}"; }};\n'
     anchor = f'trust-anchors {{ "{owner}" static-ds {" ".join(key[:3])} "{key[3]}"; }};\n'
-    return "controls {};\n" + anchor + zones + said.replace("options {", "options {\n" + "\n".join(lines))
+    said = said.replace("// deny-answer", "deny-answer").replace("options {", "options {\n" + "\n".join(lines))
+    return "controls {};\n" + anchor + zones + said
 
 
 def dnsmasq(said: str, port: int, folder: Path) -> str:
@@ -111,42 +110,37 @@ FRONTS = {
     "unbound": Front(
         "unbound",
         r"    private-domain:.*\n",
-        "{}@{}",
         unbound,
         lambda config, folder: ["unbound", "-d", "-c", str(config)],
     ),
     "named": Front(
-        "BIND",
+        "bind",
         r' except-from \{ "cluster.local"; \}',
-        "{} port {}",
         bind,
         lambda config, folder: ["named", "-g", "-c", str(config)],
     ),
     "dnsmasq": Front(
         "dnsmasq",
         r"rebind-domain-ok=.*\n",
-        "{}#{}",
         dnsmasq,
         lambda config, folder: ["dnsmasq", "--no-daemon", f"--conf-file={config}", "--pid-file"],
     ),
 }
 
 
-def readme(heading: str) -> str:
-    """The README's configuration of an office resolver."""
-    chapter = (ROOT / "README.md").read_text(encoding="utf-8").split("### 1. A conditional forwarder")[1]
-    found = re.search(rf"^{heading}[^\n]*:[^\n]*\n\n```\n(.*?)^```", chapter, re.MULTILINE | re.DOTALL)
-    assert found, heading
-    return found[1]
+def printed(front: Front, program: Program, folder: Path) -> str:
+    """What `dnsbridge clients` prints for a program over the manifests of a folder."""
+    server = f"127.0.0.1:{program.port}"
+    done = run("clients", front.kind, "--server", server, "--manifests", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 class Resolver:
     """An office resolver; `with` runs it."""
 
-    def __init__(self, front: Front, said: str, server: int, folder: Path) -> None:
+    def __init__(self, front: Front, said: str, folder: Path) -> None:
         self.port = free_port()
-        assert README_ADDRESS in said
-        said = said.replace(README_ADDRESS, front.at.format("127.0.0.1", server))
         config = folder / "resolver.conf"
         config.write_text(front.configured(said, self.port, folder), encoding="utf-8")
         self._log = folder / "resolver.log"
@@ -185,12 +179,18 @@ class Resolver:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """The program over the example cluster and some more services."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example cluster and some more services."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "example.yaml").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "more.yaml").write_text(SERVICES, encoding="utf-8")
-    with Program(folder) as running:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def program(cluster: Path) -> Iterator[Program]:
+    """The program over it."""
+    with Program(cluster) as running:
         yield running
 
 
@@ -201,12 +201,17 @@ def named(name: str) -> object:
 
 @pytest.fixture(scope="module", params=[named(name) for name in FRONTS])
 def office(
-    request: pytest.FixtureRequest, program: Program, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, program: Program, cluster: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Resolver]:
-    """Each office resolver as the README configures it."""
+    """Each office resolver with the printed configuration."""
     front = FRONTS[request.param]
-    with Resolver(front, readme(front.heading), program.port, tmp_path_factory.mktemp("office")) as running:
+    with Resolver(front, printed(front, program, cluster), tmp_path_factory.mktemp("office")) as running:
         yield running
+
+
+def reverse(address: str) -> str:
+    """Its reverse name."""
+    return ip_address(address).reverse_pointer
 
 
 ASKED = [
@@ -216,6 +221,7 @@ ASKED = [
     ("host.shop.svc.cluster.local", "A", ["192.168.7.7"]),
     ("34.12.96.10.in-addr.arpa", "PTR", ["web.shop.svc.cluster.local."]),
     ("50.0.244.10.in-addr.arpa", "PTR", ["kafka-0.kafka.data.svc.cluster.local."]),
+    (reverse("fd00:10:96::9"), "PTR", ["dual.shop.svc.cluster.local."]),
 ]
 
 
@@ -233,10 +239,10 @@ def test_no_such_name_gets_through(office: Resolver) -> None:
 
 
 @pytest.mark.parametrize("name", [named(name) for name in FRONTS])
-def test_the_exception_is_needed(name: str, program: Program, tmp_path: Path) -> None:
+def test_the_exception_is_needed(name: str, program: Program, cluster: Path, tmp_path: Path) -> None:
     """Without the line that names the exception the office resolver strips the address: the protection is on."""
     front = FRONTS[name]
-    said, count = re.subn(front.exception, "", readme(front.heading))
+    said, count = re.subn(front.exception, "", printed(front, program, cluster))
     assert count == 1
-    with Resolver(front, said, program.port, tmp_path) as office:
+    with Resolver(front, said, tmp_path) as office:
         assert records(office.ask("web.shop.svc.cluster.local", "A").answer) == []

@@ -196,3 +196,27 @@ def test_a_slash_18_among_all() -> None:
 def test_networks_of(cidrs: list[str], expected: list[str]) -> None:
     """The fewest networks with the same addresses, IPv4 first."""
     assert addresses.networks_of(cidrs) == tuple(ip_network(cidr) for cidr in expected)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "count", "first"),
+    [
+        ("10.96.0.0/16", 1, "96.10.in-addr.arpa."),
+        ("10.96.0.0/12", 16, "96.10.in-addr.arpa."),
+        ("10.234.7.64/26", 64, "64.7.234.10.in-addr.arpa."),
+        ("10.0.0.0/8", 1, "10.in-addr.arpa."),
+        ("0.0.0.0/0", 1, "in-addr.arpa."),
+        ("fd00:234:0:4::/62", 4, "4.0.0.0.0.0.0.0.4.3.2.0.0.0.d.f.ip6.arpa."),
+    ],
+)
+def test_reverse_zones(cidr: str, count: int, first: str) -> None:
+    """As many zones as are needed; each address of the prefix is in the one that owns it."""
+    network = ip_network(cidr)
+    found = addresses.reverse_zones(network)
+    assert (len(found), names.to_text(found[0])) == (count, first)
+    for address in (network[0], network[-1]):
+        prefix = addresses.reverse_prefix(addresses.reverse_name(address.packed))
+        assert prefix
+        bits = addresses.owning_prefix(prefix, (network,))
+        assert bits is not None
+        assert addresses.reverse_zone(prefix, bits) in found
