@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: longer after each failure, never the same for two who failed together."""
+"""Exponential backoff with jitter: each failure doubles the wait, and clients that fail together retry apart."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ FACTOR = 2.0
 
 
 class Backoff:
-    """Full jitter: each delay is drawn evenly from half of the present bound up to the bound."""
+    """Equal jitter: each delay is drawn evenly from half of the current bound up to the bound."""
 
     def __init__(self, random: Callable[[], float], first: float = FIRST, longest: float = LONGEST) -> None:
         """`random` gives numbers from 0 to 1."""
@@ -19,7 +19,7 @@ class Backoff:
         self._bound = first
 
     def succeeded(self) -> None:
-        """Start anew."""
+        """Start again at the first bound."""
         self._bound = self._first
 
     def delay(self, at_least: float = 0.0) -> float:
@@ -27,5 +27,5 @@ class Backoff:
         bound = self._bound
         self._bound = min(bound * FACTOR, self._longest)
         jittered = bound * (0.5 + self._random() / 2)
-        # Those who were told the same Retry-After come back spread over a part of it.
+        # Clients that got the same Retry-After come back spread over a quarter of it.
         return max(jittered, at_least * (1 + self._random() / 4))

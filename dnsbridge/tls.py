@@ -1,4 +1,4 @@
-"""TLS towards an upstream: whom to trust, the name in its certificate, and what went wrong in a few words."""
+"""TLS to an upstream: trusted authorities, the name in the certificate, and errors in a few words."""
 
 import os
 import ssl
@@ -11,16 +11,16 @@ _UNTRUSTED = "its certificate is of no authority that is trusted"
 _CERTIFICATE_WORDS = {
     9: "its certificate is not valid yet",
     10: "its certificate has expired",
-    18: _UNTRUSTED,  # it has signed itself
-    19: _UNTRUSTED,  # an authority that has signed itself is sent along
+    18: _UNTRUSTED,  # a self-signed certificate
+    19: _UNTRUSTED,  # a self-signed authority in the chain
     20: _UNTRUSTED,
-    21: _UNTRUSTED,  # nobody sent what leads to an authority
+    21: _UNTRUSTED,  # the chain to an authority was not sent
 }
-"""By OpenSSL's number (x509_vfy.h)."""
+"""By OpenSSL's error number (x509_vfy.h)."""
 
 
 class Tls(Struct, frozen=True):
-    """How an upstream proves who it is."""
+    """How an upstream proves its identity."""
 
     context: ssl.SSLContext
     name: str = ""
@@ -28,7 +28,7 @@ class Tls(Struct, frozen=True):
 
 
 def client_context(ca: Path | None) -> ssl.SSLContext:
-    """A context that trusts the certificates in a PEM file, and no others; None: those of the system.
+    """A context that trusts only the certificates in a PEM file; None: the system's certificates.
 
     Raises OSError when the file cannot be read or holds no certificate.
     """
@@ -39,7 +39,7 @@ def client_context(ca: Path | None) -> ssl.SSLContext:
 
 
 def explained(error: OSError) -> str:
-    """Why there is no connection, or no certificate, in a few words."""
+    """Why the connection or its certificate failed, in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError):
@@ -52,7 +52,7 @@ def explained(error: OSError) -> str:
 
 
 def in_words(error: OSError) -> str:
-    """The same for those who do not know OpenSSL's terms."""
+    """The same, for readers who do not know OpenSSL's terms."""
     if isinstance(error, ssl.SSLCertVerificationError):
         _, mark, name = error.verify_message.partition(_WRONG_NAME)
         if mark:

@@ -1,8 +1,8 @@
-"""A cluster's objects, from its source into its index: what a server needs, and a companion that keeps routes.
+"""A cluster's feed: its objects, from their source into their index, for a server or a companion that keeps routes.
 
 feed_of        the feed of one cluster's settings
-open_all       manifests read for the first time, and how to reach API servers
-overlap        two clusters that claim one prefix
+open_all       reads manifests for the first time, and the addresses and credentials of API servers
+overlap        names two clusters that claim one prefix
 """
 
 import asyncio
@@ -33,34 +33,34 @@ OPEN_TIMEOUT = 10.0
 
 
 class Feed(Struct):
-    """One cluster: where its objects come from, and what is made of them."""
+    """One cluster: the source of its objects, and the index made of them."""
 
     name: str
     index: Index
     prefixes: Prefixes
     source: Source
     take: Callable[[list[Change]], None]
-    """Takes changes of its objects over."""
+    """Applies changes of the cluster's objects."""
     precedence: int
     max_staleness: float
     """Seconds without a sign of life after which its objects are not trusted on their own."""
     coredns: tuple[str, int] | None
     """The configured address and port of its CoreDNS."""
     told: Callable[[list[Change]], None] | None = None
-    """Is told changes before they are taken over: who makes routes of them."""
+    """Receives changes before they are applied, to make routes of them."""
     passed_on: Callable[[list[Change], int], None] | None = None
-    """The same, with the time as of which they are (Unix seconds): who gives them to other processes."""
+    """Receives changes and their time (Unix seconds) before they are applied, to give them to other processes."""
     changed: Callable[[set[bytes]], None] | None = None
-    """Is told the keys of the index that changed."""
+    """Receives the keys of the index that changed."""
 
     def freshness(self, now: float) -> Freshness:
-        """How far its objects can be trusted at a time (monotonic seconds)."""
+        """How far the cluster's objects can be trusted at a time (monotonic seconds)."""
         if not self.source.synced:
             return Freshness.UNSYNCED
         return Freshness.STALE if now - self.source.last_read_at > self.max_staleness else Freshness.FRESH
 
     def networks(self) -> tuple[Network, ...]:
-        """The prefixes whose reverse zones are this cluster's."""
+        """The prefixes whose reverse zones belong to this cluster."""
         return networks(self.index, self.prefixes)
 
     def coredns_servers(self) -> tuple[tuple[str, int], ...]:
@@ -74,7 +74,7 @@ def by_precedence(settings: Settings) -> list[config.Cluster]:
 
 
 def prefixes_of(settings: Settings) -> Prefixes:
-    """The prefixes that the settings say, where they do."""
+    """The prefixes that the settings give; None where they leave them to the objects (`auto`)."""
     given = settings.routes
     return Prefixes(
         None if isinstance(given.service_cidrs, str) else given.service_cidrs,
@@ -83,9 +83,9 @@ def prefixes_of(settings: Settings) -> Prefixes:
 
 
 def feed_of(said: config.Cluster, settings: Settings, held: Feed | None = None, routes: bool = False) -> Feed:
-    """The feed of a cluster's settings. `held` is another feed of the same cluster, whose objects are taken over.
+    """The feed of a cluster's settings. `held` is another feed of the same cluster, whose index the new one uses.
 
-    With `routes` the cluster is also read for what routes alone need.
+    With `routes` the feed also reads the resources that only routes need.
     """
     index = held.index if held else Index(said.endpoint_pod_names)
 
@@ -106,7 +106,7 @@ def feed_of(said: config.Cluster, settings: Settings, held: Feed | None = None, 
 
 
 async def open_all(feeds: Sequence[Feed]) -> None:
-    """Read manifests for the first time, and how to reach API servers. Raises CannotStart."""
+    """Read manifests for the first time, and the addresses and credentials of API servers. Raises CannotStart."""
     for feed in feeds:
         source = feed.source
         try:
@@ -116,7 +116,7 @@ async def open_all(feeds: Sequence[Feed]) -> None:
                 async with asyncio.timeout(OPEN_TIMEOUT):
                     await source.connection.open()
         except NoCredentials:
-            pass  # whoever follows the cluster says so, and tries again
+            pass  # the task that follows the cluster logs this, and tries again
         except (ManifestError, CannotConnect) as error:
             raise CannotStart(str(error)) from None
         except TimeoutError:
@@ -126,12 +126,12 @@ async def open_all(feeds: Sequence[Feed]) -> None:
 
 
 def say_not_used(feeds: Sequence[Feed]) -> None:
-    """Log what manifests hold that nothing comes from: for a program that goes on, at its start."""
+    """Log the kinds of objects in manifests that are not used; for a program that goes on, at its start."""
     for feed in feeds:
         if isinstance(feed.source, ManifestSource):
             feed.source.say_not_used()
 
 
 def overlap(feeds: Sequence[Feed]) -> str:
-    """Two clusters that claim one prefix; empty: none do."""
+    """A line that names two clusters that claim one prefix; empty if none do."""
     return claimed_twice([Claim(each.name, each.precedence, each.networks()) for each in feeds])

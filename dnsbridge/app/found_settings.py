@@ -1,4 +1,4 @@
-"""Settings as they will be used: what the file and the flags left open is found on this machine, and checked."""
+"""Settings as they will be used: gaps in the file and the flags are filled from this machine, and all is checked."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dnsbridge.tls import client_context
 
 
 def complete(loaded: Loaded) -> Loaded | ConfigError:
-    """The settings with discovered upstreams, or what keeps a server from starting with them."""
+    """The settings with discovered upstreams, or the problems that keep a server from starting with them."""
     settings = loaded.settings
     problems: list[Problem] = []
     for index, cluster in enumerate(settings.clusters):
@@ -32,7 +32,7 @@ def discover(loaded: Loaded) -> Loaded:
 
 
 def shown(loaded: Loaded) -> Loaded:
-    """The settings as they are shown: where this machine's resolv.conf was discovered, the servers that it names."""
+    """The settings as they are shown: the servers that a discovered resolv.conf names stand in its place."""
     completed = discover(loaded)
     files = resolv_confs(completed.settings.forward, completed.settings.listen)
     for index, forward in enumerate(completed.settings.forward):
@@ -56,7 +56,7 @@ def _selves(loaded: Loaded) -> tuple[Problem, ...]:
 
 
 def _missing_source(cluster: Cluster, key: str) -> Problem | None:
-    """What a cluster's source lacks before anything is asked."""
+    """The problem with a cluster's source that shows before any request; None: there is none."""
     source = cluster.source
     if source.manifests is not None or source.in_cluster:
         return None

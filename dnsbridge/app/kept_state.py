@@ -1,4 +1,4 @@
-"""What survives a restart: each API cluster's objects, read at the start and written while it is followed."""
+"""Snapshots for a restart: each API cluster's objects, read at the start and written while the cluster is followed."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Keeper:
         self._path = snapshot_file.snapshot_path(state_dir, feed.name)
 
     def restore(self) -> None:
-        """Take over what an earlier run knew."""
+        """Load the objects that an earlier run saved."""
         found = snapshot_file.load(self._path)
         if found is None:
             return
@@ -38,13 +38,13 @@ class Keeper:
         log.info("cluster %s: %d objects of %.0f s ago from %s", name, len(found.objects), age, self._path)
 
     async def keep(self) -> None:
-        """Write a snapshot every so often, for ever."""
+        """Write a snapshot at each interval, for ever."""
         while True:
             await asyncio.sleep(self._interval)
             await self.save()
 
     async def save(self) -> None:
-        """Write a snapshot of now, if the cluster has been read."""
+        """Write a snapshot now, if the cluster has been read."""
         if self._source.listed:
             alive_at = time.time() - (time.monotonic() - self._source.last_read_at)
             await snapshot_file.save(self._path, list(self._feed.index.objects.values()), alive_at)

@@ -1,4 +1,4 @@
-"""What is said while a cluster has not been read: which resources are missing, and what they wait for."""
+"""Log lines about clusters that have not been read: which resources are missing, and what they wait for."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ from dnsbridge.app.feeds import Feed
 from dnsbridge.watch.api.source import ApiSource
 
 FIRST = 5.0
-"""Seconds from the start to the first line; until the next one twice as long after each."""
+"""Seconds from the start to the first line; each interval is twice the one before, up to LONGEST."""
 LONGEST = 600.0
 
 
 class NotRead:
-    """When the next line about clusters that have not been read is due."""
+    """Decides when the next line about clusters that have not been read is due."""
 
     def __init__(self, now: float) -> None:
         """`now` in monotonic seconds, as in everything else here."""

@@ -1,7 +1,7 @@
-"""The clusters read once, for commands that are no servers.
+"""Reads the clusters once, for commands other than servers.
 
-feeds_once     all that routes need
-followed       any feeds, while a block runs
+feeds_once     reads all that routes need
+followed       follows any feeds while a block runs
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from dnsbridge.watch.api.source import ApiSource
 log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
-"""Seconds for API servers to send their lists; then what a server has kept for a restart must do, if it has."""
+"""Seconds for API servers to send their lists; after that a server's snapshot is used, if there is one."""
 PROGRESS = 2.0
-"""Seconds between two lines that say how far it is."""
+"""Seconds between two progress lines."""
 _LOOK = 0.02
 
 
 @asynccontextmanager
 async def feeds_once(loaded: Loaded) -> AsyncIterator[list[Feed]]:
-    """The clusters with what routes need, all of it: half of a cluster's nodes are no base for a plan.
+    """The clusters with everything that routes need: half of a cluster's nodes are no base for a plan.
 
     Raises CannotStart.
     """
@@ -38,7 +38,7 @@ async def feeds_once(loaded: Loaded) -> AsyncIterator[list[Feed]]:
 
 @asynccontextmanager
 async def followed(loaded: Loaded, feeds: Sequence[Feed], whole: bool) -> AsyncIterator[None]:
-    """Follow feeds that are open, and begin when each has been read as far as it could; `whole`: all of it."""
+    """Follow open feeds. The block begins when each has its required resources (`whole`: all), or after PATIENCE."""
     apis = [(each, each.source) for each in feeds if isinstance(each.source, ApiSource)]
     tasks = [asyncio.create_task(source.follow()) for _, source in apis]
     try:
@@ -61,7 +61,7 @@ async def followed(loaded: Loaded, feeds: Sequence[Feed], whole: bool) -> AsyncI
 
 
 def _fall_back(loaded: Loaded, waiting: Sequence[Feed]) -> None:
-    """Say which clusters could not be read, and take what a server has kept of them."""
+    """Log which clusters could not be read, and load a server's snapshots of them."""
     for each in waiting:
         log.warning("cluster %s: not read within %g s", each.name, PATIENCE)
         if loaded.settings.state_dir and isinstance(each.source, ApiSource):

@@ -1,7 +1,7 @@
-"""What would keep `dnsbridge serve` from starting with some settings, as far as no packet is sent: for `config check`.
+"""The problems that would keep `dnsbridge serve` from starting, found without sending a packet; for `config check`.
 
 Files are read as `serve` reads them: manifests, kubeconfigs, the token and the certificate of the HTTP address. The
-check runs no program that a kubeconfig names for credentials, and tries no port: the running server may have it.
+check runs no credential plugin of a kubeconfig, and tries no configured port: the running server may have it.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from dnsbridge.watch.manifests.source import ManifestError, ManifestSource
 
 
 async def rehearse(loaded: Loaded) -> list[str]:
-    """Every problem, in a line each."""
+    """Every problem, one line each."""
     found = list(_listen(loaded))
     parts = build(loaded.settings, loaded.settings.listen)
     try:

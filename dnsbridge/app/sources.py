@@ -19,9 +19,9 @@ Source = ManifestSource | ApiSource
 
 
 def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]], None], routes: bool) -> Source:
-    """The source of a cluster; `take` is told every change, and `index` holds what they made.
+    """The source of a cluster. `take` receives every change; `index` holds the objects as the changes left them.
 
-    An API server is asked for the resources of `routes` only where routes are worked out.
+    With `routes` an API server is also asked for the resources that only routes need.
     """
     source = said.source
     if source.manifests is not None:
@@ -41,7 +41,7 @@ def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]],
 
 
 def _selections(selectors: Selectors) -> Selections:
-    """What is selected of manifests; the texts have been checked with the settings."""
+    """The selections for manifests; their texts have been checked with the settings."""
     found = {
         kind: selection(said.labels or "", said.fields or "", kind)
         for kind, (_, said) in selectors.by_kind().items()
@@ -51,7 +51,7 @@ def _selections(selectors: Selectors) -> Selections:
 
 
 def _endpoint_slices(selectors: Selectors) -> Resource:
-    """Slices, and what older servers have instead."""
+    """The EndpointSlice resource, with its alternatives on older servers."""
     by_plural = {"endpointslices": selectors.endpointslices, "endpoints": selectors.endpoints}
     older = tuple(tuple(_selected(each, by_plural[each.plural]) for each in api) for api in ENDPOINT_SLICES.older)
     return structs.replace(_selected(ENDPOINT_SLICES, selectors.endpointslices), older=older)

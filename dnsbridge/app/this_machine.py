@@ -1,4 +1,4 @@
-"""What this machine says by itself: where its files are, and its own addresses. Nothing here sends a packet."""
+"""Facts about this machine: where its files are, and its own addresses. Nothing here sends a packet."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ def is_local(host: str) -> bool:
 
 
 def own_addresses(listen: tuple[Address, ...]) -> tuple[str, ...]:
-    """The addresses at which others reach a server that listens there; for a wildcard the one that leads outside."""
+    """The addresses at which others reach a server that listens there; for a wildcard, the one used towards outside."""
     found: dict[str, None] = {}
     for host, _ in listen:
         if host not in ("0.0.0.0", "::"):
@@ -46,7 +46,7 @@ def in_pod() -> bool:
 
 
 def kubeconfigs() -> tuple[Path, ...]:
-    """The kubeconfig files that are there: those of $KUBECONFIG, else ~/.kube/config."""
+    """The kubeconfig files that exist: those of $KUBECONFIG, else ~/.kube/config."""
     paths = os.environ.get("KUBECONFIG", "").split(os.pathsep) if os.environ.get("KUBECONFIG") else ["~/.kube/config"]
     found = [Path(os.path.expanduser(path)) for path in paths if path]
     return tuple([path for path in found if path.is_file()])

@@ -39,5 +39,5 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Let what could not be written go nowhere, or the interpreter would try again at its end."""
+    """Discard what could not be written; else the interpreter would try again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

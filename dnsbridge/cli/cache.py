@@ -66,7 +66,7 @@ def flush(name: str | None, output: str, file: str | None, http: str | None) -> 
 
 
 def _ask(method: str, path: str, file: str | None, http_address: str | None) -> Any:
-    """What the server says, decoded. Raises Failed."""
+    """The server's answer, decoded. Raises Failed."""
     flags = {} if http_address is None else {"http": http_address}
     try:
         return json.loads(ask(method, path, load(file, **flags).settings.http))

@@ -126,7 +126,7 @@ def _source(found: Any) -> str:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command that is no server."""
+    """Run a command other than a server. Raises Failed."""
     from dnsbridge.observe.log import start_logging
 
     start_logging()
@@ -247,7 +247,7 @@ def show(output: str, file: str | None, **flags: Any) -> None:
 
 
 def _running(path: str, of: Any, address: Any) -> Any:
-    """What the running server says there, of this type, or why that is not known."""
+    """The running server's answer at a path, as this type, or why there is none."""
     from msgspec import ValidationError
     from msgspec.json import decode
 

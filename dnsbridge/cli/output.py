@@ -1,4 +1,4 @@
-"""Facts for people (tables that line up, colours only on a terminal) and for programs (JSON with stable keys)."""
+"""Output for people (tables that line up, colours only on a terminal) and for programs (JSON with stable keys)."""
 
 import sys
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ import msgspec
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, indented."""
+    """Print one JSON document, indented."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; as wide as its content where nobody looks at it in a terminal."""
+    """Print a table, as wide as its content unless it goes to a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # No lines around cells: what is printed can be cut with awk as well as read.
+    # No lines around cells, so that awk can cut the output.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in header:
         table.add_column(title, overflow="fold")

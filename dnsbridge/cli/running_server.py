@@ -1,4 +1,4 @@
-"""Asking a running server on this host, through its HTTP side."""
+"""Asks a running server on this host, through its HTTP side."""
 
 import http.client
 import ssl
@@ -10,7 +10,7 @@ from dnsbridge.config import Address
 _TIMEOUT = 5.0
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _LARGEST = 64 << 20
-"""Octets of an answer that are read at most."""
+"""The most octets of an answer that are read."""
 
 
 class NoAnswer(Exception):
@@ -18,19 +18,19 @@ class NoAnswer(Exception):
 
 
 class NoServer(NoAnswer):
-    """Nobody answers; where, and what the system says of it: `http://127.0.0.1:9153 (connection refused)`."""
+    """Nobody answers: the address, and the system's reason, as in `http://127.0.0.1:9153 (connection refused)`."""
 
 
 def ask(method: str, path: str, address: Address | None) -> bytes:
-    """What the server says whose HTTP address this is. Raises NoAnswer."""
+    """The answer of the server with this HTTP address. Raises NoAnswer."""
     if address is None:
         raise NoAnswer("the server has no HTTP address (http: null); name one with --http, for it too")
     if address.port == 0:
         raise NoAnswer(f"{address}: port 0 is any; the server's log says which one it has, give it with --http")
     address = Address(_WILDCARDS.get(address.host, address.host), address.port)
-    # A proxy, which $http_proxy may name, has no way to this host's loopback.
+    # A proxy (from $http_proxy) cannot reach this host's loopback.
     for scheme in ("http", "https"):
-        # With TLS (routes.serve.certificate) its name is one for other hosts; who is on this host needs no proof.
+        # A certificate (routes.serve.certificate) has the name for other hosts; a server on this host needs no proof.
         tls = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), tls)
         request = urllib.request.Request(f"{scheme}://{address}{path}", method=method)

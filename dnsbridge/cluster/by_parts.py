@@ -1,11 +1,11 @@
-"""Plain data to a raw struct part by part: the slow way, for data with a wrong type somewhere.
+"""Converting plain data to a raw struct part by part: the slow way, for data with a wrong type somewhere.
 
-msgspec takes all of an object or nothing. Here the smallest part that is wrong is left out, and noted as a flaw:
+msgspec takes all of an object or nothing. This module leaves out the smallest wrong part and notes a flaw:
 
-    a field with a default    has its default
-    an item of a list         None stands in its place, so that the places of the others stay
-    an entry of a mapping     is missing
-    a field without one       takes what holds it away; so does a `Decisive` field (see raw)
+    a field with a default       gets its default
+    an item of a list            becomes None, so that the other items keep their index
+    an entry of a mapping        is dropped
+    a field without a default    makes the struct around it wrong; so does a `Decisive` field (see raw)
 """
 
 from types import NoneType, UnionType
@@ -22,7 +22,7 @@ _Raw = TypeVar("_Raw", bound=Struct)
 
 
 def convert_by_parts(data: object, raw_type: type[_Raw], flaws: list[Flaw], path: str = "") -> _Raw:
-    """The struct of plain data, and a flaw for each part that is left out. Raises UnfitError where nothing is left."""
+    """The struct of plain data, and a flaw for each part that is left out. Raises UnfitError if nothing is left."""
     found: _Raw = _convert(data, raw_type, path, flaws)
     return found
 

@@ -1,4 +1,4 @@
-"""What can happen to a cluster's objects, as values: one object put, or one gone.
+"""Changes to a cluster's objects, as values: one object is put, or one is gone.
 
 Put(object)      created or changed: the whole new object
 Gone(key)        deleted
@@ -29,7 +29,7 @@ Change = Put | Gone
 def difference(held: Mapping[Key, Object], wanted: Iterable[Object]) -> list[Change]:
     """The changes that lead from the held objects to the wanted ones; equal objects give none.
 
-    What goes comes last, so that an object that moved is never missing in between.
+    Deletions come last, so that an object that moved is never missing in between.
     """
     changes: list[Change] = []
     seen: set[Key] = set()

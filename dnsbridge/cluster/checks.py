@@ -1,7 +1,7 @@
-"""The checks of single values that the API server would have made, and the words for what is wrong with one.
+"""Checks of single values, as the API server makes them, and the words for a wrong value.
 
-Each takes a value and its field's path and gives the value back. UnfitError says the path, what is expected there, and
-what is there.
+Each check takes a value and its field's path and gives the value back. UnfitError says the path, what is expected
+there, and what was found.
 """
 
 import re
@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from dnsbridge.cluster.flaws import UnfitError, joined
 
 Syntax = tuple[re.Pattern[str], str]
-"""What a text must match as a whole, and how a message says it."""
+"""A pattern that a text must match as a whole, and its wording in messages."""
 
 LABEL: Syntax = (
     re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"),
@@ -29,11 +29,11 @@ _HOST_NAME: Syntax = (
 _PREFIX_LENGTH = re.compile(r"[0-9a-f:.]+/[0-9]{1,3}", re.IGNORECASE)
 _MAPPED = bytes(10) + b"\xff\xff"
 _SUSPECT = frozenset({0, 127, 169, 224, 254, 255})
-"""First octets of the addresses that no endpoint can have, and of some others."""
+"""First octets of all addresses that no endpoint can have; some possible addresses share them."""
 
 
 def check(syntax: Syntax, text: str, path: str) -> str:
-    """The text, which has one of the syntaxes above."""
+    """The text, if it matches one of the syntaxes above."""
     if not syntax[0].fullmatch(text):
         raise UnfitError(path, f"expected {syntax[1]}, got {quoted(text)}")
     return text
@@ -56,7 +56,7 @@ def external_name(text: str) -> tuple[str, bytes]:
 
 
 def one_of(text: str, choices: tuple[str, ...], path: str) -> str:
-    """The text, which is one of the choices."""
+    """The text, if it is one of the choices."""
     if text not in choices:
         raise UnfitError(path, f"expected one of {', '.join(choices)}, got {quoted(text)}")
     return text
@@ -70,7 +70,7 @@ def _packed(text: str) -> bytes | None:
 
 
 def packed_address(text: str, path: str = "") -> bytes:
-    """An address, packed. IPv4-mapped ones are refused: they would answer as IPv6 and be IPv4 on the wire."""
+    """An address, packed. IPv4-mapped addresses are refused: they would be AAAA records, but IPv4 on the wire."""
     address = _packed(text)
     if address is None:
         raise UnfitError(path, f"expected an IP address, got {quoted(text)}")
@@ -80,10 +80,10 @@ def packed_address(text: str, path: str = "") -> bytes:
 
 
 def routable_address(text: str, octets: int = 0) -> bytes:
-    """The packed address of an endpoint or of `spec.externalIPs`, of so many octets; 0: of either family.
+    """The packed address of an endpoint or of `spec.externalIPs`, of `octets` octets; 0: of either family.
 
-    The API server refuses unspecified, loopback, link-local and link-local multicast ones (`ValidateNonSpecialIP`):
-    they lead each client to itself or to its own link.
+    The API server refuses unspecified, loopback, link-local and link-local multicast addresses
+    (`ValidateNonSpecialIP`): they lead each client to itself or to its own link.
     """
     address = _packed(text)
     if address is None:
@@ -101,7 +101,7 @@ def routable_address(text: str, octets: int = 0) -> bytes:
 
 
 def canonical_prefix(text: str, path: str = "") -> str:
-    """A prefix in its canonical form (RFC 5952). IPv4-mapped ones are refused, as addresses are."""
+    """A prefix in its canonical form (RFC 5952). IPv4-mapped prefixes are refused, as addresses are."""
     try:
         if _PREFIX_LENGTH.fullmatch(text):
             found = ip_network(text)
@@ -113,7 +113,7 @@ def canonical_prefix(text: str, path: str = "") -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a message may show it: as it is when it is a plain word, else quoted, escaped and cut."""
+    """A text for a message: a plain word unchanged, any other text quoted, escaped and cut."""
     if text.isascii() and text.isprintable() and 0 < len(text) <= 253 and " " not in text:
         return text
     return ascii(text[:60]) + ("..." if len(text) > 60 else "")

@@ -1,17 +1,17 @@
-"""From Kubernetes' own objects to the slim ones of cluster.objects.
+"""Decoding Kubernetes' own objects to the slim objects of cluster.objects.
 
     objects_of(document)   a document                            -> its objects, lists flattened
-    decode(data)           plain data, as YAML or JSON gave it   -> Decoded
+    decode(data)           plain data from YAML or JSON          -> Decoded
     decode_as(data, type)  plain data of a known type            -> Decoded
     slim(raw)              a struct of cluster.raw               -> Decoded
 
     Decoded = Object       a slim object
-            | Flawed       a slim object without the parts of it that are wrong
-            | Unused       nothing comes from it
-            | Invalid      wrong in what identifies it, or in its only content
+            | Flawed       a slim object without its wrong parts
+            | Unused       an object that yields nothing
+            | Invalid      an object whose identity, or only content, is wrong
 
-The checks are those of the API server's validation that names and routes depend on, because manifests have never met
-it. One wrong type anywhere makes msgspec refuse the whole object; only then is it converted by parts (see by_parts).
+The checks repeat the part of the API server's validation that names and routes depend on, because manifests have not
+passed it. One wrong type makes msgspec refuse the whole object; only then is it converted by parts (see by_parts).
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Invalid(Struct, frozen=True):
     """An object that is left out as a whole, with the reason."""
 
     key: Key
-    """As far as it could be read; what is missing reads `(unnamed)`."""
+    """As far as it could be read; a missing name is `(unnamed)`."""
     problem: str
     """The field's path, and what is expected there."""
 
@@ -118,11 +118,11 @@ class Invalid(Struct, frozen=True):
 
 
 class Flawed(Struct, frozen=True):
-    """An object that serves, without the parts of it that are wrong."""
+    """An object that can be used, without its wrong parts."""
 
     object: Object
     flaws: tuple[Flaw, ...]
-    """At least one, in no order."""
+    """At least one, in no particular order."""
 
 
 Decoded = Object | Flawed | Unused | Invalid
@@ -132,7 +132,7 @@ def objects_of(document: object) -> list[object]:
     """The objects of a document: the items of `kind: List`, `ServiceList` and so on, or the document itself.
 
     Items of a typed list may lack kind and apiVersion (as in an API server's answer): they get them from the list.
-    An empty document has none. Lists nested over MAX_LIST_DEPTH deep are left for `decode` to refuse.
+    An empty document has no objects. Lists nested over MAX_LIST_DEPTH deep are left for `decode` to refuse.
     """
     found: list[object] = []
     _flatten(document, MAX_LIST_DEPTH, found)
@@ -153,7 +153,7 @@ def _flatten(document: object, depth: int, found: list[object]) -> None:
 
 
 def is_list(document: object) -> bool:
-    """Whether a document is a list of objects; one whose items are null is an empty list."""
+    """Whether a document is a list of objects; `items: null` is an empty list."""
     return (
         isinstance(document, dict)
         and isinstance(kind := document.get("kind"), str)
@@ -192,14 +192,14 @@ def decode_as(data: object, raw_type: type[Raw]) -> Decoded:
 
 
 def key_of(data: Mapping[str, object]) -> Key:
-    """The key of an object of which nothing else is read."""
+    """The key of an object that is read for its key only."""
     metadata = data.get("metadata")
     names = metadata if isinstance(metadata, Mapping) else {}
     return _key(str(data.get("kind")), names.get("namespace"), names.get("name"))
 
 
 def _unused(key: Key, kind: str, version: str) -> Unused:
-    """An object of an apiVersion and kind that is not read."""
+    """An object whose apiVersion and kind are not read."""
     group = _group(version)
     read = [other for other, of in RAW_TYPES if of == kind]
     same = [other for other in read if _group(other) == group]
@@ -209,7 +209,7 @@ def _unused(key: Key, kind: str, version: str) -> Unused:
 
 
 def _group(version: str) -> str:
-    """The API group of an apiVersion; empty for Kubernetes' first."""
+    """The API group of an apiVersion; empty for the core group."""
     return version.rpartition("/")[0]
 
 
@@ -225,7 +225,7 @@ def _decode_by_parts(data: object, raw_type: type[Raw]) -> Decoded:
 
 
 def slim(raw: Raw, known: list[Flaw] | None = None) -> Decoded:
-    """The slim object of a raw one, some flaws of which are known from its types. Never raises."""
+    """The slim object of a raw one; `known` has the flaws found in its types. Never raises."""
     key = _key(_KINDS[type(raw)].kind, raw.metadata.namespace, raw.metadata.name)
     flaws = known or []
     try:
@@ -233,7 +233,7 @@ def slim(raw: Raw, known: list[Flaw] | None = None) -> Decoded:
         if not flaws:
             return found
         if isinstance(found, Unused):
-            # What it says of its use may be what could not be read.
+            # The part that could not be read may be the one that makes the object useful.
             return Invalid(key, str(flaws[0]))
         return Flawed(found, tuple(flaws))
     except UnfitError as error:
@@ -277,7 +277,7 @@ def _slim(raw: Raw, key: Key, flaws: list[Flaw]) -> Object | Unused:
 
 
 def _key(kind: str, namespace: object, name: object) -> Key:
-    """The key of an object of which nothing is checked yet; its texts are safe to show."""
+    """The key of an object that is not checked yet; the key's texts are safe to show."""
     held_namespace = ""
     if kind not in _CLUSTER_SCOPED and isinstance(namespace, str):
         held_namespace = quoted(namespace) if namespace else ""

@@ -1,12 +1,12 @@
-"""From EndpointSlices and v1 Endpoints to the slim ones of cluster.objects.
+"""Decoding EndpointSlices and v1 Endpoints to the slim objects of cluster.objects.
 
     subsets[].addresses             ready
     subsets[].notReadyAddresses     not ready
-    subsets[].ports                 of all addresses of the subset
+    subsets[].ports                 ports of all addresses of the subset
 
-A part that is wrong becomes a flaw and is left out, as in decode_service. Endpoints without an address give nothing:
-they are those of a service without pods, or a lock. Old control planes elect their leaders with such locks, and renew
-them every two seconds.
+A wrong part becomes a flaw and is left out, as in decode_service. Endpoints without an address give nothing: they
+belong to a service without pods, or are a lock. Old control planes elect their leaders with such locks and renew them
+every two seconds.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from dnsbridge.cluster.raw import (
 )
 
 _OCTETS = {"IPv4": 4, "IPv6": 16}
-"""By `addressType`."""
+"""Octets of an address, by `addressType`."""
 _NO_SERVICE = "metadata.labels: kubernetes.io/service-name is missing, so nobody knows whose endpoints these are"
 _FQDN = "addressType: FQDN has no addresses, so there is nothing to answer"
 
@@ -63,7 +63,7 @@ def endpoint_slice(raw: RawEndpointSlice, key: Key, flaws: list[Flaw]) -> Endpoi
 
 
 def _endpoint(raw: RawEndpoint, octets: int, index: int, flaws: list[Flaw]) -> Endpoint | None:
-    """One endpoint, whose addresses have so many octets (0: any); None where it has no address."""
+    """One endpoint, whose addresses have `octets` octets (0: any); None if it has no valid address."""
     listed: Sequence[str | None] = raw.addresses
     try:
         addresses = tuple([routable_address(text, octets) for text in listed if text is not None])
@@ -84,14 +84,14 @@ def _endpoint_port(raw: RawEndpointPort) -> Port | None:
 
 
 def _names(raw: RawEndpoint | RawEndpointAddress, path: str, flaws: list[Flaw]) -> tuple[str, str]:
-    """The hostname of an endpoint, and the name of its pod; empty where there is none, or a wrong one."""
+    """The hostname of an endpoint, and the name of its pod; each is empty if absent or invalid."""
     hostname, pod = raw.hostname or "", ""
     try:
         if hostname:
             check(LABEL, hostname, "hostname")
     except UnfitError as error:
         flaws.append(error.below(path))
-        hostname = ""  # the endpoint goes by its address
+        hostname = ""  # the endpoint is named by its address
     try:
         if raw.target_ref and raw.target_ref.kind == "Pod" and raw.target_ref.name:
             pod = check(SUBDOMAIN, raw.target_ref.name, "targetRef.name")
@@ -108,7 +108,7 @@ def endpoints(raw: RawEndpoints, key: Key, flaws: list[Flaw]) -> Endpoints | Unu
     if not used:
         require(used, flaws, "subsets")
         return Unused(key, counted=False)
-    # The service has this name, too.
+    # The service has the same name.
     check(LABEL, raw.metadata.name, "metadata.name")
     check(LABEL, key.namespace, "metadata.namespace")
     return Endpoints(

@@ -1,7 +1,7 @@
-"""The objects that prefixes come from: nodes, Kubernetes' own prefixes, and those of Calico, flannel and Cilium.
+"""Decoding the objects that prefixes come from: Kubernetes' own and those of Calico, flannel and Cilium.
 
-Each function takes a raw object and gives the slim one, or Unused. A part that is wrong becomes a flaw and is left out;
-what identifies the object, or is its only content, raises UnfitError (see decode).
+Each function takes a raw object and gives the slim one, or Unused. A wrong part becomes a flaw and is left out; if it
+identifies the object, or is the only content, the function raises UnfitError (see decode).
 """
 
 import re
@@ -62,7 +62,7 @@ _MODES = ("Never", "Always", "CrossSubnet")
 _PREFIX_LENGTHS = re.compile(r"/[0-9]{1,3}$")
 _PORT = re.compile(r"^\[([^\]]*)\](?::[0-9]+)?$|^([0-9.]+):[0-9]+$")
 FLANNEL_NAMES = ("kube-flannel-cfg", "flannel-cfg")
-"""How flannel's ConfigMap is called, in whatever namespace."""
+"""Names of flannel's ConfigMap, in any namespace."""
 
 MAX_ALLOCATIONS = 1 << 16
 """Addresses of a block; Calico's largest has 4,096."""
@@ -70,14 +70,14 @@ MAX_ASN = (1 << 32) - 1
 
 
 class Unused(Struct, frozen=True):
-    """An object that nothing comes from; one held under this key before is gone."""
+    """An object that yields nothing; an object held under this key before is gone."""
 
     key: Key
-    """Its kind has the API group behind it (`Service.serving.knative.dev`) where only the group makes it unused."""
+    """If only the API group makes the object unused, the kind includes the group (`Service.serving.knative.dev`)."""
     problem: str = ""
-    """Why it gives nothing though its author may well expect it to; empty where nobody does."""
+    """Why the object yields nothing though its author may well expect it to; empty if nobody does."""
     counted: bool = True
-    """Whether it is worth telling people of."""
+    """Whether the object is worth reporting to people."""
 
 
 def node(raw: RawNode, flaws: list[Flaw]) -> Node:
@@ -115,7 +115,7 @@ def _node_address(raw: RawNodeAddress) -> tuple[str, bytes] | None:
 
 
 def _noted(*texts: str | None) -> tuple[bytes, ...]:
-    """The addresses of annotations, which may have a prefix length; no API server checks them."""
+    """The addresses in annotations, with or without prefix length; no API server checks them: bad ones are skipped."""
     found = []
     for text in texts:
         try:
@@ -183,7 +183,7 @@ def service_cidr(raw: RawServiceCIDR, flaws: list[Flaw]) -> ServiceCIDR:
 
 
 def ip_pool(raw: RawIPPool, flaws: list[Flaw]) -> IPPool:
-    """A pool of Calico."""
+    """A Calico pool."""
     name, version = _identity(raw.metadata)
     return IPPool(
         name=name,
@@ -196,7 +196,7 @@ def ip_pool(raw: RawIPPool, flaws: list[Flaw]) -> IPPool:
 
 
 def block_affinity(raw: RawBlockAffinity, key: Key) -> BlockAffinity | Unused:
-    """Who has a block of Calico. Only a confirmed one counts; `virtual` ones are no nodes'."""
+    """The node that has a Calico block. Only a confirmed affinity counts; a `virtual` one belongs to no node."""
     spec = raw.spec
     deleted = spec.deleted is True or spec.deleted == "true"
     if deleted or spec.state != "confirmed" or spec.type not in (None, "", "host"):
@@ -209,7 +209,7 @@ def block_affinity(raw: RawBlockAffinity, key: Key) -> BlockAffinity | Unused:
 
 
 def ipam_block(raw: RawIPAMBlock, key: Key, flaws: list[Flaw]) -> IPAMBlock | Unused:
-    """The addresses of a block, of which those lent to other nodes count."""
+    """A Calico block and those of its addresses that are lent to other nodes."""
     spec = raw.spec
     if spec.deleted:
         return Unused(key)
@@ -240,7 +240,7 @@ def ipam_block(raw: RawIPAMBlock, key: Key, flaws: list[Flaw]) -> IPAMBlock | Un
 
 
 def _borrowers(attributes: Sequence[RawAllocationAttribute | None], flaws: list[Flaw]) -> list[str]:
-    """The node of each attribute; empty where there is none, or none that can be."""
+    """The node of each attribute; empty if there is none or its name is invalid."""
     found = []
     for index, listed in enumerate(attributes):
         node = (listed.secondary.node or "") if listed and listed.secondary else ""
@@ -296,7 +296,7 @@ def _as_number(said: int | str) -> int:
 
 
 def calico_node(raw: RawCalicoNode) -> CalicoNode:
-    """A node as Calico has it. An address that does not read counts as absent, as in the annotations of a Node."""
+    """Calico's own Node. An address that does not parse counts as absent, as in the annotations of a Node."""
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawCalicoNodeSpec()
     bgp = spec.bgp or RawCalicoNodeBGP()
@@ -310,7 +310,7 @@ def calico_node(raw: RawCalicoNode) -> CalicoNode:
 
 
 def cilium_node(raw: RawCiliumNode, flaws: list[Flaw]) -> CiliumNode:
-    """A node as Cilium has it."""
+    """Cilium's own node object."""
     name, version = _identity(raw.metadata)
     spec = raw.spec or RawCiliumNodeSpec()
     addresses = each(flaws, "spec.addresses", spec.addresses, _cilium_address)
@@ -330,6 +330,6 @@ def _within(number: int, largest: int, path: str) -> int:
 
 
 def _identity(metadata: RawMetadata | RawNodeMetadata) -> tuple[str, str]:
-    """Name and resourceVersion of an object of the whole cluster."""
+    """Name and resourceVersion of a cluster-scoped object."""
     check(SUBDOMAIN, metadata.name, "metadata.name")
     return metadata.name, metadata.resource_version or ""

@@ -1,7 +1,7 @@
-"""From v1 Namespace, Service and Pod to the slim ones of cluster.objects.
+"""Decoding v1 Namespace, Service and Pod to the slim objects of cluster.objects.
 
-Each function takes a raw object and gives the slim one, or Unused. A part that is wrong becomes a flaw and is left out;
-what identifies the object, or is its only content, raises UnfitError (see decode).
+Each function takes a raw object and gives the slim one, or Unused. A wrong part becomes a flaw and is left out; if it
+identifies the object, or is the only content, the function raises UnfitError (see decode).
 """
 
 from dnsbridge.cluster.checks import LABEL, SUBDOMAIN, check, external_name, one_of, packed_address, routable_address
@@ -23,12 +23,12 @@ from dnsbridge.cluster.raw import (
 )
 
 DEFAULT_NAMESPACE = "default"
-"""Where an object without a namespace goes, as with `kubectl apply`."""
+"""The namespace of an object that names none, as with `kubectl apply`."""
 
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _TRUE = (True, "1", "t", "T", "true", "True", "TRUE")
-"""What counts as true in an annotation (Go's strconv.ParseBool)."""
+"""Values that are true in an annotation (Go's strconv.ParseBool)."""
 
 
 def namespace(raw: RawNamespace) -> Namespace:
@@ -75,7 +75,7 @@ def _tolerates_unready(metadata: RawServiceMetadata) -> bool:
 
 
 def _cluster_ips(spec: RawServiceSpec, flaws: list[Flaw]) -> tuple[tuple[bytes, ...], bool]:
-    """The ClusterIPs that are right, and whether the service turns out to be headless after all."""
+    """The valid ClusterIPs, and whether the service turns out to be headless after all."""
     addresses = each(flaws, "spec.clusterIPs", spec.cluster_ips, lambda text: packed_address(text) if text else None)
     if not addresses and spec.cluster_ip == "None":
         return (), True
@@ -91,7 +91,7 @@ def _cluster_ips(spec: RawServiceSpec, flaws: list[Flaw]) -> tuple[tuple[bytes, 
 
 
 def _load_balancer_ip(raw: RawIngress) -> bytes | None:
-    """The address at which a load balancer leads to a service's nodes; that of a proxy is not the cluster's."""
+    """A load balancer's address that the nodes serve; None for a proxy's address, which is not the cluster's."""
     return packed_address(raw.ip, "ip") if raw.ip and raw.ip_mode != "Proxy" else None
 
 
@@ -130,5 +130,5 @@ def _pod_ip(raw: RawPodAddress) -> bytes | None:
 
 
 def check_namespace(metadata: RawMetadata | RawServiceMetadata) -> None:
-    """A namespace is named as one can be. Raises UnfitError."""
+    """Check the name of an object's namespace. Raises UnfitError."""
     check(LABEL, metadata.namespace or DEFAULT_NAMESPACE, "metadata.namespace")

@@ -1,6 +1,6 @@
 """Field selectors, as `kubectl get --field-selector` takes them (fields.ParseSelector of apimachinery).
 
-requirements with commas between; all must hold; none at all fits everything
+Requirements are separated by commas, and all must hold. An empty selector matches everything.
 
 field = value    field == value    field != value        \\, \\= \\\\ in a value stand for the characters themselves
 """
@@ -23,7 +23,7 @@ SELECTABLE: Mapping[str, frozenset[str]] = {
     | {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork"}
     | {"status.phase", "status.podIP", "status.nominatedNodeName"},
 }
-"""The fields that an API server takes, by kind."""
+"""The fields that an API server selects by, for each kind."""
 
 _TERM = re.compile(r"(?:\\.|[^\\,])+")
 _REQUIREMENT = re.compile(r"([^=!\\]+)(!=|==|=)((?:\\[\\,=]|[^\\=])*)")
@@ -31,7 +31,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class FieldRequirement(Struct, frozen=True):
-    """What one field must be."""
+    """A requirement on one field."""
 
     field: str
     value: str
@@ -39,12 +39,12 @@ class FieldRequirement(Struct, frozen=True):
 
 
 class FieldSelector(Struct, frozen=True):
-    """All that fields must be."""
+    """Requirements on fields, all of which must hold."""
 
     requirements: tuple[FieldRequirement, ...] = ()
 
     def fits(self, data: Mapping[str, object]) -> bool:
-        """Whether the fields of an object, as plain data, are so; one that is missing is an empty text."""
+        """Whether an object, as plain data, matches; a missing field counts as empty."""
         return all((_text(data, each.field) == each.value) is not each.negated for each in self.requirements)
 
 

@@ -1,9 +1,9 @@
-"""The parts of an object that are left out because they are wrong, so that everything else in it serves.
+"""Flaws: the wrong parts of an object, which are left out so that the rest can be used.
 
     Flaw       where the part is, and what is wrong with it
-    UnfitError what a check raises; whoever can do without the value turns it into a Flaw
+    UnfitError raised by a check; a caller that can do without the value turns it into a Flaw
 
-A list of flaws is handed down while an object is decoded, and each part that is left out adds one.
+A list of flaws is passed down while an object is decoded, and each part that is left out adds one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ class Flaw(Struct, frozen=True):
     path: str
     """The field, as in `endpoints[0].hostname`; empty for the object itself."""
     text: str
-    """What is expected there, and what is there."""
+    """What is expected there, and what was found."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}" if self.path else self.text
@@ -38,17 +38,17 @@ class UnfitError(ValueError):
         return str(self.flaw)
 
     def below(self, path: str) -> Flaw:
-        """The flaw, seen from the place that holds `path`."""
+        """The flaw with `path` put before its own path."""
         return Flaw(joined(path, self.flaw.path), self.flaw.text)
 
 
 def joined(path: str, further: str) -> str:
-    """A path and what follows below it: a field, or an index such as `[0]`."""
+    """A path extended by a field or by an index such as `[0]`."""
     return f"{path}.{further}" if path and further and further[0] != "[" else path + further
 
 
 def attempt(flaws: list[Flaw], default: _Taken, take: Callable[..., _Taken], *values: object) -> _Taken:
-    """What `take` makes of some values; the default, and a flaw, where they are unfit."""
+    """The result of `take`; if the values are unfit, the default and a flaw."""
     try:
         return take(*values)
     except UnfitError as error:
@@ -59,9 +59,9 @@ def attempt(flaws: list[Flaw], default: _Taken, take: Callable[..., _Taken], *va
 def each(
     flaws: list[Flaw], path: str, items: Iterable[_Item | None] | None, take: Callable[[_Item], _Taken | None]
 ) -> tuple[_Taken, ...]:
-    """What `take` makes of the items of a list; one that is unfit is left out alone.
+    """The results of `take` for the items of a list; an unfit item becomes a flaw and is left out.
 
-    None stands where an item was left out before (see by_parts), and `take` gives None for an item that says nothing.
+    An item is None if it was left out before (see by_parts); `take` returns None for an item without content.
     """
     found = []
     for index, item in enumerate(items or ()):
@@ -78,13 +78,13 @@ def each(
 
 
 def note(flaws: list[Flaw], path: str, text: str) -> None:
-    """Add a flaw, unless one is known of the same part."""
+    """Add a flaw, unless the same part has one already."""
     if all(flaw.path != path for flaw in flaws):
         flaws.append(Flaw(path, text))
 
 
 def require(found: Sequence[object], flaws: list[Flaw], path: str) -> None:
-    """Raises UnfitError where nothing is found because of a flaw below `path`: the object's only content is wrong."""
+    """Raises UnfitError if nothing is found because of a flaw below `path`: the object's only content is wrong."""
     if not found:
         for flaw in flaws:
             if flaw.path.startswith(path):

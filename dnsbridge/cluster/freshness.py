@@ -1,10 +1,10 @@
-"""How far what is known of a cluster's objects can be trusted."""
+"""How far a cluster's known objects can be trusted."""
 
 from enum import Enum
 
 
 class Freshness(Enum):
-    """Of one cluster."""
+    """The freshness of one cluster's objects."""
 
     FRESH = "fresh"
     STALE = "stale"

@@ -1,25 +1,25 @@
 """Slim, frozen copies of the Kubernetes objects that names and routes come from.
 
-Only the fields that something here uses. Nothing above this floor knows Kubernetes' own JSON.
+They have only the fields that are used. No package above this one knows Kubernetes' own JSON.
 
     Namespace       v1
     Service         v1                    ports, ClusterIPs, ExternalName, external addresses
     EndpointSlice   discovery.k8s.io/v1, v1beta1   endpoints x ports of one service and one family
-    Endpoints       v1                    the same of a service that has no EndpointSlice (Kubernetes 1.18 and earlier)
+    Endpoints       v1                    the same for a service without EndpointSlices (Kubernetes 1.18 and earlier)
     Pod             v1                    its addresses (`pods: verified`)
-    Node            v1                    its addresses and pod CIDRs, readiness, labels, what its network notes there
+    Node            v1                    addresses, pod CIDRs, readiness, labels, annotations of the network provider
     ServiceCIDR     networking.k8s.io/v1  prefixes of ClusterIPs
     ClusterConfiguration   kubeadm's, in the v1 ConfigMap kube-system/kubeadm-config
     FlannelConfiguration   flannel's, in the v1 ConfigMap kube-flannel-cfg
     IPPool, BlockAffinity, IPAMBlock, BGPConfiguration, BGPPeer
                     crd.projectcalico.org/v1, projectcalico.org/v3   Calico: who has which addresses, what is announced
-    CalicoNode      projectcalico.org/v3  the `Node` of calicoctl: addresses, where Calico keeps its data in etcd
-    CiliumNode      cilium.io/v2          addresses and pod CIDRs, as Cilium has them
+    CalicoNode      projectcalico.org/v3  calicoctl's `Node`: addresses, if Calico keeps its data in etcd
+    CiliumNode      cilium.io/v2          Cilium's addresses and pod CIDRs of a node
 
-None can be part of a cycle, so the garbage collector need not walk them (`gc=False`): a cluster has many.
+A cluster has many objects, and none is part of a cycle, so the garbage collector need not walk them (`gc=False`).
 
-Addresses are packed: 4 octets (IPv4) or 16 (IPv6), so a family is a length. Names are the API's text,
-lower-case by its own validation.
+Addresses are packed: 4 octets (IPv4) or 16 (IPv6), so the length tells the family. Names are the API's text, which its
+validation keeps in lower case.
 """
 
 from typing import ClassVar
@@ -39,7 +39,7 @@ class Key(Struct, frozen=True, order=True, gc=False):
 
 
 class Object(Struct, frozen=True, kw_only=True, gc=False):
-    """What every object has (`metadata` of apimachinery's ObjectMeta)."""
+    """The fields of every object (`metadata`, apimachinery's ObjectMeta)."""
 
     kind: ClassVar[str]
     namespace: str = ""
@@ -77,16 +77,15 @@ class Service(Object, frozen=True, kw_only=True):
     """Packed; empty for headless and ExternalName services."""
     headless: bool = False
     external_name: str = ""
-    """Of an ExternalName service: the name, in lower case; empty where an address stands there."""
+    """`externalName` of an ExternalName service, in lower case; empty if it is an address."""
     external_address: bytes = b""
-    """Of an ExternalName service whose `externalName` is an address: that one."""
+    """`externalName` of an ExternalName service, packed, if it is an address."""
     ports: tuple[Port, ...] = ()
     publish_not_ready: bool = False
-    """`publishNotReadyAddresses`, or its forerunner, the annotation `tolerate-unready-endpoints`: endpoints count as
-    ready whatever they say."""
+    """`publishNotReadyAddresses`, or the older annotation `tolerate-unready-endpoints`: all endpoints are ready."""
     external_ips: tuple[bytes, ...] = ()
     load_balancer_ips: tuple[bytes, ...] = ()
-    """Of `status.loadBalancer.ingress`, those that the nodes serve (ipMode is not Proxy)."""
+    """The addresses in `status.loadBalancer.ingress` that the nodes serve (ipMode is not Proxy)."""
 
 
 class Endpoint(Struct, frozen=True, gc=False):
@@ -95,7 +94,7 @@ class Endpoint(Struct, frozen=True, gc=False):
     addresses: tuple[bytes, ...]
     hostname: str = ""
     ready: bool = True
-    """`conditions.ready`, true when it is unset; an address of `notReadyAddresses` is not ready."""
+    """`conditions.ready`, true if unset; an address in `notReadyAddresses` is not ready."""
     pod: str = ""
     """`targetRef.name` when the target is a Pod."""
 
@@ -131,7 +130,7 @@ class Pod(Object, frozen=True, kw_only=True):
 
 
 class Node(Object, frozen=True, kw_only=True):
-    """A node. An annotation that does not read as its program writes it counts as absent."""
+    """A node. An annotation that does not parse counts as absent."""
 
     kind = "Node"
     addresses: tuple[bytes, ...] = ()
@@ -140,12 +139,12 @@ class Node(Object, frozen=True, kw_only=True):
     """`status.addresses` of type ExternalIP."""
     pod_cidrs: tuple[str, ...] = ()
     ready: bool = True
-    """The condition Ready is True, or there is none."""
+    """Whether the condition Ready is True, or absent."""
     labels: tuple[tuple[str, str], ...] = ()
     calico_addresses: tuple[bytes, ...] = ()
-    """Annotations `projectcalico.org/IPv4Address` and `IPv6Address`: where its BGP speaker is."""
+    """Annotations `projectcalico.org/IPv4Address` and `IPv6Address`: the addresses of its BGP speaker."""
     tunnel: str = ""
-    """`ipip` or `vxlan`, by Calico's annotation with the tunnel's own address (`IPv4IPIPTunnelAddr` ...)."""
+    """`ipip` or `vxlan`, if Calico annotates an address of such a tunnel (`IPv4IPIPTunnelAddr` ...); else empty."""
     flannel_backend: str = ""
     """Annotation `flannel.alpha.coreos.com/backend-type`: `vxlan`, `host-gw`, `wireguard` ..."""
     flannel_addresses: tuple[bytes, ...] = ()
@@ -160,7 +159,7 @@ class ServiceCIDR(Object, frozen=True, kw_only=True):
 
 
 class ClusterConfiguration(Object, frozen=True, kw_only=True):
-    """What kubeadm was told of the cluster's networks (`networking.serviceSubnet`, `networking.podSubnet`)."""
+    """kubeadm's settings of the cluster's networks (`networking.serviceSubnet`, `networking.podSubnet`)."""
 
     kind = "ConfigMap"
     service_cidrs: tuple[str, ...] = ()
@@ -168,7 +167,7 @@ class ClusterConfiguration(Object, frozen=True, kw_only=True):
 
 
 class FlannelConfiguration(Object, frozen=True, kw_only=True):
-    """What flannel was told of the pods' network (`net-conf.json`)."""
+    """flannel's settings of the pod network (`net-conf.json`)."""
 
     kind = "ConfigMap"
     networks: tuple[str, ...] = ()
@@ -178,7 +177,7 @@ class FlannelConfiguration(Object, frozen=True, kw_only=True):
     direct_routing: bool = False
     """`Backend.DirectRouting`: no tunnel between nodes that share a subnet."""
     mtu: int = 0
-    """`Backend.MTU`; 0 where it is not said."""
+    """`Backend.MTU`; 0 if unset."""
 
 
 class IPPool(Object, frozen=True, kw_only=True):
@@ -191,11 +190,11 @@ class IPPool(Object, frozen=True, kw_only=True):
     vxlan: str = "Never"
     """`vxlanMode`, likewise."""
     disabled: bool = False
-    """No addresses are given out of it any more; those that were stay."""
+    """No new addresses are assigned from the pool; assigned addresses stay."""
 
 
 class BlockAffinity(Object, frozen=True, kw_only=True):
-    """A block of a Calico pool that belongs to a node; those that are no more, or not yet, are left out in decoding."""
+    """A block of a Calico pool that belongs to a node; decoding leaves out deleted and unconfirmed affinities."""
 
     kind = "BlockAffinity"
     cidr: str
@@ -208,13 +207,13 @@ class IPAMBlock(Object, frozen=True, kw_only=True):
     kind = "IPAMBlock"
     cidr: str
     node: str = ""
-    """By `affinity`; empty when it belongs to no node."""
+    """The node in `affinity`; empty if the block belongs to no node."""
     borrowed: tuple[tuple[bytes, str], ...] = ()
-    """Address and the node of its pod."""
+    """Each address, and the node of its pod."""
 
 
 class BGPConfiguration(Object, frozen=True, kw_only=True):
-    """What Calico's nodes announce beside blocks of pods."""
+    """The prefixes that Calico's nodes announce besides pod blocks."""
 
     kind = "BGPConfiguration"
     service_cluster_ips: tuple[str, ...] = ()
@@ -225,7 +224,7 @@ class BGPConfiguration(Object, frozen=True, kw_only=True):
 
 
 class BGPPeer(Object, frozen=True, kw_only=True):
-    """A router that nodes of Calico announce to."""
+    """A router that Calico's nodes announce to."""
 
     kind = "BGPPeer"
     address: bytes = b""
@@ -233,20 +232,20 @@ class BGPPeer(Object, frozen=True, kw_only=True):
     asn: int = 0
     node: str = ""
     node_selector: str = ""
-    """In Calico's own grammar; this and `node` empty: every node."""
+    """In Calico's own grammar; if both this and `node` are empty, every node."""
 
 
 class CalicoNode(Object, frozen=True, kw_only=True):
-    """A node as Calico has it (projectcalico.org/v3): of the same name as the `v1.Node`, and another object."""
+    """Calico's own Node (projectcalico.org/v3): a separate object with the same name as the `v1.Node`."""
 
     kind = "CalicoNode"
     addresses: tuple[bytes, ...] = ()
-    """`spec.bgp`, where its BGP speaker is, then `spec.addresses`."""
+    """`spec.bgp` (the addresses of its BGP speaker), then `spec.addresses`."""
     labels: tuple[tuple[str, str], ...] = ()
 
 
 class CiliumNode(Object, frozen=True, kw_only=True):
-    """A node as Cilium has it (`spec.addresses` of type InternalIP, `spec.ipam.podCIDRs`)."""
+    """Cilium's own node object (`spec.addresses` of type InternalIP, `spec.ipam.podCIDRs`)."""
 
     kind = "CiliumNode"
     addresses: tuple[bytes, ...] = ()

@@ -1,9 +1,9 @@
 """Kubernetes' own objects as typed structs: the fields that are used, under the API's names.
 
-They serve both ways in: `msgspec.convert` for plain data from manifests, and `msgspec.json` for an API server's octets.
-They say what the types are, no more; a list that the API may print as null is optional. Values: cluster.decode.
-Data with a wrong type somewhere is converted part by part (see by_parts): None then stands in a list where an item was
-left out, and a field that was left out has its default. A `Decisive` field has no default that could stand for it.
+Both inputs use them: `msgspec.convert` for plain data from manifests, `msgspec.json` for an API server's octets. They
+give types only; cluster.decode checks values. A list that the API may print as null is optional. Data with a wrong type
+somewhere is converted part by part (see by_parts): a list then has None for an item that was left out, and a field that
+was left out has its default. No default can stand for a `Decisive` field.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 DECISIVE = "decisive"
 Decisive = Meta(extra={DECISIVE: True})
-"""A field that is wrong makes the whole struct wrong, though it may be absent: it says what the rest speaks of."""
+"""If this field is wrong, the whole struct is, though the field may be absent: it says what the rest is about."""
 
 
 class RawLabels(Struct):
@@ -212,7 +212,7 @@ class RawNodeStatus(Struct):
 
 
 class RawNodeAnnotations(Struct):
-    """What network providers note at a node."""
+    """Annotations that network providers put on a node."""
 
     ipv4_address: str | None = field(default=None, name="projectcalico.org/IPv4Address")
     ipv6_address: str | None = field(default=None, name="projectcalico.org/IPv6Address")
@@ -225,7 +225,7 @@ class RawNodeAnnotations(Struct):
 
 
 class RawNodeMetadata(Struct, rename="camel"):
-    """`ObjectMeta` of a node, whose labels say what it is for."""
+    """`ObjectMeta` of a node; its labels tell the node's role."""
 
     name: str
     namespace: str | None = None
@@ -278,7 +278,7 @@ class RawBlockAffinitySpec(Struct):
     node: str
     state: str | None = None
     deleted: str | bool | None = None
-    """A text in crd.projectcalico.org/v1."""
+    """A string in crd.projectcalico.org/v1."""
     type: Annotated[str | None, Decisive] = None
 
 
@@ -290,7 +290,7 @@ class RawBlockAffinity(Struct):
 
 
 class RawAllocationOwner(Struct):
-    """Of the attributes of an allocation, whose pod it is."""
+    """The owner in an allocation's attributes: the node of its pod."""
 
     node: str | None = None
 
@@ -319,7 +319,7 @@ class RawIPAMBlock(Struct):
 
 
 class RawAnnounced(Struct):
-    """Calico's `ServiceClusterIPBlock` and its likes."""
+    """Calico's `ServiceClusterIPBlock` and similar types."""
 
     cidr: str | None = None
 
@@ -345,7 +345,7 @@ class RawBGPPeerSpec(Struct, rename="camel"):
 
     peer_ip: Annotated[str | None, Decisive] = field(default=None, name="peerIP")
     as_number: int | str | None = None
-    """A text where it is written with a dot."""
+    """A string if it is written with a dot."""
     node: Annotated[str | None, Decisive] = None
     node_selector: Annotated[str | None, Decisive] = None
 
@@ -406,7 +406,7 @@ class RawCiliumNode(Struct):
 
 
 class RawConfigMapData(Struct):
-    """The entries that are used: kubeadm's `ClusterConfiguration`, a YAML text, and flannel's, in JSON."""
+    """The entries that are used: kubeadm's `ClusterConfiguration` in YAML, and flannel's configuration in JSON."""
 
     cluster_configuration: str | None = field(default=None, name="ClusterConfiguration")
     flannel: str | None = field(default=None, name="net-conf.json")
@@ -479,4 +479,4 @@ RAW_TYPES: dict[tuple[str, str], type[Raw]] = {
         for kind, raw in _CALICO.items()
     },
 }
-"""Which (apiVersion, kind) are used."""
+"""The struct of each (apiVersion, kind) that is used."""

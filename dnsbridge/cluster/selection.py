@@ -1,4 +1,4 @@
-"""Which objects of a kind are read, by their labels and fields, as an API server would select them."""
+"""Selecting the objects of a kind that are read, by labels and fields, as an API server would."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,18 +10,18 @@ from dnsbridge.cluster.raw import RAW_TYPES
 from dnsbridge.cluster.selector import BadSelector, Selector, parse
 
 NAMESPACE = "default"
-"""That of an object which names none."""
+"""The namespace of an object that names none."""
 
 
 class Selection(Struct, frozen=True):
-    """What labels and fields must be."""
+    """Requirements on labels and fields."""
 
     labels: Selector = Selector()
     fields: FieldSelector = FieldSelector()
 
 
 Selections = Mapping[str, Selection]
-"""By kind; all objects of a kind that is not there."""
+"""By kind; all objects of any other kind are read."""
 EVERYTHING: Selections = MappingProxyType({})
 
 
@@ -34,7 +34,7 @@ def selection(labels: str, fields: str, kind: str) -> Selection | BadSelector:
 
 
 def takes(selections: Selections, data: Mapping[str, object]) -> bool:
-    """Whether an object, as plain data, is read; what is none of a kind that is read is left to others to judge."""
+    """Whether an object, as plain data, is selected. An object of a kind that is not read passes: others judge it."""
     kind, version, metadata = data.get("kind"), data.get("apiVersion"), data.get("metadata")
     chosen = selections.get(kind) if isinstance(kind, str) else None
     if chosen is None or not isinstance(version, str) or (version, kind) not in RAW_TYPES:

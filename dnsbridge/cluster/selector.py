@@ -1,10 +1,10 @@
 """Label selectors, as `kubectl get --selector` takes them (labels.Parse of apimachinery).
 
-requirements with commas between; all must hold; none at all fits everything
+Requirements are separated by commas, and all must hold. An empty selector matches everything.
 
-key = value    key == value    key != value          != fits also where the label is absent
-key in (a, b)  key notin (a, b)                      notin fits also where the label is absent
-key            !key                                  the label is there, or is not
+key = value    key == value    key != value          != also matches an absent label
+key in (a, b)  key notin (a, b)                      notin also matches an absent label
+key            !key                                  the label is present, or absent
 """
 
 import re
@@ -23,34 +23,34 @@ MAX_LENGTH = 10_000
 
 
 class Requirement(Struct, frozen=True):
-    """What one label must be."""
+    """A requirement on one label."""
 
     key: str
     values: tuple[str, ...] | None = None
-    """None: any."""
+    """None: any value."""
     negated: bool = False
 
     def fits(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels are so."""
+        """Whether these labels meet the requirement."""
         value = labels.get(self.key)
         found = value is not None and (self.values is None or value in self.values)
         return found is not self.negated
 
 
 class Selector(Struct, frozen=True):
-    """All that labels must be."""
+    """Requirements on labels, all of which must hold."""
 
     requirements: tuple[Requirement, ...] = ()
     text: str = ""
     """As it was written."""
 
     def fits(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels are so."""
+        """Whether these labels match."""
         return all(each.fits(labels) for each in self.requirements)
 
 
 class BadSelector(Struct, frozen=True):
-    """A text that is no selector, and why."""
+    """Why a text is not a selector."""
 
     problem: str
 
@@ -78,7 +78,7 @@ def parse(text: str) -> Selector | BadSelector:
 
 
 def _tokens(text: str) -> list[str]:
-    """In reverse, so that the next one is the last."""
+    """The tokens in reverse, so that the next one is at the end."""
     found = []
     at = 0
     while at < len(text):

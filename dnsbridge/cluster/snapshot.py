@@ -1,13 +1,13 @@
-"""A cluster's objects as octets, for a restart while its API server is away.
+"""A snapshot: a cluster's objects as octets, for a restart while the API server is away.
 
     "dnsbridge snapshot 3" LF
     header    length (4) | msgpack [saved_at, count of objects]       saved_at: Unix seconds
     chunks    length (4) | msgpack [class, [objects]]                 at most CHUNK objects each
     checksum  SHA-256 of everything before it (32)
 
-A snapshot is taken as a whole or not at all: the checksum is compared before anything is decoded. Another version's
-objects have other fields, so the number in the first line grows with every change of the fields in cluster.objects. A
-class that is new needs no other number: a version that does not know the class takes such a snapshot as damaged.
+A snapshot is read as a whole or not at all: the checksum is compared before anything is decoded. The number in the
+first line grows with every change of the fields in cluster.objects. A new class needs no new number: a version that
+does not know the class treats the snapshot as damaged.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from dnsbridge.cluster.objects import Object
 
 MAGIC = b"dnsbridge snapshot 3\n"
 CHUNK = 64
-"""Objects encoded in one step; the event loop may see to questions between two."""
+"""Objects encoded in one step; the event loop may answer questions between two steps."""
 _CHECKSUM = 32
 CLASSES: dict[str, type[Object]] = {
     each.__name__: each
@@ -48,10 +48,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a snapshot held."""
+    """The content of a snapshot."""
 
     saved_at: float
-    """Unix seconds of the source's last sign of life before it was written."""
+    """Unix seconds of the source's last sign of life before the snapshot was written."""
     objects: list[Object]
 
 
@@ -81,7 +81,7 @@ def _pieces(held: list[Object], saved_at: float) -> Iterator[bytes]:
 
 
 def _class(obj: Object) -> str:
-    """Two classes may be of one kind: ConfigMaps."""
+    """The class's name; two classes may have one kind: ConfigMaps."""
     return type(obj).__name__
 
 

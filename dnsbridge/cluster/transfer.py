@@ -1,10 +1,10 @@
-"""Changes as octets, from the process that follows a cluster to those that answer for it.
+"""Changes as octets, from the process that follows a cluster to the processes that answer for it.
 
     msgpack [change ...]
     change = [class, object]             put; the object's fields as in a snapshot, its class by name
            | [kind, namespace, name]     gone
 
-Both ends are of one version, so unlike a snapshot it has no number.
+Both ends run the same version, so there is no version number, unlike in a snapshot.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def encode(changes: Sequence[Change]) -> bytes:
 
 
 def decode(octets: bytes | msgspec.Raw) -> list[Change]:
-    """The changes of these octets, in their order."""
+    """The changes in these octets, in order."""
     found: list[Change] = []
     for kind, *rest in _changes.decode(octets):
         if len(rest) == 1:

@@ -1,4 +1,4 @@
-"""Settings: what the configuration file and the flags may say, read, checked and explained."""
+"""Settings from the configuration file and the flags: read, checked and explained."""
 
 from dnsbridge.config.check import reaches, upstream_is_self
 from dnsbridge.config.flags import Flags

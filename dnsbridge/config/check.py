@@ -1,4 +1,4 @@
-"""What no single setting can show: settings that contradict each other."""
+"""Checks across settings: settings that contradict each other."""
 
 import difflib
 import ipaddress
@@ -15,7 +15,7 @@ from dnsbridge.config.values import Address, StreamAddress
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:
-    """Every contradiction, by its key; where that key was set is for the caller to add."""
+    """Every contradiction, by its key; the caller adds where that key was set."""
     yield from _listen(settings)
     yield from _clusters(settings)
     yield from _zones(settings.clusters)
@@ -73,7 +73,7 @@ def _source(source: Source, key: str) -> Iterator[Problem]:
 
 
 def _selections(selectors: Selectors, key: str) -> Iterator[Problem]:
-    """Selectors that no object could be held against; those for an API server are for that server to judge."""
+    """Selectors for manifests that do not parse; an API server checks its selectors itself."""
     for kind, (name, said) in selectors.by_kind().items():
         by_labels, by_fields = parse(said.labels or ""), parse_fields(said.fields or "", kind)
         if isinstance(by_labels, BadSelector):
@@ -104,7 +104,7 @@ def _zones(clusters: tuple[Cluster, ...]) -> Iterator[Problem]:
 
 
 def _claimed(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    """Each zone that a cluster answers for, after its key."""
+    """The key and the name of each zone that a cluster answers for."""
     yield "zone", cluster.zone
     for index, alias in enumerate(cluster.aliases):
         yield f"aliases[{index}]", alias
@@ -147,7 +147,7 @@ def _forward(settings: Settings) -> Iterator[Problem]:
 
 
 def _services(upstreams: tuple[object, ...], clusters: list[str], key: str) -> Iterator[Problem]:
-    """Services of clusters that the settings do not have."""
+    """Upstream Services of clusters that the settings do not have."""
     for position, service in enumerate(upstreams):
         if not isinstance(service, ServiceAddress):
             continue
@@ -161,9 +161,9 @@ def _services(upstreams: tuple[object, ...], clusters: list[str], key: str) -> I
 
 
 def upstream_is_self(settings: Settings, local_addresses: frozenset[str]) -> tuple[Problem, ...]:
-    """Servers to ask that are this server itself, which would make every such question a loop.
+    """Upstreams that are this server itself, so that every question to them would loop.
 
-    `local_addresses` are this host's, as text. Those that a file names are for whoever reads it.
+    `local_addresses` are this host's, as text. Upstreams that a file names are checked by the reader of the file.
     """
     return tuple(
         Problem("", key, f"{address} is this server's own address, a loop; write the address of another DNS server")
@@ -183,7 +183,7 @@ def _servers(settings: Settings) -> Iterator[tuple[str, Address | StreamAddress]
 
 
 def reaches(listen: Address, address: Address | StreamAddress, local_addresses: Collection[str]) -> bool:
-    """Whether what is sent to an address arrives at one that is listened on; `local_addresses` are this host's."""
+    """Whether a message sent to `address` arrives at `listen`; `local_addresses` are this host's."""
     if listen.port != address.port:
         return False
     if listen.host == address.host:

@@ -1,4 +1,4 @@
-"""The configuration file as a tree of YAML nodes, which know their lines.
+"""The configuration file as a tree of YAML nodes with line numbers.
 
 The file is input from outside: its size and depth are bounded before anything walks the tree.
 """
@@ -33,7 +33,7 @@ def read_document(path: Path, file: str) -> yaml.Node | Problem:
 
 
 def parse(octets: bytes, file: str) -> yaml.Node | Problem:
-    """The root of the tree that the octets of `file` hold."""
+    """The root of the tree in the octets of `file`."""
     try:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Flags of the command line: short forms of settings, which override the configuration file.
+"""Command-line flags: short forms of settings that override the configuration file.
 
 --listen --http --workers              the settings of the same names
 --manifests --kubeconfig --context     the source of the only cluster
@@ -54,7 +54,7 @@ class Override(Struct, frozen=True):
 
 
 def overrides(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
-    """What the flags set, in order, and what is wrong with them."""
+    """The settings of the flags, in order, and the problems with them."""
     if flags.listen:
         yield _list("listen", "listen", Settings, flags.listen)
     if flags.http is not None:
@@ -92,7 +92,7 @@ def _cluster(settings: Settings, flags: Flags) -> Iterator[Override | Problem]:
     for name in given:
         section: type[Section] = Cluster if name == "zone" else Source
         if name in ("manifests", "kubeconfig"):
-            yield Override(name, "clusters[0].source", Source())  # what the file says belongs to another source
+            yield Override(name, "clusters[0].source", Source())  # the file's settings belong to another source
         key = "clusters[0].zone" if name == "zone" else f"clusters[0].source.{name}"
         yield _one(name, key, section, Scalar(texts[name], texts[name]))
 
@@ -132,7 +132,7 @@ def _last(key: str) -> str:
 
 
 def replaced(settings: Settings, key: str, value: Any) -> Settings:
-    """The settings with another value at a key path, `clusters[0].zone`; an index at a list's end adds to the list."""
+    """The settings with a new value at a key path (`clusters[0].zone`); an index just past a list's end appends."""
     changed = _replaced(settings, re.findall(r"\w+", key), value)
     assert isinstance(changed, Settings)
     return changed

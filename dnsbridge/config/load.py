@@ -1,4 +1,4 @@
-"""A configuration file and flags in; the settings, and where each came from, out."""
+"""Loading a configuration file and flags: the settings, and the origin of each."""
 
 import re
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ class Loaded(Struct, frozen=True):
 
     settings: Settings
     origins: Mapping[str, str]
-    """Of each key path that is no default: `FILE:LINE`, `flag --NAME` or `discovered: SOURCE`."""
+    """The origin of each key path that is no default: `FILE:LINE`, `flag --NAME` or `discovered: SOURCE`."""
 
     def with_value(self, key: str, value: Any, origin: str) -> "Loaded":
-        """The same with another value at a key path, `forward[0].upstreams`."""
+        """The same with a new value at a key path such as `forward[0].upstreams`."""
         kept = {each: where for each, where in self.origins.items() if not each.startswith((f"{key}.", f"{key}["))}
         return Loaded(replaced(self.settings, key, value), {**kept, key: origin})
 
@@ -42,9 +42,9 @@ class Loaded(Struct, frozen=True):
 
 
 def load(path: Path | None, flags: Flags) -> Loaded | ConfigError:
-    """The settings of a file (None: all defaults) under the flags of the command line.
+    """The settings of a file (None: all defaults), overridden by the command-line flags.
 
-    Relative paths in the file start at its folder, those of flags at the working directory.
+    Relative paths in the file start at the file's folder, relative paths in flags at the working directory.
     """
     loaded = Loaded(Settings(), {})
     if path is not None:

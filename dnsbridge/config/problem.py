@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, for people: one line each."""
+"""Problems of a configuration, for people: one line each."""
 
 from msgspec import Struct
 
@@ -28,5 +28,5 @@ class ConfigError(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """The command's: 2 if a flag is wrong (bad usage), 1 if the file is."""
+        """The exit code of the command: 2 if a flag is wrong (bad usage), 1 if the file is."""
         return 2 if any(problem.where.startswith("--") for problem in self.problems) else 1

@@ -1,6 +1,6 @@
-"""From a tree of YAML nodes to settings: every problem with its line and key, and every setting's origin.
+"""Reading settings from a tree of YAML nodes: every problem with its line and key, and every setting's origin.
 
-msgspec's own conversion stops at the first problem and knows no lines, so the tree is walked here along the schema.
+msgspec's own conversion stops at the first problem and knows no lines, so this module walks the tree by the schema.
 """
 
 import difflib
@@ -24,20 +24,20 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Bad(Enum):
-    """The place of a value that could not be read; its problem is on the list."""
+    """Stands for a value that could not be read; the problem is on the list."""
 
     BAD = 0
 
 
 def read_settings(root: yaml.Node, file: str) -> tuple[Settings, dict[str, str], list[Problem]]:
-    """The settings in a file, `FILE:LINE` of each key path that it sets, and what is wrong with it."""
+    """The settings in a file, the `FILE:LINE` of each key path that the file sets, and the problems in the file."""
     reader = _Reader(file)
     found = reader.read(Shape(Settings), root, "")
     return (found if isinstance(found, Settings) else Settings()), reader.origins, reader.problems
 
 
 def _scalar(node: yaml.ScalarNode) -> Scalar:
-    """A scalar by its YAML 1.1 tag; numbers that are not plain decimal ones stay text."""
+    """A scalar by its YAML 1.1 tag; numbers other than plain decimal ones stay text."""
     text: str = node.value
     match node.tag.removeprefix(_TAG):
         case "null":
@@ -52,7 +52,7 @@ def _scalar(node: yaml.ScalarNode) -> Scalar:
 
 
 def read_value(shape: Shape, scalar: Scalar) -> Any:
-    """One value of a shape that is no section and no list; raises BadValueError, with its text."""
+    """One value of a shape that is neither a section nor a list. Raises BadValueError with the complete text."""
     assert isinstance(shape.form, Kind)
     if scalar.value in shape.words:
         return scalar.value
@@ -75,7 +75,7 @@ class _Reader:
         self._values = 0
 
     def read(self, shape: Shape, node: yaml.Node, key: str) -> Any:
-        """The value of a node; BAD, with a problem noted, if it has none."""
+        """The value of a node; BAD if it cannot be read, with the problem noted."""
         self._values += 1
         if self._values == MAX_VALUES:
             self._problem(node, key, f"over {MAX_VALUES} values; shorten the lists, and use no aliases")

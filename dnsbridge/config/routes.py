@@ -67,7 +67,7 @@ class Kernel(Section, frozen=True):
 
 
 class BgpPeer(Section, frozen=True):
-    """A router that is told of the routes."""
+    """A router that the routes are announced to."""
 
     address: Annotated[Host | None, Meta(description="The address of the router.")] = None
     port: Annotated[Port, Meta(description="Its TCP port.")] = 179
@@ -122,7 +122,7 @@ class RoutesFile(Section, frozen=True):
 
 
 class Lease(Section, frozen=True):
-    """Which one of several companions drives the sinks that only one may drive."""
+    """Leader election: one of several companions drives the sinks that only one may drive."""
 
     name: Annotated[Label | None, Meta(description="The Lease that they share; null: this is the only one.")] = None
     namespace: Annotated[Label, Meta(description="Its namespace.")] = "kube-system"
@@ -132,7 +132,7 @@ class Lease(Section, frozen=True):
 
 
 class Pull(Section, frozen=True):
-    """The routes of a dnsbridge elsewhere, for hosts without credentials of the cluster."""
+    """Routes taken from another dnsbridge, for hosts without credentials of the cluster."""
 
     url: Annotated[
         Text | None, Meta(description="Its HTTP address, such as https://10.0.0.8:9153; null: of our own clusters.")
@@ -142,7 +142,7 @@ class Pull(Section, frozen=True):
 
 
 class Serve(Section, frozen=True):
-    """GET /routes for such hosts."""
+    """GET /routes, for hosts that pull their routes from here."""
 
     token_file: Annotated[
         File | None, Meta(description="A file with the token that they must show; null: this host's clients alone.")

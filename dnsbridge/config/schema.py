@@ -1,6 +1,6 @@
 """Every setting: its name, type, default and one sentence about it.
 
-The classes have the shape of the configuration file: a section is a class, a list of sections a tuple of it.
+The classes have the shape of the configuration file: a section is a class, a list of sections is a tuple of that class.
 """
 
 from typing import Annotated, Literal
@@ -88,7 +88,7 @@ class Selector(Section, frozen=True):
 
 
 class Selectors(Section, frozen=True):
-    """Which objects are read, by resource; all, where nothing is said."""
+    """Which objects are read, by resource; all of a resource without a selector."""
 
     services: Annotated[Selector, Meta(description="Which services are read.")] = Selector()
     endpointslices: Annotated[Selector, Meta(description="Which endpoint slices are read.")] = Selector()
@@ -99,7 +99,7 @@ class Selectors(Section, frozen=True):
     pods: Annotated[Selector, Meta(description="Which pods are read, with pods: verified.")] = Selector()
 
     def by_kind(self) -> dict[str, tuple[str, Selector]]:
-        """The name of the setting and what it says, by the kind of the objects."""
+        """The name of each setting and its selector, by the kind of the objects."""
         return {
             "Service": ("services", self.services),
             "EndpointSlice": ("endpointslices", self.endpointslices),

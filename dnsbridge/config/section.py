@@ -1,4 +1,4 @@
-"""What every section of the configuration file is, and what the settings of several have in common."""
+"""The base class of all sections of the configuration file, and types that several sections share."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The shape of a setting, read off its type in the schema.
+"""The shape of a setting, derived from its type in the schema.
 
 Settings, Cache, ...                 a section: a mapping of named settings
 tuple[X, ...]                        Items: a list of X
@@ -17,15 +17,15 @@ from dnsbridge.config.values import Kind, word
 
 
 class Shape(Struct, frozen=True, eq=False):
-    """What may stand at one place of the file."""
+    """The values that are allowed at one place of the file."""
 
     form: "Kind | Items | type[Section]"
     words: tuple[str | None, ...] = ()
-    """Values that may stand there instead."""
+    """Words that are allowed there as well; None is null."""
 
     @property
     def expected(self) -> str:
-        """What may be written there, to follow the word "write"."""
+        """The allowed values, worded to follow the word "write"."""
         form = self.form
         match form:
             case Kind():

@@ -14,11 +14,11 @@ from dnsbridge.config.values import Kind
 
 
 class Effective(Struct, frozen=True):
-    """One setting as it is in force."""
+    """One setting that is in force."""
 
     key: str
     value: Any
-    """As the file would have it and JSON can carry it: "10s", ["0.0.0.0:53"], 5, true, null."""
+    """In the form of the file, as JSON: "10s", ["0.0.0.0:53"], 5, true, null."""
     origin: str
     """`default`, `FILE:LINE`, `flag --NAME` or `discovered: SOURCE`."""
 
@@ -44,7 +44,7 @@ def _flat(shape: Shape, value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(shape: Shape, value: Any) -> Any:
-    """A value as the file would have it."""
+    """A value in the form of the file."""
     form = shape.form
     if value is None or value in shape.words:
         return value
@@ -77,7 +77,7 @@ def _table(section: type[Section], defaults: Any, prefix: str) -> Iterator[tuple
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the configuration file.
 
-    Written from the schema's own kinds: msgspec's generator takes no union of a word and a value such as an address.
+    It is made from the schema's own kinds: msgspec's generator takes no union of a word and a value such as an address.
     """
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "dnsbridge", **_section(Settings)}
 

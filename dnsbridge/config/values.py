@@ -4,16 +4,17 @@
     ListenAddress            "127.0.0.1:53" "[::1]:53" "127.0.0.1" (port 53); port 0 is any free one
     HttpAddress              as ListenAddress, with port 9153; null or "" is off
     ServerAddress            "10.0.0.53" "10.0.0.53:5353" "[fd00::53]:53" "fd00::53"
-    UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example" "tls://[fd00::53]:853",
-                             or "service://NAMESPACE/NAME[:PORT][@CLUSTER]", or the absolute path of a resolv.conf(5)
+    UpstreamAddress          as ServerAddress, or "tcp://10.0.0.53" "tls://10.0.0.53#dns.corp.example"
+                             "tls://[fd00::53]:853", or "service://NAMESPACE/NAME[:PORT][@CLUSTER]", or the absolute
+                             path of a resolv.conf(5)
     Host                     "10.0.0.1" "fd00::1"
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
     Label, Text, File        the name of a cluster; printable text; a path
     whole(low, high), Flag   a number; true or false
 
-A kind is attached to a type with `typing.Annotated`, so that the schema says both what a setting is for the program
-and how it is written in the file.
+A kind is attached to a type with `typing.Annotated`, so that the schema gives both the Python type of a setting and
+its form in the file.
 """
 
 import ipaddress
@@ -39,7 +40,7 @@ PRIVATE: tuple[Network, ...] = tuple(
         *("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),  # loopback, link-local
     )
 )
-"""What `private` stands for in access.allow."""
+"""The networks that `private` stands for in access.allow."""
 
 
 class Scalar(NamedTuple):
@@ -52,7 +53,7 @@ class Scalar(NamedTuple):
 class BadValueError(ValueError):
     """A value that is not allowed: the problem and what to write, in one line.
 
-    A text that does not say `; write ...`, and no text at all, gets what the kind expects.
+    If the text has no `; write ...`, or is empty, the reader adds what the kind expects.
     """
 
 
@@ -67,7 +68,7 @@ class Address(NamedTuple):
 
 
 class StreamAddress(NamedTuple):
-    """A DNS server that is asked over TCP or TLS alone."""
+    """A DNS server that is asked only over TCP or TLS."""
 
     host: str
     port: int
@@ -81,7 +82,7 @@ class StreamAddress(NamedTuple):
 
 
 def plainly(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value in the form of JSON."""
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
@@ -92,15 +93,15 @@ class Kind:
     read: Callable[[Scalar], Any]
     """The value; raises BadValueError."""
     expected: str
-    """What is allowed, to follow the word "write"."""
+    """The allowed values, worded to follow the word "write"."""
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
     """Its JSON Schema."""
     write: Callable[[Any], Any] = plainly
-    """A value as the file would have it."""
+    """A value in the form of the file."""
 
 
 def shown(text: str) -> str:
-    """Text from outside on one line, cut to a length that can be read."""
+    """Text from outside on one line, cut to a readable length."""
     return json.dumps(text if len(text) <= 60 else text[:60] + "...")
 
 
@@ -151,7 +152,7 @@ def whole(low: int, high: int) -> Kind:
 
 
 def word(*words: str) -> Kind:
-    """One of some words."""
+    """One of these words."""
 
     def read(scalar: Scalar) -> str:
         if scalar.text not in words:
@@ -256,7 +257,7 @@ def _upstream(scalar: Scalar) -> Address | StreamAddress | ServiceAddress | Path
 
 
 def read_server(text: str) -> Address | StreamAddress | None:
-    """A server as it is shown; None if this is none."""
+    """The server in a text that `str` made of it; None if the text is not a server."""
     try:
         found = _upstream(Scalar(text, text))
     except BadValueError:
@@ -354,7 +355,7 @@ UpstreamAddress = Annotated[
         _upstream,
         "ADDR[:PORT], tcp://ADDR[:PORT], tls://ADDR[:PORT]#NAME, service://NAMESPACE/NAME or the path of a resolv.conf,"
         " such as 10.0.0.53 or tls://10.0.0.53#dns.corp",
-        # What this is belongs to each item of the list, which has no description of its own.
+        # The description belongs to each item of the list; items have no other.
         {
             "type": "string",
             "description": "A DNS server, a Service of a cluster that is one, or a resolv.conf(5) that names some.",

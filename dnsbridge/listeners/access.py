@@ -1,11 +1,11 @@
-"""Who may ask, and whose answers are limited in rate: lists of networks, and a verdict for each client.
+"""The access list: networks that may ask, networks without a rate limit, and a verdict on each client.
 
 Addresses are packed: 4 octets (IPv4) or 16 (IPv6), without a scope.
 
-    allowed    it may ask
-    limited    its address could be forged by anybody, so answers to it over UDP are limited (see response_rate)
+    allowed    the client may ask
+    limited    anybody could forge its address, so answers to it over UDP are rate limited (see response_rate)
 
-What is found out about an address is remembered, so that the lists are walked once per client, not per question.
+The verdict on an address is remembered, so the lists are walked once per client, not per question.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ MAX_REMEMBERED = 65536
 
 
 class Client(Struct, frozen=True):
-    """What is known of a client."""
+    """The verdict on a client."""
 
     allowed: bool
     limited: bool
     share: Share
-    """Its questions that wait, which all addresses of one client have in common."""
+    """The client's waiting questions, counted over all its addresses."""
 
 
 class Access:
@@ -43,12 +43,12 @@ class Access:
         self._others: LRUCache[bytes, Client] = LRUCache(max_remembered)
         self._shares: LRUCache[bytes, Share] = LRUCache(max_remembered)
         self.allowed: dict[bytes, Share] = {}
-        """Addresses that were found to be allowed and not limited. The hot path looks here first, so this is a dict,
-        which is emptied when it is full: a look into cachetools' LRUCache costs some five times as much.
+        """Addresses known to be allowed and not limited. The hot path looks here first, so this is a dict that is
+        emptied when it is full: a lookup in cachetools' LRUCache costs about five times as much.
         """
 
     def client(self, address: bytes) -> Client:
-        """What is known of an address."""
+        """The verdict on an address."""
         share = self.allowed.get(address)
         if share is not None:
             return Client(True, False, share)
@@ -65,7 +65,7 @@ class Access:
         return found
 
     def _share(self, address: bytes) -> Share:
-        # A client that is forgotten while its questions wait may hold as many again; it must be one of very many.
+        # A client forgotten while its questions wait may hold as many again; that takes very many clients.
         return self._shares.setdefault(client_of(address), Share())
 
 
@@ -75,5 +75,5 @@ def _within(address: bytes, networks: tuple[Network, ...]) -> bool:
 
 
 def packed(address: str) -> bytes:
-    """An address as the octets of the network; one with a scope (`fe80::1%eth0`) counts without it."""
+    """An address as octets in network order, without its scope if it has one (`fe80::1%eth0`)."""
     return ip_address(address.partition("%")[0]).packed

@@ -1,4 +1,4 @@
-"""What all listeners of a server share, to say whose question is answered and how often."""
+"""The state that all listeners of a server share to decide whose questions are answered, and how often."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ class Admission(Struct, frozen=True):
     silent: bool
     """A client outside the access list gets no answer at all."""
     response_rate: ResponseRate
-    """For the clients that are limited."""
+    """Limits the answers to clients that are limited (see access)."""
     waiting: Waiting
     at_hand: Callable[[bytes], bool]
-    """Whether a message asks what is answered without asking anybody: cheap, and never wrong when it says so."""
+    """Whether a message can be answered without an upstream: cheap, and never wrong when it returns True."""
     suffixes: tuple[bytes, ...]
-    """How the octets of every name end that a cluster may have, in lower case."""
+    """The endings, in wire form and lower case, of every name that may be a cluster's."""

@@ -1,10 +1,10 @@
-"""Datagrams by the batch: one system call receives up to SIZE of them, and one sends their answers from where they lie.
+"""Datagrams in batches: one system call receives up to SIZE of them, and one sends the answers from the same slots.
 
-    slot       ID | question ...              as it was received
-               ID | body of the answer        as it goes back: to the same peer, from the address that was asked
+    slot       ID | question ...              as received
+               ID | body of the answer        as sent back: to the same peer, from the address that was asked
 
-Python's own calls make an address tuple for each datagram and parse it again for its answer, which costs more than the
-answer; here the peer stays as the kernel wrote it. The layouts are those of recvmmsg(2), sendmmsg(2) and ip(7).
+Python's socket calls make an address tuple for each datagram and parse it again for the answer, which costs more than
+the answer itself. Here the peer stays as the kernel wrote it. Layouts: recvmmsg(2), sendmmsg(2) and ip(7).
 """
 
 import ctypes
@@ -17,9 +17,9 @@ from array import array
 from msgspec import Struct
 
 SIZE = 64
-"""Datagrams of a batch."""
+"""Datagrams in a batch."""
 SLOT = 4096
-"""Octets of a slot. A question is far below, and one that is cut off here does not parse."""
+"""Octets in a slot. A question is far smaller, and a message that is cut off here does not parse."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _recvmmsg = _libc.recvmmsg
@@ -58,21 +58,21 @@ _WORD = 4
 _MESSAGE_WORDS = ctypes.sizeof(_Message) // _WORD
 _LENGTH_WORD = _Message.length.offset // _WORD
 _CONTROL_WORD = socket.CMSG_LEN(0) // _WORD
-"""Where the data of a control message begin."""
+"""Offset of the data in a control message, in words."""
 
 
 class Family(Struct, frozen=True):
     """The layouts of one address family."""
 
     peer_size: int
-    """Octets of its socket address: sockaddr_in, sockaddr_in6."""
+    """Octets of a socket address: sockaddr_in, sockaddr_in6."""
     address_at: int
-    """Where the address stands in it."""
+    """Offset of the address in the socket address."""
     address_end: int
     control_size: int
-    """Octets of a control message with its packet information: in_pktinfo, in6_pktinfo."""
+    """Octets of a control message with packet information: in_pktinfo, in6_pktinfo."""
     interface_word: int
-    """Where the interface's index stands in that, in words."""
+    """Offset of the interface index in the control message, in words."""
 
 
 IPV4 = Family(16, 4, 8, socket.CMSG_SPACE(12), _CONTROL_WORD)
@@ -81,13 +81,13 @@ _NO_INTERFACE = memoryview(array("I", bytes(_WORD * SIZE)))
 
 
 class Datagram(Struct, frozen=True, gc=False):
-    """One that is kept beyond its batch, to be answered later."""
+    """A datagram kept beyond its batch, to be answered later."""
 
     message: bytes
     peer: bytes
     """The socket address, as the kernel wrote it."""
     control: bytes
-    """Packet information that makes the answer leave from where this was sent to; empty where there is one address."""
+    """Packet information that sends the answer from the address that was asked; empty for a socket on one address."""
 
 
 class Batch:
@@ -96,7 +96,7 @@ class Batch:
     def __init__(self, family: Family, packet_information: bool) -> None:
         self.family = family
         self.data = mmap.mmap(-1, SIZE * SLOT)
-        """Of slot i from i * SLOT on."""
+        """Slot i begins at i * SLOT."""
         self.peers = mmap.mmap(-1, SIZE * family.peer_size)
         self.sizes: list[int] = []
         """Octets of each datagram received."""
@@ -120,11 +120,11 @@ class Batch:
         self._fresh_messages, self._fresh_vectors = bytes(messages), bytes(vectors)
         self._received = memoryview(messages).cast("I")[_LENGTH_WORD::_MESSAGE_WORDS]
         self.answers = memoryview(vectors).cast("L")[1::2]  # size_t
-        """Octets of each answer, ID included: for whoever writes one into its slot."""
+        """Octets of each answer, ID included; set by the code that writes an answer into a slot."""
 
     def receive(self, descriptor: int, most: int = SIZE) -> int:
-        """Fill slots from the first on, `most` at the most; how many, 0 when no datagram waits. Raises OSError."""
-        # The kernel has written lengths where it reads how much room there is.
+        """Fill up to `most` slots from the first on; returns how many, 0 when no datagram waits. Raises OSError."""
+        # The last batch left its lengths in the fields from which the kernel reads how much room there is.
         self._messages[:] = self._fresh_messages
         self._vectors[:] = self._fresh_vectors
         count: int = _recvmmsg(descriptor, self._messages_at, most, socket.MSG_DONTWAIT, None)
@@ -139,7 +139,7 @@ class Batch:
         return count
 
     def send(self, descriptor: int, first: int, end: int) -> list[int]:
-        """Send slots from `first` up to `end`; those that could not be sent."""
+        """Send slots from `first` up to `end` (exclusive); returns the slots that could not be sent."""
         failed: list[int] = []
         while first < end:
             at = self._messages_at + first * _MESSAGE_WORDS * _WORD
@@ -157,7 +157,7 @@ class Batch:
         return self.peers[start : start + 2] != b"\0\0"
 
     def keep(self, slot: int) -> Datagram:
-        """A copy of what was received in a slot."""
+        """A copy of the datagram received in a slot."""
         start = slot * SLOT
         peer_size, control_size = self.family.peer_size, self.family.control_size
         return Datagram(
@@ -178,9 +178,9 @@ class Batch:
             self._controls[slot * control_size : (slot + 1) * control_size] = datagram.control
 
     def _from_there(self, count: int) -> None:
-        """Turn received packet information into what makes an answer leave from that address (RFC 2181 section 4).
+        """Turn received packet information into a request to send from that address (RFC 2181 section 4).
 
-        The interface is left to the routing table, but for link-local addresses, which mean nothing without it.
+        The routing table chooses the interface, except for link-local addresses, which mean nothing without one.
         """
         if self.family is IPV4:
             self._interfaces[:count] = _NO_INTERFACE[:count]
@@ -192,7 +192,7 @@ class Batch:
 
 
 def _address(memory: mmap.mmap | bytearray) -> int:
-    """Where memory that never moves begins; 0 for none."""
+    """The start of memory that never moves; 0 for empty memory."""
     return ctypes.addressof(ctypes.c_char.from_buffer(memory)) if len(memory) else 0
 
 

@@ -1,6 +1,6 @@
-"""Fair shares among clients: who may wait for an upstream, and who is taken when not all can be.
+"""Fair shares among clients: whose questions may wait for an upstream, and whose are taken when not all can be.
 
-A client is an address; of IPv6 it is the /64, all of whose addresses one host can have.
+A client is an IPv4 address or an IPv6 /64, because one host can have all addresses of a /64.
 """
 
 from collections import deque
@@ -10,18 +10,18 @@ from typing import TypeVar
 MAX_WAITING = 10_000
 """Questions of all clients together that may wait for an upstream."""
 SHARE = 4
-"""A client may hold this many times what is still free: alone four fifths of all, with one like it four ninths."""
+"""A client may hold this many times the free room: alone four fifths of all, two equal clients four ninths each."""
 
 _Question = TypeVar("_Question")
 
 
 def client_of(address: bytes) -> bytes:
-    """The client that a packed address counts for."""
+    """The client that a packed address belongs to."""
     return address[:8]
 
 
 class Share:
-    """How many questions of one client wait."""
+    """The number of waiting questions of one client."""
 
     __slots__ = ("held",)
 
@@ -30,9 +30,9 @@ class Share:
 
 
 class Waiting:
-    """How many questions wait, of all clients.
+    """The number of waiting questions of all clients.
 
-    The bound on one client sinks as room runs out, so whoever holds little finds room when others hold much.
+    The bound per client falls as room runs out, so a client that holds few finds room while others hold many.
     """
 
     def __init__(self, limit: int = MAX_WAITING) -> None:
@@ -44,20 +44,20 @@ class Waiting:
         return share.held < SHARE * (self.limit - self.total)
 
     def add(self, share: Share) -> None:
-        """A question waits."""
+        """A question begins to wait."""
         self.total += 1
         share.held += 1
 
     def remove(self, share: Share) -> None:
-        """It waits no longer."""
+        """A question waits no longer."""
         self.total -= 1
         share.held -= 1
 
 
 def take_turns(questions: Iterable[tuple[Hashable, bool, _Question]], room: int) -> list[_Question]:
-    """As many questions as there is room for: clients take turns, each with its preferred questions (True) first.
+    """Take as many questions as there is room for: clients take turns, each with its preferred questions (True) first.
 
-    So a client that asks less than its share loses nothing, whatever the others do.
+    So a client that asks less than its share loses nothing, whatever other clients do.
     """
     asked: dict[Hashable, tuple[list[_Question], list[_Question]]] = {}
     for client, preferred, question in questions:

@@ -1,10 +1,10 @@
-"""From the octets of one message to the octets of its answer: what UDP and TCP have in common.
+"""The responder: turns the octets of one message into the octets of its answer, over UDP and TCP alike.
 
-    respond(message, ...)    a question from an allowed client
-    refuse(message)          one from a client that is not
+    respond(message, ...)    answers a client that may ask
+    refuse(message, ...)     refuses a client that may not
 
-Both give the body of the answer (the message without its two ID octets), or say with `Ignored` that there is none;
-`respond` may also give a `Later`, for a body that is still on its way.
+Both return the body of the answer (the message without its two ID octets), or `Ignored` when there is no answer.
+`respond` may also return a `Later`, for a body that is not ready yet.
 """
 
 import logging
@@ -28,7 +28,7 @@ Send = Callable[[bytes], None]
 
 
 class Later:
-    """The body of an answer that is on its way."""
+    """The body of an answer that is not ready yet."""
 
     __slots__ = ("_pending", "_query", "_responder")
 
@@ -38,7 +38,7 @@ class Later:
         self._pending = pending
 
     def then(self, send: Send) -> None:
-        """Give it to `send` once it is there."""
+        """Pass the body to `send` when it is ready."""
         self._pending.then(partial(self._finish, send))
 
     def _finish(self, send: Send, outcome: Outcome) -> None:
@@ -46,17 +46,17 @@ class Later:
 
 
 class Responder:
-    """Answers messages by one resolver."""
+    """Answers messages with one resolver."""
 
     def __init__(self, resolver: Resolver, prepared: Prepared, counters: Counters, keepalive: float) -> None:
-        """`keepalive` is the idle timeout of TCP connections in seconds, told to those who ask (RFC 7828)."""
+        """`keepalive` is the idle timeout of TCP connections in seconds, told to clients that ask for it (RFC 7828)."""
         self.prepared = prepared
         self.counters = counters
         self._resolver = resolver
         self._keepalive = edns.keepalive(keepalive)
 
     def respond(self, message: bytes, stream: bool) -> bytes | Ignored | Later:
-        """The answer to a message; one over UDP has no prepared answer (see udp)."""
+        """The answer to a message. A message over UDP has no prepared answer: the listener has looked (see udp)."""
         if stream:
             octets = self.prepared.find_stream(message[2:])
             if octets is not None:
@@ -70,7 +70,7 @@ class Responder:
         return Later(self, query, found) if isinstance(found, Pending) else self.body(query, found)
 
     def refuse(self, message: bytes, stream: bool) -> bytes | Ignored:
-        """What tells a client that it may not ask."""
+        """The answer that tells a client that it may not ask."""
         query = parse(message, stream)
         if isinstance(query, Ignored):
             return self._ignore(query)
@@ -79,7 +79,7 @@ class Responder:
         return self._rejection(message, query)
 
     def body(self, query: Query, outcome: Outcome) -> bytes:
-        """The body that says what came of a question; each is counted."""
+        """The body of the answer for an outcome; each body is counted."""
         if isinstance(outcome, Answer):
             body = outcome.body if isinstance(outcome.body, bytes) else outcome.body.octets()
         else:
@@ -99,14 +99,14 @@ class Responder:
             return self._internal_error(error)
 
     def _prepare(self, query: Query, answer: Answer) -> None:
-        """Keep an answer for the next time, if its question is worth it."""
+        """Keep an answer prepared, if its question is worth it."""
         question = query.message[2:]
         form = canonical(question)
         key = STREAM + form if query.stream else form
         if form is question:
             self.prepared.offer(key, answer)
         elif self.prepared.wants(key):
-            # Names in the answer follow the case of the question, so what serves all is the canonical one's own.
+            # Names in an answer follow the case of the question: only the answer to the canonical one serves all.
             same = parse(query.message[:2] + form, query.stream)
             found = self._resolve(same) if isinstance(same, Query) else None
             if isinstance(found, Answer):
@@ -129,7 +129,7 @@ class Responder:
         counted[why.name] = counted.get(why.name, 0) + 1
 
     def _internal_error(self, error: Exception) -> Failure:
-        """One place for what should not happen: one line, SERVFAIL, and the server goes on."""
+        """The one place for unexpected errors: log one line, answer SERVFAIL, and go on."""
         self.counters.internal_errors += 1
         where = error.__traceback__
         while where and where.tb_next:

@@ -1,11 +1,11 @@
-"""Response rate limiting: what keeps this server from being a mirror that throws forged questions' answers at a victim.
+"""Response rate limiting: keeps this server from reflecting the answers to forged questions at a victim.
 
-Equal responses to one network (/24, /56 of IPv6) share an allowance of so many a second. Over it every other one goes
-out truncated, as small as its question, so that a real client behind that network asks again over TCP, where addresses
-cannot be forged; the rest is not sent.
+Equal responses to one network (IPv4 /24, IPv6 /56) share an allowance per second. Over the allowance every other
+response goes out truncated, as small as its question, so a real client in that network asks again over TCP, where
+addresses cannot be forged. The rest is not sent.
 
-    an answer with records            equal when name and type are
-    no data, no such name, an error   equal when the RCODE is, so names made up at random do not get round it
+    an answer with records            equal when name and type are equal
+    no data, no such name, an error   equal when the RCODE is equal, so random names do not evade the limit
 
 Time is an argument, in monotonic seconds.
 """
@@ -20,12 +20,12 @@ from dnsbridge.wire.constants import TC
 from dnsbridge.wire.query import Query, parse
 
 PER_SECOND = 20
-"""What a network has unless configured otherwise: stub resolvers without a cache do repeat themselves."""
+"""The default allowance of a network: stub resolvers without a cache do repeat their questions."""
 MAX_ALLOWANCES = 20_000
 
 
 class Response(Enum):
-    """What becomes of a response."""
+    """What happens to a response."""
 
     SENT = "sent"
     TRUNCATED = "truncated"
@@ -35,24 +35,24 @@ class Response(Enum):
 class _Allowance(Struct, gc=False):
     left: float
     at: float
-    """When `left` was reckoned."""
+    """When `left` was computed."""
     excess: int = 0
-    """Responses over it, in a row."""
+    """Responses over the allowance, in a row."""
 
 
 class ResponseRate:
-    """The allowances. Counters only grow."""
+    """The allowances of all networks. Counters only grow."""
 
     def __init__(self, per_second: int, max_allowances: int = MAX_ALLOWANCES) -> None:
-        """As many may come at once as in a second."""
+        """`per_second` is also the burst: so many responses may go at once."""
         self.evicted = 0
-        """Allowances forgotten because there were too many: the one used least recently."""
+        """Allowances forgotten because there were too many, the least recently used first."""
         self._per_second = per_second
-        # By hash: names are long, and two that are mistaken for each other cost an answer over TCP.
+        # Keyed by hash: names are long, and a collision costs only an answer over TCP.
         self._allowances: LRUCache[int, _Allowance] = LRUCache(max_allowances)
 
     def response(self, address: bytes, body: bytes, now: float) -> Response:
-        """What becomes of a response, a message after its ID, to a packed address."""
+        """What happens to a response to a packed address; `body` is the message after its ID."""
         key = hash((address[: 3 if len(address) == 4 else 7], _kind(body)))
         allowance = self._allowances.get(key)
         if allowance is None:
@@ -70,7 +70,7 @@ class ResponseRate:
 
 
 def truncated(message: bytes) -> bytes | None:
-    """The body that says no more than to ask again over TCP; None when there is no question to say it to."""
+    """A body that only tells the client to ask again over TCP; None when the message has no valid question."""
     query = parse(message)
     if not isinstance(query, Query):
         return None
@@ -79,7 +79,7 @@ def truncated(message: bytes) -> bytes | None:
 
 
 def _kind(body: bytes) -> bytes:
-    """What makes responses equal: the RCODE, or the question of one with records. Without ID offsets are two less."""
+    """What makes responses equal: the RCODE, or the question if there are records. Offsets are two less: no ID."""
     rcode = body[1] & 15
     if rcode or body[4:6] == b"\0\0":
         return bytes((rcode,))

@@ -1,7 +1,7 @@
-"""Questions over TCP (RFC 7766, 9210): several in flight on a connection, answers as they are ready, all bounded.
+"""DNS over TCP (RFC 7766, 9210): several questions in flight per connection, answers as they are ready, all bounded.
 
-A frame is two octets of length and a message. A connection ends when it has been idle for too long: from its last whole
-question, or from the last answer it was owed, so octets that trickle in do not keep it alive.
+A frame is two octets of length and a message. A connection ends when it has been idle for too long. Idle time counts
+from its last whole question or its last answer, so octets that trickle in do not keep a connection alive.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from dnsbridge.listeners.fairness import Share
 from dnsbridge.listeners.responder import Later, Responder
 
 FRAMES_PER_TURN = 16
-"""Questions of a connection that are taken before the event loop sees to others."""
+"""Questions taken from one connection before the event loop serves others."""
 MAX_UNSENT = 256 * 1024
 """Octets of answers a client may leave unread before its next questions wait."""
 
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._taking = False
         self._scheduled = False
-        """More frames are taken in another turn of the loop."""
+        """More frames will be taken in another turn of the loop."""
         self._writable = True
         self._ended = False
         self._finishing = False
@@ -105,8 +105,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit the client, or not."""
-        # uvloop's transports are no subclass of asyncio's, so there is nothing to check at run time.
+        """Admit or reject the client."""
+        # uvloop's transports do not subclass asyncio's, so there is nothing to check at run time.
         self._transport = transport = cast(asyncio.Transport, transport)
         listener = self._listener
         limits = listener.limits
@@ -151,13 +151,13 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Take received octets."""
         self._buffer += data
         if not self._scheduled:
             self._take_frames()
 
     def eof_received(self) -> bool:
-        """The client asks no more; it still gets the answers to all that it asked."""
+        """The client asks no more, but still gets the answers to its questions."""
         self._ended = True
         self._take_frames()
         return True
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _take_frames(self) -> None:
-        """Answer whole frames, while the client may have more in flight."""
+        """Answer whole frames while the client may have more questions in flight."""
         buffer = self._buffer
         start = 0
         size = len(buffer)
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         elif isinstance(found, Later):
             found.then(partial(self._send, identity))
         else:
-            # What gets no answer over UDP makes no sense on a connection: it ends.
+            # A message that gets no answer over UDP makes no sense on a connection: the connection ends.
             self._counters.tcp_aborted += 1
             self._answered()
             self._finishing = True
@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol):
         self._listener.admission.waiting.remove(self._share)
 
     def _has_room(self) -> bool:
-        """Whether another question may be in flight: one always, so that each answer makes room for the next."""
+        """Whether another question may be in flight. One always may, so that each answer makes room for the next."""
         if not self._in_flight:
             return True
         listener = self._listener
@@ -282,7 +282,7 @@ class Connection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, self._check_idle)
 
     def _check_idle(self) -> None:
-        """Close a connection that has been idle for the whole timeout and is owed nothing."""
+        """Close a connection that was idle for the whole timeout and is owed nothing, or does not read its answers."""
         timeout = self._listener.limits.idle_timeout
         left = self._active_at + timeout - asyncio.get_running_loop().time()
         stuck = not self._writable

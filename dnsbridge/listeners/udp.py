@@ -1,12 +1,12 @@
-"""Questions over UDP: a socket read in batches, the prepared answer sent for what was asked before.
+"""DNS over UDP: the socket is read in batches, and a question asked before gets its prepared answer.
 
-The socket is read straight from the event loop's reader callback, and an answer is written where its question stands
-(see datagrams), so what was asked before costs two system calls for a whole batch, a slice and a look into a table.
+The event loop's reader callback reads the socket itself, and each answer is written over its question (see datagrams).
+So a question asked before costs a slice and a table lookup, and a whole batch costs two system calls.
 
-When more comes than can be answered (see overload) the socket is drained in another way: read faster than it fills,
-with the prepared answers sent as ever, and of the other questions only so many taken as there is time for, in fair
-turns and those first that need no upstream (see fairness). The rest is shed without an answer: that costs nothing
-more, and does not invite to ask again at once.
+When more questions come than can be answered (see overload), the socket is drained in another way: it is read faster
+than it fills, and prepared answers are sent as before. Other questions are taken only as time allows, in fair turns,
+those that need no upstream first (see fairness). The rest is shed without an answer, which costs nothing more and does
+not invite the client to ask again at once.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ from dnsbridge.listeners.udp_socket import RECEIVE_BUFFER, SHORT_BUFFER, is_wild
 from dnsbridge.wire.constants import HEADER_SIZE, Rcode
 
 FEW = SIZE // 4
-"""Datagrams read in a turn after one in which so many had no prepared answer: others take long to find, and what comes
-from upstreams meanwhile waits until they all are."""
+"""Datagrams read in a turn after one in which so many had no prepared answer: other answers take long to find, and
+replies from upstreams wait meanwhile."""
 TURN = 8
 """Batches read in a turn while the socket is behind."""
 MAX_OTHERS = 3 * SIZE
-"""After so many datagrams without a prepared answer no further batch is read in such a turn: what it costs to read
-questions only to shed them is bounded."""
+"""After so many datagrams without a prepared answer such a turn reads no further batch. This bounds the cost of reading
+questions only to shed them."""
 WITHOUT_CHOICE = SIZE + SIZE // 4
-"""Questions that are all taken in such a turn: those of one client's flood and a few of others."""
+"""Up to so many questions are all taken in such a turn: one client's flood and a few of other clients."""
 LOOK_INTERVAL = 0.005
-"""Seconds between two looks at whether any question waits, when the server ends."""
+"""Seconds between two checks for waiting questions while the listener stops."""
 ROOM = SLOT - 2
-"""Octets that a body may have to be sent from its slot."""
+"""Octets of the largest body that fits in a slot."""
 
 
 class UdpListener:
@@ -61,13 +61,13 @@ class UdpListener:
         self._most = SIZE
         """Datagrams to be read in the next turn."""
         self._answers = Batch(family, wildcard)
-        """Where the outbox is sent from."""
+        """The batch that the outbox is sent from."""
         size = family.peer_size
         self._spots = [
             (slot, slot * SLOT, slot * SLOT + 2, slot * size + family.address_at, slot * size + family.address_end)
             for slot in range(SIZE)
         ]
-        """Of each slot: where the datagram begins, its octets after the ID, and where the address of its peer is."""
+        """Per slot: its number, the offsets of the datagram and of its octets after the ID, and the address' bounds."""
 
     def start(self) -> None:
         """Begin to answer."""
@@ -78,7 +78,7 @@ class UdpListener:
         asyncio.get_running_loop().remove_reader(self._socket)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                # There is no event to wait for: each question would have to look after it, for the one end of a server.
+                # There is no event to wait for: every question would have to keep it, and a server ends only once.
                 while self._admission.waiting.total:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_INTERVAL)
         self._flush()
@@ -90,9 +90,9 @@ class UdpListener:
         return queue(self._socket).lost
 
     def _drain(self) -> None:
-        """Answer a batch of what has come.
+        """Answer a batch of received datagrams.
 
-        This is the hot path: names are looked up once, and counters added at the end.
+        This is the hot path: attributes are looked up once, and counters are added at the end.
         """
         batch = self._batch
         most = self._most
@@ -139,7 +139,7 @@ class UdpListener:
             self._overload.full_since = None
 
     def _receive(self, most: int = SIZE) -> int:
-        """Fill the batch; how many have come."""
+        """Fill the batch; returns how many datagrams came."""
         try:
             return self._batch.receive(self._descriptor, most)
         except OSError:
@@ -152,28 +152,28 @@ class UdpListener:
             self._not_sent(self._batch.keep(slot).peer)
 
     def _count(self, received: int, others: int, errors: int) -> None:
-        """Count the datagrams of a drain: those without a prepared answer, and the prepared answers not NOERROR."""
+        """Count a drain's datagrams: `others` had no prepared answer, `errors` had one whose RCODE is not NOERROR."""
         counters = self._responder.counters
         counters.udp_queries += received
         counters.prepared_hits += received - others
         counters.rcodes[Rcode.NOERROR] += received - others - errors
 
     def _not_sent(self, peer: bytes) -> None:
-        """An answer could not be sent: never one to port 0, which the kernel refuses."""
+        """Count an answer that could not be sent. The kernel refuses port 0, which is counted apart."""
         if has_port(peer):
             self._responder.counters.udp_send_errors += 1
         else:
             self._responder.counters.udp_port_zero += 1
 
     def _look(self) -> None:
-        """A whole batch was read, and there may be more: see whether the socket is behind."""
+        """Check whether the socket is behind, after a whole batch was read and there may be more."""
         if self._overload.falls_behind(time.monotonic(), partial(queue, self._socket)):
             self._responder.counters.udp_behind += 1
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SHORT_BUFFER)
             asyncio.get_running_loop().add_reader(self._socket, self._drain_behind)
 
     def _drain_behind(self) -> None:
-        """The same while the socket is behind: not all that has no prepared answer is taken."""
+        """Drain the socket while it is behind: not every question without a prepared answer is taken."""
         asked: dict[bytes, int] = {}
         considered: list[Datagram] = []
         others = 0
@@ -194,9 +194,9 @@ class UdpListener:
             self.start()
 
     def _answer_prepared_of(self, received: int, asked: dict[bytes, int], considered: list[Datagram]) -> int:
-        """Answer what is prepared of a batch; how many others there are, of which those to be considered are kept.
+        """Send the prepared answers of a batch; returns how many other questions there are.
 
-        `asked` counts the others of each client.
+        `considered` gets the other questions worth considering; `asked` counts all of them per address.
         """
         batch = self._batch
         counters = self._responder.counters
@@ -223,7 +223,7 @@ class UdpListener:
             others += 1
             before = asked.get(address, 0)
             asked[address] = before + 1
-            # More of one client would have no turn, so they are not looked at, but for names of a cluster.
+            # More questions of one client would get no turn, so they are ignored, except for names of a cluster.
             name_end = question.find(0, HEADER_SIZE - 2) + 1
             if before < SIZE or question.lower().endswith(suffixes, HEADER_SIZE - 2, name_end):
                 considered.append(batch.keep(slot))
@@ -234,7 +234,7 @@ class UdpListener:
         return others
 
     def _choose(self, kept: list[Datagram]) -> list[Datagram]:
-        """Those of too many questions that are taken; nobody who may not ask has a turn."""
+        """The questions to take when there are too many; a client that may not ask gets no turn."""
         access = self._admission.access
         at_hand = self._admission.at_hand
         clients = [(access.client(packed_address(datagram.peer)), datagram) for datagram in kept]
@@ -245,9 +245,9 @@ class UdpListener:
         return take_turns(questions, SIZE)
 
     def _take(self, slot: int) -> bytes | None:
-        """The second path: a question with no prepared answer, or of a client whose answers are limited.
+        """The second path: a question with no prepared answer, or from a client whose answers are limited.
 
-        The body of the answer if it is there now; one that is not is sent later, if ever.
+        Returns the body of the answer if it is ready; otherwise the answer is sent later, if at all.
         """
         batch = self._batch
         _, start, _, address_at, address_end = self._spots[slot]
@@ -265,7 +265,7 @@ class UdpListener:
         return None
 
     def _take_kept(self, datagram: Datagram) -> bytes | None:
-        """The same of any client."""
+        """The same for a kept datagram of any client."""
         message, peer = datagram.message, datagram.peer
         if not has_port(peer):
             self._responder.counters.udp_port_zero += 1
@@ -288,7 +288,7 @@ class UdpListener:
         later.then(partial(self._answer_waiting, datagram, share))
 
     def _take_limited(self, datagram: Datagram, client: Client) -> None:
-        """A question of a client that may not ask, or whose answers are limited."""
+        """Take a question from a client that may not ask, or whose answers are limited."""
         message = datagram.message
         responder = self._responder
         send: Send = partial(self._answer, datagram)
@@ -319,7 +319,7 @@ class UdpListener:
         """Whether a question may wait for its answer, or will not have to."""
         waiting = self._admission.waiting
         if share.held < waiting.limit - waiting.total or waiting.has_room(share) or self._admission.at_hand(message):
-            return True  # the first is the cheapest, and says so of nearly all
+            return True  # the first test is the cheapest, and enough for nearly all
         self._responder.counters.udp_overloads += 1
         return False
 
@@ -328,7 +328,7 @@ class UdpListener:
         self._admission.waiting.remove(share)
 
     def _answer_waiting(self, datagram: Datagram, share: Share, body: bytes) -> None:
-        """Answer a question that waited. What `_answered` and `_answer` do, without their calls."""
+        """Answer a question that waited: does what `_answered` and `_answer` do, without their calls."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox.append((datagram, body))
@@ -336,13 +336,13 @@ class UdpListener:
         share.held -= 1
 
     def _answer(self, datagram: Datagram, body: bytes) -> None:
-        """Answer a question at the end of this turn of the event loop, from where it was asked."""
+        """Answer a question at the end of this turn of the event loop, from the address that was asked."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox.append((datagram, body))
 
     def _flush(self) -> None:
-        """Send the answers of this turn: all together they wake the clients less often."""
+        """Send the answers of this turn together: that wakes the clients less often."""
         outbox, self._outbox = self._outbox, []
         batch = self._answers
         slot = 0
@@ -375,7 +375,7 @@ class UdpListener:
         counters = self._responder.counters
         if short is None:
             counters.responses_dropped += 1
-            counters.rcodes[body[1] & 15] -= 1  # whoever made the answer has counted it
+            counters.rcodes[body[1] & 15] -= 1  # the responder has counted it
         else:
             counters.responses_truncated += 1
             send(short)

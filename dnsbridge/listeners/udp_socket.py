@@ -1,7 +1,7 @@
-"""The UDP socket itself: how it is opened, what waits in it, and from where an answer leaves.
+"""The UDP socket: opening it, reading its queue, and sending an answer from the address that was asked.
 
-A socket on a wildcard address must answer from the address that was asked (RFC 2181 section 4), so there the
-destination comes and goes as packet information (RFC 3542), see datagrams.
+A socket on a wildcard address must answer from the address that was asked (RFC 2181 section 4). On such a socket that
+address comes with each question and goes with each answer as packet information (RFC 3542), see datagrams.
 """
 
 import socket
@@ -12,9 +12,9 @@ from dnsbridge.listeners.datagrams import Datagram, packed_address
 from dnsbridge.listeners.overload import Queue
 
 RECEIVE_BUFFER = 4 << 20
-"""Octets; the kernel gives what it allows. A burst waits there while a batch is answered."""
+"""Octets; the kernel may give fewer. A burst waits there while a batch is answered."""
 SHORT_BUFFER = 128 << 10
-"""The same while the socket is behind: what has waited longer than this lasts is better asked again."""
+"""The same while the socket is behind: a question that would wait longer than this allows is better asked again."""
 _IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
 _SO_MEMINFO = 55  # asm-generic/socket.h, the same
 _CONTROL = Layout("=ii")  # struct cmsghdr, after its length: level and type
@@ -45,12 +45,12 @@ def open_socket(family: socket.AddressFamily, address: str, port: int, shared: b
 
 
 def is_wildcard(address: str) -> bool:
-    """Whether an address stands for all of the host's."""
+    """Whether an address stands for all addresses of the host."""
     return address in ("0.0.0.0", "::")
 
 
 def queue(sock: socket.socket) -> Queue:
-    """What waits in a socket now, and what was lost; nothing, where the kernel does not say (before Linux 4.12)."""
+    """The queue of a socket now; all zero where the kernel does not report it (before Linux 4.12)."""
     try:
         memory = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     except OSError:
@@ -60,7 +60,7 @@ def queue(sock: socket.socket) -> Queue:
 
 
 def send_alone(sock: socket.socket, datagram: Datagram, body: bytes) -> bool:
-    """Send an answer that is too long for a slot; whether it could be sent."""
+    """Send an answer that is too long for a slot; returns whether it was sent."""
     peer = datagram.peer
     host = socket.inet_ntop(sock.family, packed_address(peer))
     port = int.from_bytes(peer[2:4], "big")

@@ -1,4 +1,4 @@
-"""Interfaces and their addresses in rtnetlink(7): requests for all of them, and what each message says.
+"""Interfaces and their addresses as messages of rtnetlink(7): the requests for all of them, and the replies.
 
 RTM_NEWLINK    struct ifinfomsg, then attributes (linux/if_link.h)
 RTM_NEWADDR    struct ifaddrmsg, then attributes (linux/if_addr.h)
@@ -17,7 +17,7 @@ RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 18, 20, 22
 _LINK = struct.Struct("=BxHiII")
 """ifinfomsg: family, type, index, flags, change."""
 _ADDRESS = struct.Struct("=BBBBI")
-"""ifaddrmsg: family, length of the prefix, flags, scope, index."""
+"""ifaddrmsg: family, prefix length, flags, scope, index."""
 _IFF_UP = 1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 4, 18, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -38,12 +38,12 @@ def _request(kind: int, body: bytes, sequence: int) -> bytes:
 
 
 def read_interfaces(links: Iterable[bytes], addresses: Iterable[bytes]) -> tuple[Interface, ...]:
-    """The interfaces that are up, in the order of their messages, which have no headers."""
+    """The interfaces that are up, in the order of `links`. Messages come without their headers."""
     found = defaultdict[int, list[InterfaceAddress]](list)
     for body in addresses:
         _, length, _, _, index = _ADDRESS.unpack_from(body)
         said = read_attributes(body, _ADDRESS.size, len(body))
-        # On a point-to-point link IFA_ADDRESS is the other side's; this host's is IFA_LOCAL wherever there is one.
+        # On a point-to-point link IFA_ADDRESS is the peer's address; IFA_LOCAL, where present, is this host's.
         own = said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS)
         if own:
             found[index].append(ip_interface(f"{ip_address(own)}/{length}"))

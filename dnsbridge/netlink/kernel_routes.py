@@ -1,12 +1,12 @@
-"""This host's routes as the kernel tells of them (rtnetlink(7)): which prefixes have one, and that something changed.
+"""This host's routes from the kernel (rtnetlink(7)): the prefixes that have a route, and events when something changed.
 
-    events     ROUTES     a route came or went that another program changed
-               LINKS      an interface or an address did
-               LOST       there were more than fit: anything may have changed
-    dump       (prefix, whether packets for it leave or arrive) of each route but the default ones
+    events     ROUTES     another program added or removed a route
+               LINKS      an interface or an address changed
+               LOST       events overflowed the buffer: anything may have changed
+    dump       (prefix, whether packets for it leave or arrive) of each route but the default routes
 
-Only the few octets that this needs are decoded, where pyroute2 would decode all of each route: a DNS server reads this,
-a host may have a hundred thousand routes, and questions wait meanwhile.
+Only the few octets needed are decoded, where pyroute2 would decode each whole route: this runs in a DNS server, a host
+may have a hundred thousand routes, and questions wait meanwhile.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _CLONED = 0x200
 _DEAD = 0x1 | 0x10
 """RTNH_F_DEAD, RTNH_F_LINKDOWN."""
 _PID_BITS = 22
-"""Of a netlink port, the process; the rest is a number that libraries count up."""
+"""Low bits of a netlink port that hold the process; libraries number their sockets in the other bits."""
 _BUFFER = 1 << 20
 _READ = 1 << 15
 TABLE_MAIN, TABLE_LOCAL = 254, 255
@@ -58,7 +58,7 @@ class Event(Flag):
 
 
 class TooMany(Exception):
-    """More routes than are read."""
+    """There are more routes than the limit."""
 
 
 class Dumped(Struct, frozen=True):
@@ -66,11 +66,11 @@ class Dumped(Struct, frozen=True):
 
     prefix: Prefix
     leads: bool
-    """Packets leave by it, or arrive (a local address); false: blackhole, unreachable, prohibit, link down."""
+    """Packets leave by the route, or arrive (a local address); False: blackhole, unreachable, prohibit, link down."""
 
 
 class KernelEvents:
-    """Changes of this host's routes, interfaces and addresses by others than this process."""
+    """Changes of this host's interfaces and addresses, and route changes by other processes than this one."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
@@ -78,7 +78,7 @@ class KernelEvents:
         self._socket.bind((0, _GROUPS))
 
     async def next(self) -> Event:
-        """What has changed, once something has: all that came together."""
+        """Wait for changes; returns all that came together."""
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         loop.add_reader(self._socket, ready.set)
@@ -92,7 +92,7 @@ class KernelEvents:
             loop.remove_reader(self._socket)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
     def _read(self) -> Event:
@@ -108,7 +108,7 @@ class KernelEvents:
 
 
 def events(octets: bytes, own: int) -> Event:
-    """What a datagram of notifications tells of, without the changes that the process `own` made."""
+    """The events in a datagram of notifications, without the route changes that the process `own` made."""
     found = Event(0)
     for kind, port, body in _messages(octets):
         if kind in _LINKS:
@@ -123,7 +123,7 @@ def _is_route(body: bytes) -> bool:
 
 
 async def dump(tables: frozenset[int], limit: int) -> list[Dumped]:
-    """The routes of some tables. Raises OSError, and TooMany over `limit` of them; others have turns meanwhile."""
+    """The routes of some tables. Yields to the event loop between reads. Raises OSError, and TooMany over `limit`."""
     found: list[Dumped] = []
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as asked:
@@ -159,7 +159,7 @@ def _messages(octets: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _decoded(body: bytes, tables: frozenset[int]) -> Dumped | None:
-    """A route of one of the tables; None for a default route, and for what is no route of ours to judge by."""
+    """A route of one of the tables; None for a default route, a cache entry, or a route by source address."""
     try:
         family, bits, source, _, table, _, _, kind, flags = _ROUTE.unpack_from(body)
         if not bits or source or flags & _CLONED:

@@ -1,7 +1,7 @@
-"""A socket to the kernel's routing tables (netlink(7)): many changes in one send, whole tables, and events.
+"""A socket to the kernel's routing tables (netlink(7)): many changes in one send, dumps of whole tables, and events.
 
-The kernel works on a request while it is sent, so nothing here waits: replies are there when `send` returns. So a plain
-socket serves asyncio and uvloop alike. Those of pyroute2 do not: uvloop's endpoints take no AF_NETLINK.
+The kernel handles a request while it is sent, so nothing here waits: the replies are there when `send` returns. A plain
+socket therefore serves asyncio and uvloop alike. pyroute2's sockets do not: uvloop's endpoints take no AF_NETLINK.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from dnsbridge.netlink import rtnetlink
 from dnsbridge.netlink.rtnetlink import HEADER, NLM_F_ACK, NLM_F_DUMP_INTR
 
 BATCH = 200
-"""Messages of one send: as many errors as they can give fit into the receive buffer of any system."""
+"""Messages in one send: an error for each of them fits into the receive buffer of any system."""
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
@@ -29,19 +29,19 @@ _ERROR_TEXT = 1
 _BUFFER = 4 << 20
 _READ = 1 << 18
 _INTERRUPTED = 5
-"""Times that a table is read again because it changed meanwhile."""
+"""Times that a table is read again because it changed during the dump."""
 _PATIENCE = 5000
-"""Milliseconds for a reply that the kernel has ready at once."""
+"""Milliseconds to wait for a reply, which the kernel normally has ready at once."""
 _GROUPS = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10
-"""RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE: with a device its routes go unannounced."""
+"""RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE: routes that go with a device give no event."""
 
 
 class Refused(Struct, frozen=True):
-    """What the kernel said about one message."""
+    """The kernel's refusal of one message."""
 
     errno: int
     text: str
-    """The kernel's own words; empty: it has none, or is older than 4.12."""
+    """The kernel's own text; empty if it gives none, or is older than 4.12."""
 
 
 class NetlinkSocket:
@@ -50,7 +50,7 @@ class NetlinkSocket:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
-            with suppress(OSError):  # older kernels: less text, more to read
+            with suppress(OSError):  # older kernels: shorter error texts, longer dumps
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
         _enlarge(self._socket)
         self._socket.bind((0, 0))
@@ -58,15 +58,15 @@ class NetlinkSocket:
         self._sequence = 0
 
     def next_sequence(self) -> int:
-        """The number of the next message."""
+        """The sequence number for the next message."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         return self._sequence
 
     def send(self, messages: Sequence[bytes]) -> dict[int, Refused]:
-        """Send up to BATCH messages as one, and say which sequence numbers were refused. Raises OSError."""
+        """Send up to BATCH messages as one. Returns the refusals by sequence number. Raises OSError."""
         if not messages:
             return {}
-        # Only the last is acknowledged: that ends the replies, of which the others send none unless they fail.
+        # Only the last message asks for an acknowledgement, which ends the replies; the others reply only if they fail.
         length, kind, flags, last, port = HEADER.unpack_from(messages[-1])
         ending = HEADER.pack(length, kind, flags | NLM_F_ACK, last, port) + messages[-1][HEADER.size :]
         self._socket.send(b"".join([*messages[:-1], ending]))
@@ -81,11 +81,14 @@ class NetlinkSocket:
                         return refused
 
     def dump(self, version: int, table: int) -> list[bytes]:
-        """The routes of a table as messages without headers; none where there is no such table. Raises OSError."""
+        """The routes of a table as messages without headers; none if there is no such table. Raises OSError."""
         return self.dump_all(partial(rtnetlink.dump_request, version, table), rtnetlink.RTM_NEWROUTE)
 
     def dump_all(self, request: Callable[[int], bytes], wanted: int) -> list[bytes]:
-        """The messages of a kind that answer a request, made for a sequence number, without headers. Raises OSError."""
+        """The messages of type `wanted` that answer a request, without headers. Raises OSError.
+
+        `request` makes the request for a sequence number.
+        """
         whole, found = self._dump(request, wanted)
         for _ in range(_INTERRUPTED):
             if whole:
@@ -118,15 +121,15 @@ class NetlinkSocket:
         return messages_of(self._socket.recv(_READ))
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         self._socket.close()
 
 
 class RouteEvents:
-    """Tells when somebody else changed a table, or interfaces changed, which can take routes with them."""
+    """Events when somebody else changed a table, or when interfaces changed, which can take routes with them."""
 
     def __init__(self, table: int, own_port: int) -> None:
-        """`own_port` is of the socket whose changes are no news."""
+        """`own_port` is the port of the socket whose changes give no events."""
         self._table = table
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         _enlarge(self._socket)
@@ -134,11 +137,11 @@ class RouteEvents:
         self._socket.bind((0, _GROUPS))
 
     def fileno(self) -> int:
-        """For `loop.add_reader`: readable when there is an event."""
+        """The descriptor for `loop.add_reader`: readable when there is an event."""
         return self._socket.fileno()
 
     def drain(self) -> bool:
-        """Take all events; whether one of them says that the table may have changed."""
+        """Take all pending events. Returns whether the table may have changed."""
         touched = False
         while True:
             try:
@@ -155,14 +158,14 @@ class RouteEvents:
             )
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         self._socket.close()
 
 
 def _leave_out(events: socket.socket, port: int) -> None:
-    """Let the kernel drop the events that the socket of that port caused: 20,000 of ours would overflow the buffer.
+    """Let the kernel drop the events that the socket at `port` caused: 20,000 of them would overflow the buffer.
 
-    A classic BPF program (linux/filter.h): load nlmsg_pid, the word at 12, as big-endian; equal: nothing, else all.
+    A classic BPF program (linux/filter.h): load nlmsg_pid, the big-endian word at 12; if equal drop, else pass all.
     """
     word = int.from_bytes(port.to_bytes(4, sys.byteorder), "big")
     steps = ((0x20, 0, 0, 12), (0x15, 0, 1, word), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
@@ -183,7 +186,7 @@ def messages_of(octets: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _said(body: bytes, flags: int) -> str:
-    """The text of an extended acknowledgement; with NETLINK_CAP_ACK only the header of the request precedes it."""
+    """The text of an extended acknowledgement; with NETLINK_CAP_ACK only the request's header precedes it."""
     if not flags & _ACK_TLVS:
         return ""
     text = rtnetlink.read_attributes(body, 4 + HEADER.size, len(body)).get(_ERROR_TEXT, b"")
@@ -191,7 +194,7 @@ def _said(body: bytes, flags: int) -> str:
 
 
 def _enlarge(opened: socket.socket) -> None:
-    """Room for many replies or events; as much as the system grants."""
+    """Enlarge the receive buffer as far as the system grants, for many replies or events."""
     force = getattr(socket, "SO_RCVBUFFORCE", 33)
     try:
         opened.setsockopt(socket.SOL_SOCKET, force, _BUFFER)

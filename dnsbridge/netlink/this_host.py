@@ -1,4 +1,4 @@
-"""This host as the kernel describes it over netlink: its interfaces that are up, and their addresses."""
+"""This host as read over netlink: its interfaces that are up, and their addresses."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ class NoHost(Exception):
 
 
 async def this_host(protected: Iterable[Protected] = ()) -> Host:
-    """This host; `protected` are addresses that the program knows of. Raises NoHost."""
+    """This host; `protected` are the protected addresses that the caller knows. Raises NoHost."""
     try:
         found = await asyncio.to_thread(read_interfaces)
     except OSError as error:

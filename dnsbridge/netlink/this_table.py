@@ -1,4 +1,4 @@
-"""This host's own table, read over netlink: the same values as from the text of `ip route` (kernel_table)."""
+"""This host's main table, read over netlink into the same values as the text of `ip route` (kernel_table)."""
 
 import socket
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ _RTMSG_OCTETS = 12
 _SCOPE_AT = 6
 _RTA_PREFSRC = 7
 _SCOPES = {0: "", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-"""rtnl_rtscope_name of iproute2, which does not print the first."""
+"""The names of iproute2 (rtnl_rtscope_name), which does not print scope 0."""
 NAME = "this host's table"
 
 
@@ -32,7 +32,7 @@ def read_this_table() -> Table:
 
 
 def _route(body: bytes, number: int) -> TableRoute | None:
-    """A route of the main table; one for other sources or services is none that pods are behind."""
+    """A route of the main table; None for a route by source address or TOS, which is no route to pods."""
     found = read_route(body, _device)
     if found is None or found.table != MAIN or not found.plain:
         return None
@@ -64,5 +64,5 @@ def _route(body: bytes, number: int) -> TableRoute | None:
 def _device(index: int) -> str:
     try:
         return socket.if_indextoname(index)
-    except OSError:  # gone meanwhile
+    except OSError:  # the interface is gone by now
         return ""

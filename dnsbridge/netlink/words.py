@@ -1,4 +1,4 @@
-"""What people are told of the kernel's routes: one in the form of `ip route`, its owner, why one was refused."""
+"""Texts about the kernel's routes for people: a route as `ip route` shows it, its owner, and why one was refused."""
 
 import errno
 import os
@@ -31,13 +31,13 @@ PROTOCOLS = {
     189: "rip",
     192: "eigrp",
 }
-"""RTPROT_* of linux/rtnetlink.h, by the names that iproute2 gives them."""
+"""RTPROT_* of linux/rtnetlink.h, with iproute2's names."""
 TYPES = {2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 TYPES |= {9: "throw", 10: "nat"}
 
 
 def foreign(found: KernelRoute) -> Foreign:
-    """Somebody else's route."""
+    """A foreign route, with its owner and its text."""
     metric = f" metric {found.metric}" if found.metric else ""
     protocol = PROTOCOLS.get(found.protocol, str(found.protocol))
     kind = "" if found.type == RTN_UNICAST else f"{TYPES.get(found.type, f'type {found.type}')} "
@@ -51,7 +51,7 @@ def foreign(found: KernelRoute) -> Foreign:
 
 
 def in_the_way(other: Foreign) -> str:
-    """Why a route is not set that somebody else has."""
+    """Why a route is not set where a foreign route has the prefix."""
     return f"left alone: {other.owner} has {other.text}; remove that, or leave the prefix out"
 
 

@@ -1,8 +1,8 @@
-"""What the datapath counts, as plain integers: adding one is all that it costs; a scrape reads them (see metrics)."""
+"""The datapath's counters, plain integers: counting costs one addition, and a scrape reads them (see metrics)."""
 
 
 class Counters:
-    """Counted since the start, by the listeners and the part that answers for them."""
+    """Counts since the start, made by the listeners and their responder."""
 
     __slots__ = (
         "client_denied",
@@ -32,7 +32,7 @@ class Counters:
         self.client_denied = 0
         """Questions of clients outside `access.allow`."""
         self.failures: dict[str, int] = {}
-        """By the name of the wire.failure.Failure."""
+        """Failures by the name of the wire.failure.Failure."""
         self.ignored: dict[str, int] = {}
         """Messages that got no answer, by reason."""
         self.internal_errors = 0
@@ -42,10 +42,10 @@ class Counters:
         self.responses_dropped = 0
         """Responses over the rate of a client's network that were not sent."""
         self.responses_truncated = 0
-        """Those that went out without data, to be asked for again over TCP."""
+        """Responses over that rate that were sent without data, so that the client asks again over TCP."""
         self.tcp_accepted = 0
         self.tcp_aborted = 0
-        """Connections ended by us because of what came over them."""
+        """Connections that the server ended because of what came over them."""
         self.tcp_connections = 0
         """Open now."""
         self.tcp_idle_closed = 0

@@ -1,11 +1,11 @@
-"""Log lines for people and for log collectors: one line an event, on standard error."""
+"""Log lines for people and for log collectors: one line per event, on standard error."""
 
 import logging
 import sys
 
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 _MAX_LINE = 2000
-"""Characters; what came from outside can be longer than anybody wants to read."""
+"""Characters; text from outside can be longer than anybody wants to read."""
 
 
 class _OneLine(logging.Formatter):
@@ -32,7 +32,7 @@ class _OneLine(logging.Formatter):
 
 
 def start_logging(prefix: str = "") -> None:
-    """Send everything from INFO on to standard error, each message after a prefix."""
+    """Send everything from INFO up to standard error, each message after a prefix."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine(sys.stderr.isatty(), prefix))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""How long the garbage collector keeps questions waiting: nothing is answered while it walks through objects."""
+"""Pauses of the garbage collector, which keep questions waiting: nothing is answered while it walks objects."""
 
 import gc
 import time
@@ -6,7 +6,7 @@ from typing import Literal
 
 
 class Pauses:
-    """Pauses of this process since `watch`, in seconds; the collector calls this at both ends of each."""
+    """Pauses of this process since `watch`, in seconds; the collector calls this at the start and end of each pause."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -15,7 +15,7 @@ class Pauses:
         self._since = 0.0
 
     def watch(self) -> None:
-        """Begin to count; what was collected while the server started kept nobody waiting."""
+        """Begin to count; collections while the server started kept nobody waiting."""
         gc.callbacks.append(self)
 
     def __call__(self, phase: Literal["start", "stop"], _: dict[str, int]) -> None:

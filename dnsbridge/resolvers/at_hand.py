@@ -1,4 +1,4 @@
-"""Which questions can be answered without asking anybody: of a flood they are the last to be shed."""
+"""Tells which questions can be answered without an upstream: in a flood they are shed last."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from dnsbridge.wire.constants import CD, HEADER_SIZE
 
 _TYPE_AND_CLASS = 4
 _OPT_FLAGS = 7
-"""Octets of an OPT record before its flags, of which DO is the first bit (RFC 6891 section 6.1.3)."""
+"""Octets of an OPT record before its flags; DO is the first bit of the flags (RFC 6891 section 6.1.3)."""
 
 
 def at_hand(router: Router, store: CacheStore) -> Callable[[bytes], bool]:
-    """Whether a message asks for a name of a cluster, or for an answer that is in the cache.
+    """A check whether a message asks for a name of a cluster, or for an answer that is in the cache.
 
-    It is asked of each question of a flood, so it only looks where a plain question has these things: of whatever else
-    it may say no.
+    The check runs on each question of a flood, so it looks only where a plain question has these fields. To any other
+    message it may say no.
     """
     cluster_of = router.cluster_of
     suffixes = router.perhaps_clusters
@@ -31,7 +31,7 @@ def at_hand(router: Router, store: CacheStore) -> Callable[[bytes], bool]:
             try:
                 if cluster_of(name):
                     return True
-            except IndexError:  # a name whose labels do not end where an octet is zero
+            except IndexError:  # the labels do not end at the first zero octet
                 return False
         opt_flags = question_end + _OPT_FLAGS
         dnssec_ok = len(message) > opt_flags and message[opt_flags] >> 7

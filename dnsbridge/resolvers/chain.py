@@ -1,17 +1,16 @@
-"""Chains of aliases that lead from one source to another: cluster, forward zone, another forward zone (RFC 1034 section
-3.6.2).
+"""CNAME chains that lead from one source (a cluster or a forward zone) to another (RFC 1034 section 3.6.2).
 
-    Link             a part of a chain from one source: record sets that end at an alias
-    next_question    the question that goes on after a link, or why the chain ends there
-    joined           the answer of a link and of what its target gave, whose RCODE the answer has (RFC 6604)
-    Chains           asks for the target of a link, and joins; an ExternalName and a forwarded alias are the same to it
-    Beyond           what a source knows of all others: whose a name is, and Chains
+    Link             the part of a chain from one source: RRsets that end at an alias
+    next_question    the question for the target of a link, or why the chain ends there
+    joined           one answer from a link and the answer for its target, with the target's RCODE (RFC 6604)
+    Chains           asks for the target of a link, and joins; treats an ExternalName and a forwarded alias alike
+    Beyond           what a source knows about all other sources: who answers for a name, and Chains
 
-A chain has at most MAX_CHAIN links over all its sources, and none of its names twice; all that follow its first one
-have PATIENCE together. Each question carries its trail, the names before it, so nothing is remembered here.
+A chain has at most MAX_CHAIN aliases over all its sources, and no name twice. All links after the first one share one
+PATIENCE. Each question carries its trail, the names before it, so no chain is remembered here.
 
-A joined answer is kept prepared when each of its parts could be: until the first forwarded part expires, and as long as
-what it says of one cluster is right.
+A joined answer is kept prepared when each of its parts could be, and when at most one cluster has a part in it. It is
+kept until its first forwarded part expires or its cluster part changes.
 """
 
 import asyncio
@@ -42,10 +41,10 @@ _GOOD = frozenset({int(Rcode.NOERROR), int(Rcode.NXDOMAIN)})
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A part of a chain from one source; what it depends on is said as in Answer."""
+    """The part of a chain from one source; its dependencies are given as in Answer."""
 
     answer: Sequence[RRset]
-    """The last CNAME among them is the alias that leads on."""
+    """The RRsets; the last CNAME is the alias that leads on."""
     options: tuple[bytes, ...] = ()
     """Extended errors (RFC 8914), each an EDNS option."""
     authoritative: bool = False
@@ -53,17 +52,17 @@ class Link(msgspec.Struct, frozen=True):
     cluster: str = ""
     expires: int = 0
     since: int = 0
-    """The monotonic second in which the TTLs are right; those of an answer that expires count down from here."""
+    """The monotonic second in which the TTLs are right. If the answer expires, its TTLs count down from here."""
     again: Callable[[int], None] | None = None
-    """Is told the second of each further use of an answer that expires."""
+    """Called with the second of each further use of an answer that expires."""
 
     @property
     def target(self) -> bytes:
-        """The name that the chain goes on with."""
+        """The name at which the chain goes on."""
         return next(rrset.data[0] for rrset in reversed(self.answer) if rrset.rtype == Type.CNAME)
 
     def aged(self, now: int) -> Sequence[RRset]:
-        """The record sets with the TTLs of a second."""
+        """The RRsets with their TTLs at `now`, in monotonic seconds."""
         age = now - self.since
         if not self.expires or age <= 0:
             return self.answer
@@ -71,7 +70,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 def next_question(query: Query, link: Link) -> Query | Failure:
-    """The question that goes on after a link of the answer to `query`; a failure when the chain must end."""
+    """The question for the target of a link that answers `query`; a failure when the chain must end."""
     trail = (*query.trail, *[rrset.owner.lower() for rrset in link.answer if rrset.rtype == Type.CNAME])
     target = link.target
     if len({*trail, target.lower()}) <= len(trail):
@@ -86,23 +85,23 @@ def next_question(query: Query, link: Link) -> Query | Failure:
 
 
 class _Said(NamedTuple):
-    """What a target's message says."""
+    """The parsed message about a target."""
 
     message: whole_message.Message
     rcode: int
     errors: list[bytes]
     """Extended errors, each an EDNS option."""
     serial: Serial | None
-    """The serial in its SOA, if that is a cluster's."""
+    """The serial in its SOA, if a cluster answered."""
 
 
 def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int]) -> Outcome:
-    """The answer to `query` from a link of it, and the outcome of the question that followed.
+    """The answer to `query`, from its link and the outcome of the question for the link's target.
 
     `clock` gives monotonic whole seconds.
     """
     if reached is Failure.NO_ROUTE:
-        # Nobody here can ask further; whoever asked us may be able to.
+        # No source here answers for the target; the client may be able to ask elsewhere.
         sections = Sections(answer=link.answer, authoritative=link.authoritative)
         return Answer(compose(query, sections, b"".join(link.options)), (), link.cluster)
     if isinstance(reached, Failure):
@@ -128,12 +127,12 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
 
 
 class Joined:
-    """The body of a joined answer that counts down, made anew each second (see wire.compose.Varying)."""
+    """The body of a joined answer whose TTLs count down, made anew each second (see wire.compose.Varying)."""
 
     __slots__ = ("query", "link", "inner", "clock", "second", "body")
 
     def __init__(self, query: Query, link: Link, inner: Body, clock: Callable[[], int], said: _Said) -> None:
-        """`said` is what `inner` says in this second."""
+        """`said` is `inner` parsed in this second."""
         self.query = query
         self.link = link
         self.inner = inner
@@ -160,7 +159,7 @@ class Joined:
 
 
 def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
-    """What a joined answer depends on, of whose zone, and until when it is right; nothing if it is not to be kept."""
+    """The keys that a joined answer depends on, their cluster, and its expiry; no keys and 0 if it is not kept."""
     parts: tuple[Link | Answer, ...] = (link, reached)
     clusters = {part.cluster for part in parts if part.depends}
     if len(clusters) > 1 or not all(part.depends or part.expires for part in parts):
@@ -170,7 +169,7 @@ def _kept(link: Link, reached: Answer) -> tuple[tuple[bytes, ...], str, int]:
 
 
 def _read(body: Body) -> _Said | None:
-    """What a target's message says at this moment; None if it is broken."""
+    """The message about a target at this moment, parsed; None if it is broken."""
     message = b"\0\0" + octets(body)
     said = whole_message.read(message)
     if isinstance(said, whole_message.Broken):
@@ -180,7 +179,7 @@ def _read(body: Body) -> _Said | None:
 
 
 def _body(query: Query, link: Link, before: Sequence[RRset], said: _Said) -> Body:
-    """What a link and the message about its target say, as one message."""
+    """A link and the message about its target, composed as one message."""
     options = b"".join(dict.fromkeys([*link.options, *said.errors]))
     message = said.message
     answer = [*before, *message.answer]
@@ -189,7 +188,7 @@ def _body(query: Query, link: Link, before: Sequence[RRset], said: _Said) -> Bod
 
 
 def _failed(query: Query, said: _Said) -> Outcome:
-    """SERVFAIL with the reasons that the failed target gave, if it gave some."""
+    """SERVFAIL with the extended errors of the failed target, if it has some."""
     if not said.errors or not query.edns:
         return Failure.UPSTREAM
     return Answer(compose(query, Sections(Rcode.SERVFAIL, authoritative=False), b"".join(said.errors)))
@@ -199,19 +198,19 @@ class Chains:
     """Follows links by asking the whole server again. Counters only grow."""
 
     def __init__(self, whole: Resolver, clock: Callable[[], int]) -> None:
-        """`clock` gives monotonic whole seconds, as that of the caches does."""
+        """`clock` gives monotonic whole seconds, like the clock of the caches."""
         self.ends: dict[str, int] = {"answered": 0, "failed": 0, "loop": 0, "too_long": 0}
-        """How chains ended that led from one source to another, each counted once."""
+        """Ends of chains that led from one source to another; each chain is counted once."""
         self.overloads = 0
-        """Links that were not waited for because too many were."""
+        """Links not waited for because too many others were."""
         self.waiting = 0
         self.told: Callable[[Query, Link], None] | None = None
-        """Is told each link that is followed, and the question that it answers."""
+        """Called with each link that is followed and the question that it answers."""
         self._whole = whole
         self._clock = clock
 
     def follow(self, query: Query, link: Link) -> Outcome | Pending:
-        """The answer to `query`, of which a source gave this link."""
+        """The answer to `query`, for which a source gave this link."""
         if self.told:
             self.told(query, link)
         further = next_question(query, link)
@@ -222,27 +221,27 @@ class Chains:
             if not isinstance(reached, Pending):
                 return self._ended(query, joined(query, link, reached, self._clock))
         except Exception as error:
-            # Whoever calls this may be in the middle of giving one reply to many.
+            # The caller may be in the middle of giving one reply to many clients.
             log.error("internal error while following an alias: %s: %s", type(error).__name__, error)
             return self._ended(query, Failure.INTERNAL)
         if self.waiting >= MAX_WAITING:
-            # The question goes on: its answer will be in the cache for those who ask again.
+            # The question goes on: its answer will be in the cache for clients that ask again.
             self.overloads += 1
             return self._ended(query, Failure.OVERLOAD)
         self.waiting += 1
 
         async def wait() -> Outcome:
             try:
-                # The first link waits for all that follow it; each of those has patience of its own as well.
+                # This limit of the first link covers all later links; a question at an upstream also has its own.
                 async with asyncio.timeout(None if query.trail else PATIENCE):
                     outcome = await reached
             except TimeoutError:
-                # The question goes on: its answer will be in the cache for those who ask again.
+                # The question goes on: its answer will be in the cache for clients that ask again.
                 outcome = Failure.SLOW_UPSTREAM
             finally:
                 self.waiting -= 1
             if isinstance(outcome, Answer):
-                # What the link depends on may have changed meanwhile: nothing of it is kept.
+                # The keys that the link depends on may have changed meanwhile: the answer is not kept.
                 outcome = Answer(outcome.body)
             return self._ended(query, joined(query, link, outcome, self._clock))
 
@@ -264,12 +263,12 @@ class Chains:
 
 
 def _is_error(body: Body) -> bool:
-    """Whether a body is one of `_failed`; a body that varies is not, and must not be turned for this."""
+    """Whether a body is from `_failed`. A body that varies is not, and reading it would rotate its addresses."""
     return isinstance(body, bytes) and body[1] & 15 not in _GOOD
 
 
 class Beyond(msgspec.Struct, frozen=True):
-    """All other names, as a forward zone or a cluster sees them."""
+    """The names of all other sources, as a forward zone or a cluster sees them."""
 
     whose: Callable[[bytes], Whose]
     """Who answers for a folded name."""

@@ -1,14 +1,14 @@
-"""Prepared answers: the octets of a question after its ID -> the body that answers it.
+"""Prepared answers: a table from the octets of a question after its ID to the body of its answer.
 
-The hot path is one look into `answers`. The key covers flags, name, type and EDNS, so nothing is parsed. It is in
-canonical form (see wire.canonical), so a question in mixed case, or with a DNS cookie, costs a second look and no more.
+The hot path is one lookup in `answers`. The key covers flags, name, type and EDNS, so nothing is parsed. The key is in
+canonical form (see wire.canonical), so a question in mixed case, or with a DNS cookie, costs only a second lookup.
 
-* What a change touches is dropped by the zone's own keys (see zone.index), positive and negative answers alike.
-* A question gets a prepared answer when it comes a second time: one that never comes back (random names) cannot push
-  the popular ones out.
-* A forwarded answer is there until the second in which it expires; its TTLs are counted down once a second.
-* Both tables are bounded; the oldest prepared answer makes room for the newest. No table of cachetools does that at the
-  price of a dict: a look into its LRUCache costs some five times as much.
+* A change drops the answers that it touches, by the zone's keys (see zone.index), positive and negative alike.
+* A question gets a prepared answer when it comes a second time, so questions that never come back (random names) cannot
+  push out the popular ones.
+* A forwarded answer is kept until the second in which it expires. Its TTLs are counted down once a second.
+* Both tables are bounded, and the oldest prepared answer makes room for the newest. cachetools has no table that does
+  this at the price of a dict: a lookup in its LRUCache costs about five times as much.
 """
 
 from collections import OrderedDict
@@ -21,14 +21,14 @@ from dnsbridge.wire.compose import Body, Varying, weight
 from dnsbridge.zone.index import EVERYTHING
 
 EXPIRED_AT_ONCE = 2000
-"""Answers that one look at the clock forgets: all that expire in one second could be many."""
+"""Answers that one call of `expire` forgets at most: many may expire in the same second."""
 MAX_ANSWERS = 100_000
 MAX_OCTETS = 64 << 20
-"""Octets of questions and answers; an answer can be as large as a client says that it takes."""
+"""Octets of questions and answers; an answer can be as large as a client accepts."""
 MAX_SEEN = 100_000
 
 STREAM = b"tcp"
-"""What the keys of answers over TCP begin with: those over UDP may be cut short to what the client takes."""
+"""Prefix of the keys of answers over TCP: an answer over UDP may be cut short to what the client accepts."""
 
 Key = tuple[str, bytes]
 """A cluster's name, and a key of its zone."""
@@ -38,7 +38,7 @@ class Prepared:
     """The table of prepared answers."""
 
     def __init__(self, max_answers: int = MAX_ANSWERS, max_seen: int = MAX_SEEN, max_octets: int = MAX_OCTETS) -> None:
-        # Unlike a dict, this finds its first entry at once however many were taken from its front.
+        # Unlike a dict, this finds its first entry at once, however many entries were removed from its front.
         self.answers: OrderedDict[bytes, Body] = OrderedDict()
         self.evicted = 0
         self.dropped = 0
@@ -49,16 +49,16 @@ class Prepared:
         self._max_seen = max_seen
         self._depends: dict[bytes, tuple[Key, ...]] = {}
         self._questions: dict[Key, dict[bytes, None]] = {}
-        """The values are sets, as dictionaries: unlike those, the garbage collector need not walk them."""
+        """The inner dicts serve as sets: the garbage collector need not walk them, as it would walk a set."""
         self._expires: dict[bytes, int] = {}
         self._expiring: dict[int, set[bytes]] = {}
         self._seen: set[int] = set()
         self._second = 0
         self._of_this_second: dict[bytes, Varying] = {}
-        """What gives the octets that stand in `answers` for the rest of a second."""
+        """The varying bodies whose octets stand in `answers` for the rest of this second."""
 
     def offer(self, question: bytes, answer: Answer) -> None:
-        """Keep the answer to a canonical question for the next time, if it has come before."""
+        """Keep the answer to a canonical question, if the question has come before."""
         if self.wants(question):
             self.put(question, answer)
 
@@ -73,11 +73,11 @@ class Prepared:
         return False
 
     def put(self, question: bytes, answer: Answer) -> None:
-        """Keep the answer to a canonical question for the next time."""
+        """Keep the answer to a canonical question."""
         if not answer.depends and not answer.expires:
             return
         if question in self.answers:
-            # It was asked again before the first answer came; what it depends on may have changed.
+            # The question was asked again before its first answer came; the keys it depends on may have changed.
             self._remove(question)
         weighs = len(question) + weight(answer.body)
         while self.answers and (len(self.answers) >= self._max_answers or self.octets + weighs > self._max_octets):
@@ -95,13 +95,13 @@ class Prepared:
             self._expiring.setdefault(answer.expires, set()).add(question)
 
     def in_other_form(self, question: bytes) -> bytes | None:
-        """The octets of the answer to a question that is not in canonical form, if its canonical form has one."""
+        """The octets of the answer to a question that is not in canonical form; None if its canonical form has none."""
         form = canonical(question)
         octets = None if form is question else self._octets(form)
         return None if octets is None else as_asked(octets, question)
 
     def find(self, question: bytes) -> bytes | None:
-        """The octets of the answer to a question in any form; None if there is none. The hot path does it itself."""
+        """The octets of the answer to a question in any form; None if there is none. The hot path does this inline."""
         octets = self._octets(question)
         return self.in_other_form(question) if octets is None else octets
 
@@ -116,7 +116,7 @@ class Prepared:
         return body if body is None or isinstance(body, bytes) else self.octets_of(key, body)
 
     def octets_of(self, question: bytes, body: Varying) -> bytes:
-        """The octets of an answer that varies; if all of it is forwarded, the same for the rest of a second."""
+        """The octets of an answer that varies; a wholly forwarded answer keeps them for the rest of the second."""
         octets = body.octets()
         if question in self._expires and question not in self._depends:
             self.answers[question] = octets
@@ -124,7 +124,7 @@ class Prepared:
         return octets
 
     def expire(self, now: int) -> bool:
-        """Forget what is right no longer (`now` in monotonic seconds); whether there is more of it."""
+        """Forget expired answers (`now` in monotonic seconds); returns whether there are more to forget."""
         left = EXPIRED_AT_ONCE
         if now != self._second:
             while self._of_this_second:

@@ -1,10 +1,10 @@
-"""What every resolver is: one method, a question in, an outcome out.
+"""The resolver interface: one method that takes a question and returns an outcome.
 
-    resolve(query) -> Answer            known now
-                    | Failure           known now to have none
-                    | Pending           an outcome that is still on its way
+    resolve(query) -> Answer            the answer, known now
+                    | Failure           there is no answer, known now
+                    | Pending           an outcome that is not known yet
 
-A resolver returns; nothing inside the chain writes to a client. Policies (router, fallback) are resolvers that hold
+A resolver returns its outcome and never writes to a client. Policies (router, fallback) are resolvers that hold
 resolvers.
 """
 
@@ -27,14 +27,14 @@ class Answer(msgspec.Struct, frozen=True):
     """A ready message."""
 
     body: Body
-    """The message after its ID: octets, or something that gives them anew each time."""
+    """The message after its ID: octets, or an object that gives them anew each time."""
     depends: tuple[bytes, ...] = ()
-    """Keys of the cluster's zone (see zone.index) whose change makes this wrong."""
+    """Keys of the cluster's zone (see zone.index) whose change makes the answer wrong."""
     cluster: str = ""
-    """Whose zone those keys are of."""
+    """The cluster that the keys belong to."""
     expires: int = 0
-    """The monotonic second in which it stops being right; 0: no such second is known. With neither keys nor this an
-    answer is not kept prepared.
+    """The monotonic second in which the answer stops being right; 0: unknown. An answer with neither keys nor this
+    second is not kept prepared.
     """
 
 
@@ -42,15 +42,15 @@ Outcome = Answer | Failure
 
 
 def second() -> int:
-    """The clock of all that expires: monotonic whole seconds."""
+    """The clock for everything that expires: monotonic whole seconds."""
     return int(time.monotonic())
 
 
 class Pending:
-    """An outcome that is on its way; settled exactly once, by whoever took the question.
+    """An outcome that is not known yet; settled exactly once, by the resolver that took the question.
 
-    Not an asyncio future: settling calls the waiters at once, in the order they came, without a round through the
-    event loop, which at tens of thousands of questions a second is a good part of the work.
+    Not an asyncio future: settling calls the waiters at once, in the order they came. A round through the event loop
+    would be a good part of the work at tens of thousands of questions a second.
     """
 
     __slots__ = ("outcome", "_waiters")
@@ -60,14 +60,14 @@ class Pending:
         self._waiters: tuple[Callable[[Outcome], None], ...] = ()
 
     def then(self, waiter: Callable[[Outcome], None]) -> None:
-        """Call `waiter` with the outcome, now if it is there."""
+        """Call `waiter` with the outcome: now if it is known, else when it is settled."""
         if self.outcome is None:
             self._waiters += (waiter,)
         else:
             waiter(self.outcome)
 
     def settle(self, outcome: Outcome) -> None:
-        """Give the outcome to all who wait; a second outcome is ignored."""
+        """Give the outcome to all waiters; a second outcome is ignored."""
         if self.outcome is not None:
             return
         self.outcome = outcome
@@ -84,7 +84,7 @@ class Pending:
 
 
 def settle(waiting: Pending, reached: Outcome | Pending) -> None:
-    """Give an outcome to those who wait, now or when it is there."""
+    """Settle `waiting` with an outcome, now or when the outcome is known."""
     if isinstance(reached, Pending):
         reached.then(waiting.settle)
     else:
@@ -95,7 +95,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def pending(work: Coroutine[Any, Any, Outcome]) -> Pending:
-    """Run a coroutine for its outcome, on the rare ways (fallback, CNAME chains) where a task costs nothing much."""
+    """Run a coroutine for its outcome; for rare paths (fallback, CNAME chains), where the cost of a task is small."""
     settled = Pending()
 
     async def run() -> None:

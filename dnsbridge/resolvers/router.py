@@ -1,6 +1,7 @@
-"""Whose question is it: the clusters' zones, their reverse zones, the forward zones, in this order, the longest first.
+"""The router: gives each question to the cluster or the forward zone that owns its name.
 
-A cluster's names never go to the corporate DNS, so a forward zone below a cluster's zone is never asked.
+The clusters' zones come first, then their reverse zones, then the forward zones; the longest match wins. A cluster's
+names never go to the corporate DNS, so a forward zone below a cluster's zone is never asked.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +24,12 @@ _ARPA = b"\x04arpa\x00"
 _ROOT = b"\x00"
 _TRANSFERS = frozenset({int(Type.AXFR), int(Type.IXFR)})
 _CHAOS = int(Class.CH)
-"""Numbers are compared faster than members of an enumeration."""
+"""An int: numbers compare faster than enum members."""
 _VERSION = frozenset({names.from_text("version.bind"), names.from_text("version.server")})
 
 
 class Router:
-    """All that this server can answer."""
+    """Everything that this server can answer."""
 
     def __init__(
         self,
@@ -38,10 +39,10 @@ class Router:
         version: str | None = None,
         clock: Callable[[], int] = second,
     ) -> None:
-        """`clusters` in order of precedence: of two that claim a suffix or a prefix the first has it.
+        """`clusters` are in order of precedence: the first that claims a suffix or a prefix gets it.
 
-        `forwards` by folded zone; `version` is the answer to CHAOS `version.bind`, None to refuse it; `clock` is that
-        of the forward zones' caches.
+        `forwards` are keyed by folded zone; `version` is the answer to CHAOS `version.bind`, None to refuse it; `clock`
+        is the clock of the forward zones' caches.
         """
         self.clusters = clusters
         self.forwards = forwards
@@ -64,13 +65,13 @@ class Router:
         for fallback in clusters:
             fallback.cluster.beyond = Beyond(partial(self._whose, fallback.cluster, None), self.chains)
         self.perhaps_clusters = (*self._suffixes, _ARPA)
-        """How the octets end of every name that may be a cluster's; so they may by chance, in the middle of a label."""
+        """Endings of every name that may be a cluster's. A name may also match by chance, in the middle of a label."""
         self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
-        """The same for names that may be in a forward zone other than the root's."""
+        """The same for the forward zones other than the root."""
         self._root = (_ROOT, forwards[_ROOT]) if _ROOT in forwards else None
 
     def resolve(self, query: Query) -> Outcome | Pending:
-        """The answer of whoever owns the question."""
+        """The outcome from the source that owns the question."""
         if self._own_questions.names and query.name in self._own_questions.names:
             self.loops += 1
             return Failure.LOOP
@@ -90,7 +91,7 @@ class Router:
         return forward[1].resolve(query) if forward else Failure.NO_ROUTE
 
     def cluster_of(self, folded: bytes) -> tuple[Fallback, Place] | None:
-        """The cluster that owns a name, and where in it the name is."""
+        """The cluster that owns a name, and the place of the name in it."""
         suffixes = self._suffixes
         position = 0
         while folded[position]:
@@ -119,7 +120,7 @@ class Router:
             position += folded[position] + 1
 
     def beyond(self, zone: bytes) -> Beyond:
-        """All names but its own, as a forward zone (folded) sees them."""
+        """All names outside a forward zone (folded), as the zone sees them."""
         return Beyond(partial(self._whose, None, zone), self.chains)
 
     def _whose(self, cluster: Cluster | None, zone: bytes | None, folded: bytes) -> Whose:

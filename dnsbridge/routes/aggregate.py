@@ -2,16 +2,16 @@
 
 Two steps, until neither finds anything:
 
-    a route goes     where the next shorter prefix around it leads the same way anyway
+    a route goes     where the next shorter prefix around it leads the same way
     halves merge     two routes that are the halves of one prefix and lead the same way become one route
 
-"The same way" means equal next hops, kind and cluster. Nothing else is merged, so no address is covered that was not.
-Prefixes that somebody else has in that place are walls: no route merges into one, since theirs was the shorter one and
-would come before ours, and no route goes because of a prefix on the far side of one. Longer prefixes of others keep
-their precedence (longest match), however long ours are. A prefix that is wanted itself, and another way, stays.
+"The same way" means equal next hops, kind and cluster. Nothing else is merged, so no further address is covered.
+Foreign prefixes in that place are walls. No route merges into a foreign prefix, which was the shorter one and would
+take precedence over ours. No route goes because of a prefix on the far side of a foreign one. Longer foreign prefixes
+keep their precedence (longest match), whatever the length of ours. A wanted prefix that leads another way stays.
 
-Not done by default: without it a plan shows block by block what Kubernetes says, and one node that changes costs one
-route. It is for places where routes are few, or typed by hand (`routes.aggregate`).
+Aggregation is off by default (`routes.aggregate`). Without it a plan shows the blocks as Kubernetes has them, and one
+changed node costs one route. It is for places that hold few routes, or where routes are typed by hand.
 """
 
 from collections.abc import Collection, Iterable
@@ -24,11 +24,11 @@ _SHOWN_ORIGINS = 3
 
 
 def aggregate(routes: Iterable[Route], foreign: Collection[Prefix] = ()) -> tuple[Route, ...]:
-    """The same ways in as few prefixes as exact halves allow; `foreign` are prefixes that others have in that place."""
+    """The same routes in as few prefixes as exact halves allow; `foreign` are the prefixes of others in that place."""
     theirs = frozenset(foreign)
     taken = _without_implied({route.prefix: route for route in routes}, theirs)
     origins = {prefix: [route.origin] for prefix, route in taken.items()}
-    untried = sorted(taken, key=lambda prefix: prefix.prefixlen)  # longest last, which is tried first
+    untried = sorted(taken, key=lambda prefix: prefix.prefixlen)  # the longest is last, and tried first
     while untried:
         whole = _whole(untried.pop())
         if whole is None or whole in taken or whole in theirs:
@@ -43,7 +43,7 @@ def aggregate(routes: Iterable[Route], foreign: Collection[Prefix] = ()) -> tupl
         untried.append(whole)
         for half in (low, high):
             del taken[half]
-            # It stood where its own halves, which lead another way, may now merge.
+            # The half is gone, so its own halves, which lead another way, may now merge.
             untried += [quarter for quarter in _halves(half) if quarter in taken]
     return in_order(
         route if len(origins[prefix]) == 1 else structs.replace(route, origin=_origin(origins[prefix]))
@@ -52,7 +52,7 @@ def aggregate(routes: Iterable[Route], foreign: Collection[Prefix] = ()) -> tupl
 
 
 def _without_implied(routes: dict[Prefix, Route], theirs: frozenset[Prefix]) -> dict[Prefix, Route]:
-    """The routes without those that the next shorter prefix makes unnecessary. Merging halves never makes new ones."""
+    """The routes that the next shorter prefix does not make redundant. Merging halves makes no others redundant."""
     kept: dict[Prefix, Route] = {}
     around: list[Prefix] = []
     for prefix in sorted({*routes, *theirs}, key=order):
@@ -69,7 +69,7 @@ def _without_implied(routes: dict[Prefix, Route], theirs: frozenset[Prefix]) -> 
 
 
 def _whole(prefix: Prefix) -> Prefix | None:
-    """The prefix that it is a half of; None where that is the default route, which is never ours."""
+    """The prefix that this one is a half of; None where that is the default route, which is never ours."""
     return prefix.supernet() if prefix.prefixlen > 1 else None
 
 

@@ -1,4 +1,4 @@
-"""What was asked for, as plain values: the settings of routes that next hops depend on."""
+"""The route settings that next hops depend on, as plain values."""
 
 from typing import Literal
 
@@ -15,13 +15,13 @@ class Choice(Struct, frozen=True):
 
     via: Literal["auto", "nodes", "gateways"] = "auto"
     selector: Selector = Selector((Requirement(GATEWAY_LABEL, ("",)),), f"{GATEWAY_LABEL}=")
-    """The labels of the nodes that are gateways."""
+    """The labels of gateway nodes."""
     gateways: tuple[IPAddress, ...] = ()
     """The gateways by address, instead of by label."""
     silent: frozenset[IPAddress] = frozenset()
     """Gateways that do not answer a probe."""
     external: frozenset[str] = frozenset()
-    """Which addresses of services beside ClusterIPs are routed: `load_balancer`, `external_ip`."""
+    """The addresses of services that are routed beside ClusterIPs: `load_balancer`, `external_ip`."""
     recurse: bool = False
-    """The routes are for a router, which finds the way to a next hop that is on none of its links (RFC 4271 9.1.2.1);
-    and the place that they are worked out at is not the one that they are for."""
+    """The routes are for a router, which resolves a next hop that is on none of its links (RFC 4271 9.1.2.1). They are
+    computed at another place than the one that they are for."""

@@ -1,11 +1,11 @@
 """Damping: a route that keeps changing must be wanted for a while before it is pushed again (after RFC 2439's purpose).
 
-    wanted   10.1.0.0/24 via A      first change     pushed at once; in the first set of all it is none
+    wanted   10.1.0.0/24 via A      first change     pushed at once; the very first set has no changes
     wanted   10.1.0.0/24 via B      second           pushed at once
     wanted   10.1.0.0/24 via A      third in 60 s    A only after it has been wanted for 10 s; B goes at once
 
-What is not wanted any more always goes at once: a route to where nothing answers helps nobody. Only what comes is made
-to wait, next hop by next hop, so that of two gateways the one that flaps does not take the steady one with it.
+A route or next hop that is no longer wanted always goes at once: a route to where nothing answers helps nobody. Only
+new next hops wait, each by itself, so that a flapping gateway does not take a steady one with it.
 
 Pure: the time is an argument, in monotonic seconds that never go back.
 """
@@ -20,34 +20,34 @@ from dnsbridge.routes.model import IPAddress, NextHop, Prefix, Route, changes, o
 WINDOW = 60.0
 """Seconds in which changes of a route are counted."""
 CHANGES = 3
-"""So many of them make it a flapping one."""
+"""Changes within the window that make a route a flapping one."""
 HOLD = 10.0
-"""Seconds for which what comes to a flapping route must be wanted."""
+"""Seconds for which a new next hop of a flapping route must be wanted."""
 MAX_REMEMBERED = 50_000
-"""Prefixes whose changes are remembered; of more, the one that changed longest ago is forgotten."""
+"""Prefixes whose changes are remembered; beyond that, the one that changed longest ago is forgotten."""
 
 _Way = tuple[IPAddress | None, str]
 """A next hop without its weight."""
 
 
 class _Seen(Struct):
-    """What is remembered of one prefix."""
+    """What is remembered about one prefix."""
 
     changed: list[float]
-    """The last CHANGES times at which it changed."""
+    """The times of its last CHANGES changes."""
     held: dict[_Way, float]
-    """Until when each next hop that must wait does."""
+    """When the wait of each next hop that must wait ends."""
 
 
 class Settled(Struct, frozen=True):
     """What may be pushed now."""
 
     routes: tuple[Route, ...]
-    """In order; next hops that must wait are left out, and routes that then have none."""
+    """In order; next hops that must wait are left out, and so are routes that then have none."""
     held: tuple[Prefix, ...] = ()
-    """The prefixes of which something must wait."""
+    """The prefixes with a next hop that must wait."""
     again: float | None = None
-    """When the next of them may come, in the clock of `now`; None: nothing waits."""
+    """When the next wait ends, on the clock of `now`; None: nothing waits."""
 
 
 class Damper:
@@ -62,10 +62,10 @@ class Damper:
         self._remembered = remembered
         self._wanted: tuple[Route, ...] = ()
         self._seen: dict[Prefix, _Seen] = {}
-        """In the order of their last change."""
+        """Prefixes in the order of their last change."""
 
     def settle(self, wanted: Sequence[Route], now: float) -> Settled:
-        """What of a wanted set, in order, may be pushed at a time; called with each new set, and again at `again`."""
+        """The part of an ordered wanted set that may be pushed now; called with each new set, and again at `again`."""
         begins = not self._wanted
         changed = changes(self._wanted, wanted)
         before = {route.prefix: route for route in changed.gone}
@@ -98,7 +98,7 @@ class Damper:
         }
 
     def _forget(self, now: float) -> None:
-        """Forget those that have not changed for so long that it does not count, and the oldest of too many."""
+        """Forget prefixes whose last change no longer counts, and the oldest ones where there are too many."""
         for prefix in list(self._seen):
             seen = self._seen[prefix]
             over = len(self._seen) > self._remembered

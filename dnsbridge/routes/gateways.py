@@ -1,10 +1,10 @@
-"""The ways that lead to a cluster from one place: its nodes on this host's links, and its gateways.
+"""The next hops to a cluster from one place: its nodes on this host's links, and its gateways.
 
-    node     the address of a node by which packets reach it, by family; none where it is not on link
-    nodes    all Ready nodes that are reached so
-    gateways those of them that are gateways: by address, by label, or because the picture is of their own table
+    node     the address that reaches a node, by family; none where the node is not on link
+    nodes    all Ready nodes on link
+    gateways the gateways on link: by address, by label, or because the picture comes from their own tables
 
-A place of which nothing is known (a Host without interfaces), or a router that can recurse, reaches every address.
+A place that nothing is known about (a Host without interfaces), or a router that can recurse, reaches every address.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Node, Picture
 
 MAX_NEXT_HOPS = 16
-"""Next hops of one route, the first by address: as many as most hardware takes, and when one goes only one comes."""
+"""Next hops of one route, the first by address: most hardware takes as many, and when one goes, only one comes."""
 
 
 _Hop = tuple[int, NextHop]
-"""A next hop, and its address as a number: there may be thousands to put in order."""
+"""A next hop's address as a number, since there may be thousands to sort; and the next hop."""
 
 
 class Reached(Struct, frozen=True, gc=False):
@@ -32,14 +32,14 @@ class Reached(Struct, frozen=True, gc=False):
 
     node: Node
     hops: "tuple[_Hop | None, _Hop | None]"
-    """Which next hop it is for prefixes of IPv4, and of IPv6."""
+    """The node as a next hop for IPv4 prefixes, and for IPv6 prefixes."""
     here: IPAddress | None
     """This host's own address, if the node is this host."""
     gateway: bool
-    """Whether its labels make it one."""
+    """Whether its labels make it a gateway."""
 
     def hop(self, version: int) -> "_Hop | None":
-        """Which next hop it is for a family."""
+        """The node as a next hop for a family."""
         return self.hops[version == 6]
 
 
@@ -68,11 +68,11 @@ class Ways:
         return [each for each in addresses if each.version == version and can_be_next_hop(each)]
 
     def shared(self) -> list[tuple[IPAddress, list[str]]]:
-        """Next hops that several nodes say to be, and those nodes."""
+        """Addresses that several nodes claim, and the names of those nodes."""
         return _shared(self.nodes)
 
     def to_nodes(self, version: int) -> tuple[NextHop, ...]:
-        """All Ready nodes that are reached, so many as a route may have."""
+        """All Ready nodes that can be reached, up to MAX_NEXT_HOPS."""
         if version not in self._to_nodes:
             self._to_nodes[version] = first_of([each.hops[version == 6] for each in self.nodes if each.node.ready])
         return self._to_nodes[version]
@@ -96,7 +96,7 @@ class Ways:
         return f"no node has the label that makes a gateway ({self._choice.selector.text})"
 
     def explicit_gateways(self) -> bool:
-        """Whether somebody said which nodes are gateways."""
+        """Whether somebody named gateways, by address or by label."""
         return bool(self._choice.gateways or self._labelled)
 
     def _to_configured(self, version: int) -> tuple[NextHop, ...] | str:
@@ -118,7 +118,7 @@ class Ways:
         return f"the gateways ({some(up)}) are not on this host's links"
 
     def _to_gateway(self, address: IPAddress) -> _Hop | None:
-        """A gateway that was named; a link-local one with its interface (RFC 4007 section 11)."""
+        """The next hop of a named gateway; a link-local one with its interface (RFC 4007 section 11)."""
         if not (isinstance(address, IPv6Address) and address.scope_id):
             return _first((address,), address.version, self._place)
         devices = [interface.name for interface in self._place.host.interfaces]
@@ -147,7 +147,7 @@ class _Place(Struct, frozen=True):
 
 
 def _reached(node: Node, place: _Place, selector: Selector) -> Reached:
-    # Every host has 127.0.0.1, whoever says that a node is there.
+    # Every host has 127.0.0.1, so that address does not make a node this host.
     here = next((address for address in node.addresses if address in place.own and can_be_next_hop(address)), None)
     hops = _first(node.addresses, 4, place), _first(node.addresses, 6, place)
     return Reached(node, hops, here, selector.fits(node.labels))
@@ -177,7 +177,7 @@ def _shared(nodes: Sequence[Reached]) -> list[tuple[IPAddress, list[str]]]:
 
 
 def can_be_next_hop(address: IPAddress) -> bool:
-    """Whether an address can be a node's or a router's, as others see it, without the name of a link."""
+    """Whether others can use an address as a node's or a router's, without naming a link."""
     number = int(address)
     if address.version == 4:
         first = number >> 24
@@ -187,6 +187,6 @@ def can_be_next_hop(address: IPAddress) -> bool:
 
 
 def first_of(hops: Iterable[_Hop | None]) -> tuple[NextHop, ...]:
-    """The first of them by address, of one family, so many as a route may have."""
+    """The first next hops by address, all of one family, up to MAX_NEXT_HOPS."""
     by_number = dict([hop for hop in hops if hop])
     return tuple([by_number[number] for number in sorted(by_number)[:MAX_NEXT_HOPS]])

@@ -1,4 +1,4 @@
-"""The place where routes are wanted, as far as deciding about them needs it: this host, or one that is described.
+"""The place where routes are wanted, this host or a described one, as far as routing decisions need it.
 
 Host
   interfaces    name, MTU, addresses with their prefix lengths
@@ -39,7 +39,7 @@ class Host(Struct, frozen=True):
     protected: tuple[Protected, ...] = ()
 
     def on_link(self, address: IPAddress) -> Interface | None:
-        """The interface on whose link an address is, by the longest prefix; None if it is on none."""
+        """The interface whose link holds an address, by the longest prefix; None if no link does."""
         links = [
             (own.network.prefixlen, interface)
             for interface in self.interfaces

@@ -1,4 +1,4 @@
-"""What stays wanted of a cluster that cannot say now what it has: silence withdraws no route."""
+"""Routes that stay wanted while their cluster cannot be read: silence withdraws no route."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from dnsbridge.routes.model import Route, changes, in_order
 
 
 def kept(routes: tuple[Route, ...], base: Sequence[Route], unread: frozenset[str]) -> tuple[Route, ...]:
-    """What is wanted, and what there was of clusters that cannot say now whether it still is.
+    """The wanted routes, and the earlier routes (`base`) of clusters that cannot be read now (`unread`).
 
-    A route found at the start says no cluster, so it may be of any.
+    A route found at the start names no cluster, so it may belong to any.
     """
     if not unread:
         return routes

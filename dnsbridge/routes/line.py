@@ -1,11 +1,11 @@
-"""Routes along one line of addresses, so that what lies within a prefix is found by bisection.
+"""Routes sorted by address, so that bisection finds those within a prefix.
 
     place      an address as a number: IPv4 before IPv6
     span       the places of the first and the last address of a prefix
     Line       routes in order, and the span of each
 
-Routes to one prefix lie side by side, in an order that is the same wherever they came from: by cluster, by what is
-behind them, by the object that says so.
+Routes to one prefix lie side by side, ordered by cluster, then kind, then origin. So their order does not depend on
+where they came from.
 """
 
 from collections.abc import Collection, Iterable
@@ -46,7 +46,7 @@ class Line(Struct, frozen=True):
     lasts: list[int]
 
     def without(self, indices: Collection[int]) -> "Line":
-        """The same without the routes at some indices."""
+        """This line without the routes at these indices."""
         if not indices:
             return self
         left = [at for at in range(len(self.routes)) if at not in indices]
@@ -54,7 +54,7 @@ class Line(Struct, frozen=True):
 
 
 def line_of(routes: Iterable[Route]) -> Line:
-    """Routes in order; several may be to one prefix."""
+    """The line of these routes; several may have the same prefix."""
     keyed = sorted([(_key(route), route) for route in routes], key=itemgetter(0))
     return Line([route for _, route in keyed], [key[0] for key, _ in keyed], [-key[1] for key, _ in keyed])
 

@@ -1,15 +1,15 @@
-"""Routes as values: what every part of the companion takes and gives.
+"""Routes as values: the input and output of every part of the companion.
 
     Route        a prefix, the next hops to it, and why it is wanted
     NextHop      a router's address, or a device alone, with its weight among equals (ECMP)
-    Note         something a person should know about a wanted set, none of which keeps the rest from being used
-    Wanted       the whole set for one place, and the notes
-    Reached      what a sink has after it was given a wanted set, and what it could not do
-    Changes      what differs between two sets
+    Note         something a person should know about a wanted set; the rest of the set can be used all the same
+    Wanted       all routes of one place, and the notes
+    Reached      the routes that a sink has after it applied a wanted set, and the failures
+    Changes      the differences between two sets
 
-Sets are tuples in the order of `order`, so two that say the same are equal. Where a set follows another, a route that
-is as it was is the very object that it was, so that to compare thousands costs nothing. None can be part of a cycle, so
-the garbage collector need not look at them (`gc=False`): it would keep questions waiting that are answered meanwhile.
+Sets are tuples in the order of `order`, so sets with the same routes are equal. Where a set follows another, an
+unchanged route is the same object in both, so comparing thousands costs nothing. No value can be part of a cycle, so
+the garbage collector skips them (`gc=False`); a collection would delay the questions that are answered meanwhile.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,12 +34,12 @@ class Kind(StrEnum):
 
 
 class NextHop(Struct, frozen=True, gc=False):
-    """Where packets go next. Neither field empty in both: an address, a device, or an address on a device."""
+    """Where packets go next: an address, a device, or an address on a device."""
 
     address: IPAddress | None = None
     """None: the destination itself is on the device's link."""
     device: str = ""
-    """Empty: the device by which the address is reached."""
+    """Empty: whichever device reaches the address."""
     weight: int = 1
     """Share among the next hops of a route (RFC 2992), 1 to 256."""
 
@@ -51,19 +51,19 @@ class NextHop(Struct, frozen=True, gc=False):
 
 
 class Route(Struct, frozen=True, gc=False):
-    """A route that is wanted, or that a sink holds of ours."""
+    """A wanted route, or a route of ours that a sink holds."""
 
     prefix: Prefix
     next_hops: tuple[NextHop, ...]
     """At least one, in the order of `hop_order`, none twice."""
     kind: Kind = Kind.POD
     origin: str = ""
-    """The object or the table's line that says so, for people: `BlockAffinity node1-10-233-98-0-24`."""
+    """The object or the table's line that the route comes from, for people: `BlockAffinity node1-10-233-98-0-24`."""
     cluster: str = ""
 
     @property
     def same_way(self) -> tuple[Prefix, tuple[NextHop, ...]]:
-        """What a router sees of it; routes equal in this need no change."""
+        """The part that a router sees; routes that are equal in it need no change."""
         return self.prefix, self.next_hops
 
 
@@ -83,7 +83,7 @@ class Note(Struct, frozen=True):
 
     severity: Severity
     subject: str
-    """A prefix, a node, a cluster: what it is about; empty where a table is all that is known of the cluster."""
+    """What the note is about: a prefix, a node, a cluster; empty where a table is the only source about the cluster."""
     text: str
 
     def __str__(self) -> str:
@@ -103,11 +103,11 @@ class Failure(Struct, frozen=True):
 
     prefix: Prefix
     problem: str
-    """What, and what to do, in one line."""
+    """What went wrong and what to do, in one line."""
 
 
 class Reached(Struct, frozen=True):
-    """What a sink holds after it took a wanted set over."""
+    """The routes that a sink holds after it applied a wanted set, and the failures."""
 
     routes: tuple[Route, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -119,7 +119,7 @@ def order(prefix: Prefix) -> tuple[int, int, int]:
 
 
 def hop_order(hop: NextHop) -> tuple[int, int, str]:
-    """By address, then by device; those with a device alone first."""
+    """By address, then by device; next hops with a device alone come first."""
     return (hop.address.version, int(hop.address), hop.device) if hop.address else (0, 0, hop.device)
 
 
@@ -129,12 +129,12 @@ def in_order(routes: Iterable[Route]) -> tuple[Route, ...]:
 
 
 class Changes(Struct, frozen=True):
-    """From one set to another; a route that changes is in both lists."""
+    """The way from one set to another; a changed route is in both lists."""
 
     gone: list[Route]
     come: list[Route]
     now: tuple[Route, ...]
-    """The other set, where what is equal is the object of the one."""
+    """The second set; a route that is equal in both is the first set's object."""
 
 
 STRIDE = 256
@@ -142,7 +142,7 @@ STRIDE = 256
 
 
 def changes(before: Sequence[Route], after: Sequence[Route]) -> Changes:
-    """What differs between two sets in order; of sets that are in none more may be said to differ than does."""
+    """The differences between two ordered sets. For unordered sets, the result may list more than differs."""
     before, after = tuple(before), tuple(after)
     gone, come, now = list[Route](), list[Route](), list[Route]()
     at, to = 0, 0
@@ -169,5 +169,5 @@ def changes(before: Sequence[Route], after: Sequence[Route]) -> Changes:
 
 
 def covers(prefix: Prefix, inner: Prefix) -> bool:
-    """Whether a prefix holds another, or is the same."""
+    """Whether a prefix contains another or equals it."""
     return prefix.version == inner.version and prefix.prefixlen <= inner.prefixlen and inner.network_address in prefix

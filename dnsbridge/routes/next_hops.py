@@ -1,14 +1,14 @@
-"""From the picture of one cluster to the routes that one place needs, and through whom.
+"""The routes that one place needs to one cluster, and their next hops, from the cluster's picture.
 
     via         blocks of pods                               services, DNS, external addresses
     nodes       each to its own node                         all Ready nodes on link
     gateways    the gateways                                 the gateways
-    auto        its own node where that is on link,          the gateways where somebody named some,
+    auto        its own node where that is on link,          the gateways where some are named,
                 the gateways elsewhere                       else all Ready nodes on link
 
-A node that is not Ready gets nothing; the routes to the others stay as they are. A host that belongs to the cluster's
-network needs no routes, nor does one whose own link the pods are on. A tunnel is of no use outside: the next hop is a
-node's address on the link, never one inside IPIP or VXLAN.
+A node that is not Ready gets no routes; routes to other nodes stay as they are. A host in the cluster's network needs
+no routes, and neither does a host on the same link as the pods. A tunnel is of no use outside: the next hop is a node's
+address on the link, never an address inside IPIP or VXLAN.
 """
 
 from operator import itemgetter
@@ -22,21 +22,21 @@ from dnsbridge.routes.notes import some
 from dnsbridge.routes.pictures.picture import Block, Picture, by_owners, host_prefix
 
 MEMBER_DEVICES = ("flannel", "cni0", "cali", "cilium_", "vxlan.calico", "vxlan-v6.calico", "tunl0", "kube-bridge")
-"""Interfaces that a host has which takes part in a pod network."""
+"""Interfaces of a host that takes part in a pod network."""
 NAME_GATEWAY = "name a gateway on its links, with --gateway ADDR (routes.gateways.addresses)"
 Hops = tuple[NextHop, ...]
 
 
 _Links = list[tuple[int, int, int, str]]
-"""This host's subnets: the places of the first and the last address (see line), the prefix length, and on what."""
+"""This host's subnets: the places of their first and last address (see line), the prefix length, a text for people."""
 _Whole = list[tuple[Prefix, Hops]]
-"""Prefixes that are routed as a whole: blocks within that go the same way need no routes of their own."""
+"""Prefixes routed as a whole: blocks within with the same next hops need no routes of their own."""
 
 
 def routes_to(picture: Picture, choice: Choice, host: Host) -> tuple[list[Route], list[Note]]:
     """The routes to a cluster, in no order, and the notes about them.
 
-    Two routes may be to one prefix, where two sources claim it.
+    Two routes may have the same prefix, where two sources claim it.
     """
     return _Finder(picture, choice, host).find()
 
@@ -51,7 +51,7 @@ class _Finder:
         self._routes: list[Route] = []
         self._notes: list[Note] = list(picture.notes)
         self._to_pods: list[Hops] = []
-        # Subjects of one note each, gathered on the way.
+        # Gathered on the way for the notes at the end.
         self._unready: dict[str, int] = {}
         self._off_link: dict[str, list[Prefix]] = {}
         self._by_gateway: dict[str, int] = {}
@@ -87,7 +87,7 @@ class _Finder:
         self._routes.append(Route(prefix, hops, kind, origin, self._picture.cluster))
 
     def _membership(self) -> str:
-        """Why this host needs no route: it is a part of the cluster's network. Empty: it is none."""
+        """Why this host, as a part of the cluster's network, needs no route; empty: it is not a part."""
         for each in self._ways.nodes:
             if each.here:
                 return f"this host is its node {each.node.name} ({each.here}): nothing to route"
@@ -106,7 +106,7 @@ class _Finder:
         return ""
 
     def _find_pods(self) -> None:
-        # What a tunnel carries between nodes is on no link of others, however large their subnets are.
+        # Pods behind a tunnel are on no other host's link, however large its subnets are.
         links: _Links = [] if self._choice.recurse or self._picture.mtu else _links(self._host)
         on_link: set[str] = set()
         whole, lost = self._find_loose(links, on_link)
@@ -134,7 +134,7 @@ class _Finder:
             self._explain_pods()
 
     def _find_loose(self, links: _Links, on_link: set[str]) -> tuple[_Whole, list[tuple[Block, str]]]:
-        """Prefixes of which no more is known: they are routed as a whole, or why they are not."""
+        """Route blocks without a known node as a whole; the blocks that cannot be routed come back with the reason."""
         whole: _Whole = []
         lost: list[tuple[Block, str]] = []
         for version in (4, 6):
@@ -153,7 +153,7 @@ class _Finder:
         return whole, lost
 
     def _find_spare(self, links: _Links) -> None:
-        """Pools that no pod has an address of, as far as is known."""
+        """Route pools that no pod has an address from, as far as is known."""
         idle: list[Prefix] = []
         for pool in self._picture.spare:
             hops = self._ways.to_gateways(pool.prefix.version)
@@ -168,7 +168,7 @@ class _Finder:
             self._note(Severity.INFO, f"no node has a block of the pool {some(idle)} yet: nothing to route to it")
 
     def _to_owner(self, names: tuple[str, ...], version: int, blocks: list[Block]) -> Hops:
-        """The next hops to the blocks of some nodes; if there are none, why is noted."""
+        """The next hops to the blocks of some nodes; if there are none, the reason is noted."""
         if self._choice.via == "gateways":
             hops = self._ways.to_gateways(version)
             if not isinstance(hops, str):
@@ -186,10 +186,10 @@ class _Finder:
         if known:
             for name in names:
                 self._unready[name] = self._unready.get(name, 0) + len(blocks)
-        return ()  # of nodes that are not known the picture's own notes speak
+        return ()  # `find` notes unknown nodes
 
     def _around(self, node: str, version: int, blocks: list[Block]) -> Hops:
-        """The gateways to the blocks of a node that is not on this host's links; if there are none, why is noted."""
+        """The gateways to the blocks of a node off this host's links; if there are none, the reason is noted."""
         if self._absent(version):
             why = ""
         elif self._choice.via == "auto" and not isinstance(hops := self._ways.to_gateways(version), str):
@@ -205,7 +205,7 @@ class _Finder:
         return ()
 
     def _explain_pods(self) -> None:
-        """Where nobody says which prefixes pods have: they may be on this host's own link."""
+        """Note the pods whose prefixes no source names: they may be on this host's own link."""
         of_nodes = {address for node in self._picture.nodes for address in node.addresses}
         pods = [address for address in self._picture.pods if address not in of_nodes]
         outside = [address for address in pods if not self._host.on_link(address)]
@@ -223,7 +223,7 @@ class _Finder:
             self._note(Severity.ERROR, text)
 
     def _serve(self, prefix: Prefix, kind: Kind, origin: str) -> None:
-        """A prefix or an address that every node serves."""
+        """Route a prefix or an address that every node serves."""
         version = prefix.version
         auto = self._choice.via == "auto"
         hops: Hops | str = ()
@@ -254,7 +254,7 @@ class _Finder:
         self._lost.setdefault((why, prefix.version), []).append(prefix)
 
     def _find_external(self) -> None:
-        """Addresses of services beside ClusterIPs, where they are asked for."""
+        """Route the addresses of services beside ClusterIPs, where the settings ask for them."""
         if not self._choice.external:
             return
         nodes = {address for node in self._picture.nodes for address in node.addresses}
@@ -277,7 +277,7 @@ class _Finder:
             self._note(Severity.INFO, text)
 
     def _explain(self) -> None:
-        """The notes that gather what happened to many prefixes."""
+        """Add the notes that sum up what happened to many prefixes."""
         if self._picture.gateways and not self._picture.services:
             text = "a table does not say which prefixes services have, so none is routed; set routes.service_cidrs"
             self._note(Severity.WARNING, text)
@@ -317,7 +317,7 @@ class _Finder:
             self._explain_mtu()
 
     def _absent(self, version: int) -> str:
-        """Why a whole family has no way, which is no fault: no node has an address of it, or this host has none."""
+        """Why a family has no route, which is no fault: the cluster or this host has no address of it."""
         if version not in self._absences:
             self._absences[version] = self._find_absent(version)
         return self._absences[version]
@@ -372,7 +372,7 @@ def _links(host: Host) -> _Links:
 
 
 def _link_of(prefix: Prefix, links: _Links) -> str:
-    """On which link a prefix is; empty: on none."""
+    """The link that a prefix is on; empty: on none."""
     first, length = number(prefix.network_address), prefix.prefixlen
     for start, end, bits, text in links:
         if start <= first <= end and bits <= length:
@@ -381,7 +381,7 @@ def _link_of(prefix: Prefix, links: _Links) -> str:
 
 
 def _off_the_links(blocks: list[Block], links: _Links) -> tuple[list[Block], set[str]]:
-    """The blocks that are no part of this host's own links, and which links hold others."""
+    """The blocks that are on none of this host's links, and the links that hold the others."""
     if not links:
         return blocks, set()
     kept: list[Block] = []

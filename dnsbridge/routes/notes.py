@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 SHOWN = 3
-"""Names that a note lists before it counts."""
+"""Names that a note lists before it counts the rest."""
 
 
 def some(names: Sequence[object]) -> str:

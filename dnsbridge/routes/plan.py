@@ -1,14 +1,14 @@
-"""What a sink has and what is wanted, in; what must happen, out.
+"""The plan: held and wanted routes go in, the necessary steps come out.
 
     add        wanted, and nobody has the prefix
-    change     ours, by other next hops (or at another metric) than wanted: replaced in place
+    change     ours, with other next hops (or another metric) than wanted: replaced in place
     remove     ours, and no longer wanted
     keep       ours, as wanted
     conflict   wanted, but somebody else has the prefix: left alone, and its owner is named
 
-`steps` is the order in which it is done. At every moment of it, each address goes the way it went before or the way
-that is wanted: additions come first, the more specific prefix before the less specific one, since the latter alone
-would draw the former's packets; then changes; then removals, the less specific one first, for the same reason.
+`steps` gives the order. At every moment, each address goes its old way or the wanted way. Additions come first, the
+more specific prefix before the less specific one, since the less specific route alone would draw the other's packets.
+Then come changes. Removals come last, the less specific prefix first, for the same reason.
 """
 
 from collections.abc import Collection, Iterator
@@ -20,31 +20,31 @@ from dnsbridge.routes.model import NextHop, Route, in_order
 from dnsbridge.routes.sink import Foreign, Held
 
 _MASS = 8
-"""So many routes of ours are worth a question before most of them go."""
+"""With this many routes of ours or more, a person is asked before most of them go."""
 
 
 class Change(NamedTuple):
-    """One of ours whose next hops change."""
+    """A route of ours whose next hops or metric change."""
 
     old: Route
     new: Route
 
 
 class Conflict(NamedTuple):
-    """One that is wanted where somebody else's is."""
+    """A wanted route whose prefix somebody else has."""
 
     route: Route
     foreign: Foreign
 
 
 class Add(NamedTuple):
-    """The step that sets a route that is not there."""
+    """The step that adds a missing route."""
 
     route: Route
 
 
 class Remove(NamedTuple):
-    """The step that takes a route of ours away."""
+    """The step that removes a route of ours."""
 
     route: Route
 
@@ -63,7 +63,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def changes(self) -> int:
-        """How many routes it touches."""
+        """How many routes the plan touches."""
         return len(self.add) + len(self.change) + len(self.remove)
 
     def steps(self) -> Iterator[Step]:
@@ -73,18 +73,18 @@ class Plan(Struct, frozen=True):
         yield from map(Remove, sorted(self.remove, key=_length))
 
     def is_mass_change(self) -> bool:
-        """Whether more than half of a set that is no trifle would go at once: then a person should be asked."""
+        """Whether more than half of a set that is not small would go at once: a person should be asked."""
         had = len(self.change) + len(self.remove) + len(self.keep)
         return takes_most(len(self.remove), had)
 
 
 def takes_most(gone: int, had: int) -> bool:
-    """Whether more than half goes of a set that is no trifle."""
+    """Whether more than half of a set goes, and the set is not small."""
     return had >= _MASS and 2 * gone > had
 
 
 def make_plan(held: Held, wanted: Collection[Route]) -> Plan:
-    """The plan that makes what is held of ours what is wanted; one route at most for each prefix in either."""
+    """The plan from our held routes to the wanted ones; each side has at most one route for a prefix."""
     own = {route.prefix: route for route in held.own}
     foreign = {each.prefix: each for each in reversed(held.foreign)}
     outdated = frozenset(held.outdated)
@@ -105,7 +105,7 @@ def make_plan(held: Held, wanted: Collection[Route]) -> Plan:
 
 
 def same_way(one: Route, other: Route) -> bool:
-    """Whether two routes for one prefix lead the same way; the weight of an only next hop says nothing."""
+    """Whether two routes for one prefix lead the same way; the weight of a sole next hop does not count."""
     return one.next_hops == other.next_hops or _weighed(one.next_hops) == _weighed(other.next_hops)
 
 

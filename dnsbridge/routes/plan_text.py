@@ -1,11 +1,11 @@
-"""A plan as lines for people, and as values for JSON whose keys stay.
+"""A plan as lines for people, and as JSON values with stable keys.
 
     + 10.233.98.0/24   via 10.200.20.105                          pod      BlockAffinity node1-10-233-98-0-24
     ~ 10.233.99.0/24   via 10.200.20.107 (was via 10.200.20.106)  pod      BlockAffinity node2-10-233-99-0-24
     - 10.233.97.0/24   via 10.200.20.104
     ! 10.233.96.0/24   via 10.200.20.103                          pod      left alone: protocol bird has ...
 
-What is kept is counted only: it is most of a plan, and nothing happens to it.
+Kept routes are only counted: they are most of a plan, and nothing happens to them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +15,11 @@ from dnsbridge.routes.model import Failure, NextHop, Note, Route
 from dnsbridge.routes.plan import Plan
 
 _SHOWN_HOPS = 4
-"""So many next hops of one route are shown; the rest is counted."""
+"""Next hops of one route that are shown; the rest is counted."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """What happens, route by route, in the order of prefixes for each kind of change."""
+    """One line for each route, by kind of change, then in the order of prefixes."""
     rows = [
         *(("+", route, hops_text(route.next_hops), route.origin) for route in plan.add),
         *(
@@ -54,7 +54,7 @@ def summary(plan: Plan) -> str:
 
 
 def _kind(route: Route) -> tuple[str]:
-    """What a sink gives back of ours has no origin; then its kind is a default, and says nothing."""
+    """The kind; empty for a route that a sink gives back without origin, since its kind is only the default."""
     return (str(route.kind) if route.origin or route.cluster else "",)
 
 
@@ -65,7 +65,7 @@ def hops_text(hops: Sequence[NextHop]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns that line up, two spaces apart. A table of rich takes seconds for the 20,000 lines of a large cluster."""
+    """Aligned columns, two spaces apart. A rich table takes seconds for the 20,000 lines of a large cluster."""
     if not rows:
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -99,7 +99,7 @@ def route_facts(routes: Iterable[Route]) -> list[dict[str, Any]]:
 
 
 def route_fact(route: Route) -> dict[str, Any]:
-    """A route for JSON; the kind is null where a sink gives back a route of ours that it knows no more of."""
+    """A route for JSON; the kind is null where a sink gives back a route of ours without its kind."""
     return {
         "prefix": str(route.prefix),
         "next_hops": [hop_fact(hop) for hop in route.next_hops],

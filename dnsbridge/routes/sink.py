@@ -1,12 +1,12 @@
-"""What every sink of routes is: it takes the whole wanted set, and can be given the same one again.
+"""The interface of every sink of routes. A sink takes the whole wanted set, and can be given the same set again.
 
-    held()             what it has of ours now, and what stands in our way
-    apply(routes)      makes that the set it has: what is missing is added before what is too much goes
-    withdraw()         takes all of ours back
-    close()            leaves what is there as it is
+    held()             our routes that the sink has now, and the routes of others in their way
+    apply(routes)      makes these our whole set: missing routes are added before surplus routes are removed
+    withdraw()         removes all our routes
+    close()            leaves the routes as they are
 
-None of them raises for a single route: that is a Failure of the Reached. A sink that cannot work at all (no right, no
-such program, a file that cannot be written) raises SinkProblem, whose text is one line for the user.
+No method raises for a single route: that is a Failure in Reached. A sink that cannot work at all (no right, no such
+program, a file that cannot be written) raises SinkProblem, whose text is one line for the user.
 """
 
 from collections.abc import Sequence
@@ -22,23 +22,23 @@ class SinkProblem(Exception):
 
 
 class Foreign(Struct, frozen=True):
-    """A route that somebody else owns, where a wanted one would go; never touched."""
+    """Somebody else's route where a wanted one would go; never touched."""
 
     prefix: Prefix
     owner: str
     """For people: `protocol bird`, `protocol static, metric 100`."""
     text: str
-    """The route as `ip route` shows it, or as the sink's own form has it."""
+    """The route as `ip route` shows it, or in the sink's own form."""
 
 
 class Held(Struct, frozen=True):
-    """What a sink has."""
+    """The routes that a sink has."""
 
     own: tuple[Route, ...] = ()
-    """Ours, recognised by the sink's own mark also after a crash; kind, origin and cluster may be unknown."""
+    """Our routes, recognised by the sink's own mark even after a crash; kind, origin and cluster may be unknown."""
     foreign: tuple[Foreign, ...] = ()
     outdated: tuple[Prefix, ...] = ()
-    """Ours that must be set anew though their next hops are right: they have another metric than is configured now."""
+    """Our prefixes whose next hops are right but whose metric is not the one configured now: they must be set again."""
 
 
 class Sink(Protocol):
@@ -47,20 +47,20 @@ class Sink(Protocol):
     name: str
     """As in the setting `routes.sinks`."""
     exclusive: bool
-    """Only one process of all that share it may drive it (a router's session): leader election is needed."""
+    """Only one of the processes that share the sink may drive it (a router's session): leader election is needed."""
 
     async def held(self) -> Held:
-        """What it has now. Raises SinkProblem."""
+        """The routes that it has now. Raises SinkProblem."""
         ...
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Make the routes, in order, all that it has of ours. Raises SinkProblem."""
+        """Make these ordered routes our whole set. Raises SinkProblem."""
         ...
 
     async def withdraw(self) -> Reached:
-        """Take all of ours back. Raises SinkProblem."""
+        """Remove all our routes. Raises SinkProblem."""
         ...
 
     async def close(self) -> None:
-        """Let go of sockets and children, and leave the routes."""
+        """Release sockets and child processes; the routes stay."""
         ...

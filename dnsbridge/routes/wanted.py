@@ -1,8 +1,8 @@
 """All routes that one place should have, from the pictures of all clusters.
 
-Two clusters that claim overlapping prefixes: the one of higher precedence has its route; without one, neither, since
-whichever were taken, the other's packets would go astray without a word. What must never be routed is left out (see
-guards).
+Where two clusters claim overlapping prefixes, the cluster of higher precedence gets its route. With equal precedence
+neither does: whichever were taken, the other's packets would go astray without a word. Routes that must never exist are
+left out (see guards).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dnsbridge.routes.next_hops import routes_to
 from dnsbridge.routes.pictures.picture import Picture
 
 MAX_OVERLAPS = 20
-"""Overlaps that are told one by one."""
+"""Overlaps that get a note each."""
 
 
 def wanted(pictures: Sequence[Picture], choice: Choice, host: Host) -> Wanted:
@@ -40,7 +40,7 @@ def wanted(pictures: Sequence[Picture], choice: Choice, host: Host) -> Wanted:
 
 
 def _twice(line: Line, notes: list[Note]) -> set[int]:
-    """Of several routes of a cluster to one prefix all but the first."""
+    """The indices of duplicates: all but the first of a cluster's routes to one prefix."""
     again = set()
     routes, first = line.routes, 0
     for at in compress(count(1), map(eq, line.firsts, islice(line.firsts, 1, None))):
@@ -57,7 +57,7 @@ def _twice(line: Line, notes: list[Note]) -> set[int]:
 
 
 def _overlapping(line: Line, precedence: dict[str, int], notes: list[Note]) -> set[int]:
-    """The routes that clusters do not have since others claim the same."""
+    """The indices of routes that are refused because another cluster claims an overlapping prefix."""
     routes, firsts, lasts = line.routes, line.firsts, line.lasts
     refused = set[int]()
     overlaps = 0

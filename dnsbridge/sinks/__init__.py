@@ -1,1 +1,1 @@
-"""Where routes are pushed to: each module or folder a `routes.sink.Sink`, named as in the setting `routes.sinks`."""
+"""The sinks that routes are pushed to. Each module or folder is a `routes.sink.Sink`, named as in `routes.sinks`."""

@@ -1,4 +1,4 @@
-"""A router's own tool as a command: it runs, it ends or is ended, and what it printed is read up to a bound."""
+"""Runs a router's own command line tool, with a time limit and a bound on the output that is kept."""
 
 import asyncio
 import os
@@ -11,13 +11,13 @@ from msgspec import Struct
 from dnsbridge.routes.sink import SinkProblem
 
 OUTPUT = 64 << 20
-"""Octets that are read of one; a configuration of 100,000 routes has a tenth of that."""
+"""Octets of output that are kept; a configuration of 100,000 routes has a tenth of that."""
 _PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/frr")
-"""Where routers keep their programs, which the PATH of a service need not have."""
+"""Where routers keep their programs; the PATH of a service may lack these folders."""
 
 
 class Done(Struct, frozen=True):
-    """A command that has run."""
+    """The result of a command."""
 
     well: bool
     """It ended with exit status 0."""
@@ -26,12 +26,12 @@ class Done(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """What it printed, as one line for people, at most 300 characters."""
+        """The output as one line for people, at most 300 characters."""
         return " ".join(self.output.split())[:300] or "it says nothing"
 
 
 async def run(sink: str, command: Sequence[str], seconds: float) -> Done:
-    """Run a program of a sink. Raises SinkProblem if there is none, or it does not end in time."""
+    """Run a program for a sink. Raises SinkProblem if it is not installed, cannot be run or does not end in time."""
     program = shutil.which(command[0], path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_PATH]))
     if program is None:
         raise SinkProblem(f"{sink}: {command[0]} is not installed on this machine, or not on PATH")

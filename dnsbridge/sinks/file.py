@@ -1,10 +1,10 @@
-"""The sink `file`: the routes as text for some other program, in one of the formats of `dnsbridge routes export`.
+"""The sink `file`: the routes as text for another program, in one of the formats of `dnsbridge routes export`.
 
     PATH                     the text, replaced in one step
-    .NAME.dnsbridge          beside it: the routes that the text was made of, and the text's SHA-256
+    .NAME.dnsbridge          beside it: the routes that the text was made from, and the text's SHA-256
 
-The second file is how the next run knows what the first one says, whatever its format. If the text has been changed by
-somebody else it is not what was written, so nothing is held, and `apply` writes it anew.
+The second file tells the next run which routes the text holds, whatever its format. If somebody else has changed the
+text, the sink holds nothing, and `apply` writes the file anew.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class _Route(Struct):
 
 
 class _Memory(Struct):
-    """What is in the file beside."""
+    """The content of `.NAME.dnsbridge`."""
 
     sha256: str
     routes: list[_Route]
@@ -50,13 +50,13 @@ class FileSink:
     exclusive = False
 
     def __init__(self, path: Path, render: Callable[[Sequence[Route]], str]) -> None:
-        """`render` makes the text of routes; it raises SinkProblem if there can be none."""
+        """`render` turns routes into text; it raises SinkProblem if it cannot."""
         self._path = path
         self._render = render
         self._memory = path.with_name(f".{path.name}.dnsbridge")
 
     async def held(self) -> Held:
-        """What was written, if it is still what the file says. Raises SinkProblem."""
+        """The routes last written, if the text is unchanged since; else none. Raises SinkProblem."""
         text, memory = read_file(self.name, self._path), read_file(self.name, self._memory)
         if text is None or memory is None:
             return Held()
@@ -68,7 +68,7 @@ class FileSink:
         return Held(routes) if told.sha256 == _digest(text) else Held()
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Make the file say these. Raises SinkProblem."""
+        """Make the file hold these routes. Raises SinkProblem."""
         text = self._render(routes)
         if text != read_file(self.name, self._path) or (await self.held()).own != tuple(routes):
             memory = {"sha256": _digest(text), "routes": route_facts(routes)}

@@ -1,11 +1,11 @@
 """The sink `kernel`: this host's routing table.
 
-    ours       unicast routes of our protocol number in our table (linux/rtnetlink.h: rtm_protocol, rtm_table), whoever
-               started us when they were set: a crash leaves them, and the next start finds them by that mark
-    foreign    all others in that table. A prefix that one of them has is never set by us, at no metric
+    ours       unicast routes with our protocol number in our table (linux/rtnetlink.h: rtm_protocol, rtm_table), from
+               any run: a crash leaves routes behind, and the next start finds them by that mark
+    foreign    all other routes in that table. The sink never sets a prefix that has a foreign route, at any metric
 
-A table is read when something is to be done, and again only after somebody else has changed it, of which events tell.
-Changes are sent BATCH at a time; one that the kernel refuses is a Failure, and the rest is done.
+The table is read when there is work to do, and again only after an event says that somebody else has changed it.
+Changes are sent BATCH at a time; a change that the kernel refuses is a Failure, and the others are made.
 """
 
 import asyncio
@@ -29,37 +29,37 @@ PROTOCOL = 83
 _CAP_NET_ADMIN = 12
 """Its bit in CapEff (capabilities(7))."""
 _IPV6_METRIC = 1024
-"""What the kernel makes of no metric for IPv6 (IP6_RT_PRIO_USER)."""
+"""The metric of an IPv6 route that is set without one (IP6_RT_PRIO_USER)."""
 
 
 class _Own(Struct, frozen=True):
-    """A route of ours as it was read."""
+    """A route of ours, as read."""
 
     route: Route
     metric: int
 
 
 class _Theirs(Struct, frozen=True):
-    """A route of somebody else as it was read."""
+    """A foreign route, as read."""
 
     foreign: Foreign
     metric: int
 
 
 class _Table(Struct):
-    """What is known of the table."""
+    """The known state of the table."""
 
     own: dict[Prefix, Route]
     foreign: dict[Prefix, Foreign]
     beside: set[Prefix] = field(default_factory=set)
-    """Where one of `foreign` has our own metric: to replace ours could replace theirs."""
+    """Prefixes that have a foreign route at our metric: replacing ours could replace the foreign route."""
     old: list[_Own] = field(default_factory=list)
-    """Ours at another metric than is set now."""
+    """Our routes at another metric than the one configured now."""
     applied: tuple[Route, ...] = ()
-    """The set that was last applied, all of which is in `own` or in `conflicts`."""
+    """The set last applied; each of its routes is in `own` or in `conflicts`."""
     conflicts: tuple[Route, ...] = ()
     known: bool = False
-    """Whether `applied` is true of this table."""
+    """Whether `applied` holds for this table."""
 
     def held(self) -> Held:
         outdated = {each.route.prefix: each.route for each in self.old if each.route.prefix not in self.own}
@@ -67,7 +67,7 @@ class _Table(Struct):
         return Held(own, tuple(self.foreign.values()), tuple(outdated))
 
     def plan(self, routes: Sequence[Route]) -> Plan:
-        """What to do; what was applied before is not looked at again."""
+        """The plan for a wanted set; routes applied before are not compared again."""
         if not self.known or self.old:
             return make_plan(self.held(), routes)
         changed = changes(self.applied, routes)
@@ -96,12 +96,12 @@ class KernelSink:
         self._turn = asyncio.Lock()
 
     async def held(self) -> Held:
-        """What the table has. Raises SinkProblem."""
+        """The routes of the table. Raises SinkProblem."""
         async with self._turn:
             return self._current().held()
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Make the routes all that the table has of ours. Raises SinkProblem, with nothing changed."""
+        """Make these our only routes in the table. Raises SinkProblem, with nothing changed."""
         async with self._turn:
             if not may_change_routes():
                 raise SinkProblem(
@@ -120,7 +120,7 @@ class KernelSink:
             return _reached(state, routes, failures)
 
     async def withdraw(self) -> Reached:
-        """Take all of ours out of the table. Raises SinkProblem."""
+        """Remove all our routes from the table. Raises SinkProblem."""
         return await self.apply(())
 
     async def close(self) -> None:
@@ -131,13 +131,13 @@ class KernelSink:
         self._netlink = self._events = self._state = None
 
     def fileno(self) -> int:
-        """What is readable when somebody may have changed the table: then call `touched`. Raises SinkProblem."""
+        """A descriptor, readable when somebody may have changed the table: then call `touched`. Raises SinkProblem."""
         self._open()
         assert self._events
         return self._events.fileno()
 
     def touched(self) -> bool:
-        """Take the events that are there; whether the table must be read again."""
+        """Take the pending events. Returns whether the table must be read again."""
         if self._events is None:
             return True
         if self._events.drain():
@@ -166,7 +166,7 @@ class KernelSink:
         return self._state
 
     def _sorted_out(self, found: Iterable[bytes]) -> _Table:
-        # Most messages are those of the last time, octet by octet, unless an interface has another name.
+        # Most messages are octet for octet those of the last dump; they are decoded again only if interfaces changed.
         devices = dict(socket.if_nameindex())
         known = self._read if devices == self._devices else {}
         self._devices = devices
@@ -195,7 +195,7 @@ class KernelSink:
         return _Theirs(words.foreign(route), route.metric)
 
     async def _execute(self, state: _Table, plan: Plan) -> list[Failure]:
-        """Do what is planned, and note in the state what was done; what was refused."""
+        """Carry out a plan, and record the changes made in the state. Returns the failures."""
         failures: list[Failure] = []
         waiting: list[tuple[int, Step, bytes]] = []
         for step in plan.steps():
@@ -204,7 +204,7 @@ class KernelSink:
                 if prefix in state.beside:
                     failures.append(Failure(prefix, words.in_the_way(state.foreign[prefix])))
                     continue
-                if prefix not in state.own:  # it is there at another metric, from which it goes below
+                if prefix not in state.own:  # it is there at another metric, and that one is removed below
                     step = Add(step.new)  # noqa: PLW2901  the same step, in the kernel's terms
             try:
                 waiting.append(self._message(step))
@@ -241,7 +241,7 @@ class KernelSink:
             self._state = None
             raise _unusable(error) from None
         if any(why.errno == errno.EPERM for why in refused.values()):
-            # The capability is ours, but not in the user namespace that has this network namespace.
+            # This thread has the capability, but not in the user namespace that owns this network namespace.
             raise SinkProblem("sink kernel: no CAP_NET_ADMIN for this network namespace (user_namespaces(7))")
         failures = []
         for sequence, step, _ in waiting:
@@ -272,7 +272,7 @@ def _device_index(name: str) -> int:
 
 
 def _reached(state: _Table, routes: Sequence[Route], failures: list[Failure]) -> Reached:
-    """What the table holds now; a route that another of ours stands for after all was no failure."""
+    """The routes of ours that the table holds now; a failed route that is there all the same is no failure."""
     if not failures:
         return Reached(tuple(routes))
     failed = {failure.prefix: failure for failure in failures}
@@ -291,7 +291,7 @@ def _reached(state: _Table, routes: Sequence[Route], failures: list[Failure]) ->
 
 
 def _better(state: _Table, failure: Failure) -> Failure:
-    """With the owner's name, where one has come in between."""
+    """The failure, naming the foreign route if one has come in between."""
     other = state.foreign.get(failure.prefix)
     return Failure(failure.prefix, words.in_the_way(other)) if other and failure.prefix not in state.own else failure
 

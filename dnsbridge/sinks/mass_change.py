@@ -1,8 +1,8 @@
-"""Whether a change takes so many routes of one sink at once that a person should agree first.
+"""The guard against mass changes: a person must agree before most routes of a sink are removed at once.
 
-Steps that follow one another within a minute count as one change: an API server tells of a mass deletion object by
-object, so the wanted set shrinks in steps of which none takes half of what is there. What is measured is the set of a
-minute ago: a route that came since may go as it came.
+Steps within one minute count as one change: an API server reports a mass deletion object by object, so the wanted set
+shrinks in steps that each take less than half. Removals are measured against the set of a minute ago: a route that was
+added since then may go freely.
 """
 
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from dnsbridge.routes.model import Prefix, Route, changes
 from dnsbridge.routes.plan import takes_most
 
 AT_ONCE = 60.0
-"""Seconds within which removals count as one."""
+"""Seconds within which removals count as one change."""
 
 
 class Removals:
-    """What came to one sink and went from there lately. Times are in seconds."""
+    """The recent additions and removals of one sink. Times are in seconds."""
 
     def __init__(self) -> None:
         self._come: dict[Prefix, float] = {}
-        """When each prefix came that was not there a minute ago."""
+        """Arrival time of each prefix that was not there a minute ago."""
         self._gone: dict[Prefix, float] = {}
-        """When each prefix went that was there a minute ago, or before a refusal, and has not come back."""
+        """Removal time of each prefix that was there a minute ago, or before a refusal, and has not come back."""
         self._refused = False
 
     def refuse(self, had: Sequence[Route], wanted: Sequence[Route], now: float) -> str:
-        """Why a change must not be made without a person, in one line; empty when it may.
+        """Why a change needs a person's consent, in one line; empty when the change may be made.
 
-        A refusal holds until nothing is left to take: the routes are wanted again, or a person took them away.
+        A refusal holds until nothing is left to remove: the routes are wanted again, or a person removed them.
         """
         goes = _removed(had, wanted)
         if not goes:
@@ -49,7 +49,7 @@ class Removals:
         )
 
     def note(self, had: Sequence[Route], has: Sequence[Route], now: float) -> None:
-        """Remember what a change took and brought; the first routes of all count as having been there."""
+        """Remember what a change removed and added. The very first routes count as having been there before."""
         for prefix in _removed(had, has):
             if self._come.pop(prefix, None) is None:
                 self._gone[prefix] = now
@@ -63,7 +63,7 @@ def _lately(times: dict[Prefix, float], now: float) -> dict[Prefix, float]:
 
 
 def _removed(had: Sequence[Route], has: Sequence[Route]) -> list[Prefix]:
-    """Prefixes of the first that the second has no route for."""
+    """The prefixes of `had` that `has` has no route for."""
     changed = changes(had, has)
     come = {route.prefix for route in changed.come}
     return [route.prefix for route in changed.gone if route.prefix not in come]

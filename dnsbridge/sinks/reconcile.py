@@ -1,11 +1,11 @@
-"""Keeps one sink at the wanted set, for ever: the newest set counts, and what fails is tried again.
+"""Keeps one sink at the wanted set, for ever: the newest set counts, and failures are retried.
 
-    want(routes)     a new set; those that came meanwhile are skipped
+    want(routes)     a new wanted set; a set that is replaced before its turn is skipped
     check()          the same set again: somebody may have changed what the sink has
-    lead(), stop_leading()   whether this process may drive it (sinks that only one may)
+    lead(), stop_leading()   whether this process may drive the sink (for sinks that only one process may drive)
 
-A sink that fails is tried again, later each time, and nobody else waits for it. A change that takes too much at once is
-not made: the old set stays until a person agrees (see `mass_change`). Cancelling leaves everything in place.
+A sink that fails is retried after growing delays, and no other sink waits for it. A change that removes too many routes
+at once is not made: the old set stays until a person agrees (see `mass_change`). Cancelling leaves everything in place.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from dnsbridge.sinks.mass_change import Removals
 log = logging.getLogger(__name__)
 
 PATIENCE = 120.0
-"""Seconds that a sink has for one set."""
+"""Seconds that a sink may take for one set."""
 MAX_LINES = 20
-"""Changes, and failures, that are said one by one at a time."""
+"""Changes, and failures, that are logged one by one at a time."""
 
 
 class Retry(Protocol):
-    """How long to wait after a failure."""
+    """The delays between retries."""
 
     def delay(self) -> float:
-        """Seconds."""
+        """Seconds to wait after a failure."""
         ...
 
     def succeeded(self) -> None:
-        """Begin anew."""
+        """Start again from the first delay."""
         ...
 
 
@@ -42,19 +42,19 @@ class Reconciler:
     """One sink, what it should have, and what it has."""
 
     def __init__(self, sink: Sink, retry: Retry, removals: Removals | None = None, leads: bool = True) -> None:
-        """Without `removals` a change may take as much as it wants."""
+        """Without `removals` a change may remove any number of routes."""
         self.sink = sink
         self.reached: Reached | None = None
-        """What the sink said last; None before it was asked."""
+        """The sink's last result; None when the sink must be asked what it holds."""
         self.problem = ""
-        """Why it is not at the wanted set now, in one line."""
+        """Why the sink is not at the wanted set now, in one line; empty when it is."""
         self.changes = 0
         """Routes added, changed or removed so far."""
         self._retry = retry
         self._removals = removals
         self._leads = leads
         self._drove = False
-        """Whether this process may have put something there."""
+        """Whether this process may have put routes into the sink."""
         self._wanted: tuple[Route, ...] | None = None
         self._wake = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
@@ -62,12 +62,12 @@ class Reconciler:
         self._failed: frozenset[tuple[Prefix, str]] = frozenset()
 
     def want(self, routes: tuple[Route, ...]) -> None:
-        """Have this set from now on."""
+        """Set the wanted routes."""
         self._wanted = routes
         self._wake.set()
 
     def check(self) -> None:
-        """See whether it still has the set: what it was known to have may have been changed by others."""
+        """Check that the sink still has the set: others may have changed it."""
         self.reached = None
         self._wake.set()
 
@@ -77,7 +77,7 @@ class Reconciler:
         self._wake.set()
 
     async def stop_leading(self) -> None:
-        """Change nothing more, from this moment on; what is there stays."""
+        """Change nothing from this moment on; routes already set stay."""
         self._leads = False
         if self._work:
             self._work.cancel()
@@ -85,7 +85,7 @@ class Reconciler:
                 await self._work
 
     async def make_way(self) -> None:
-        """Take back what this process put there, for another drives the sink now."""
+        """Withdraw the routes of this process, because another process drives the sink now."""
         if self._leads or not self._drove:
             return
         try:
@@ -120,7 +120,7 @@ class Reconciler:
     async def _reach(self, wanted: tuple[Route, ...]) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                # After a refusal a person may have changed what is there, so it is looked at again.
+                # After a problem a person may have changed what the sink holds, so the sink is asked again.
                 had = self.reached.routes if self.reached and not self.problem else (await self.sink.held()).own
                 if self._removals and (refused := self._removals.refuse(had, wanted, _now())):
                     self._complain(refused)
@@ -128,7 +128,7 @@ class Reconciler:
                 self._drove = True
                 reached = await self.sink.apply(wanted)
         except SinkProblem as error:
-            self._complain(str(error), str(error))  # it names its sink itself
+            self._complain(str(error), str(error))  # the error names its sink itself
             self._later()
             return
         except TimeoutError:
@@ -159,7 +159,7 @@ class Reconciler:
         self.problem = problem
 
     def _say_changes(self, had: Sequence[Route], has: Sequence[Route]) -> None:
-        """One line for each change, up to a bound."""
+        """Log one line for each change, up to MAX_LINES."""
         changed = changes(had, has)
         before = {route.prefix: route for route in changed.gone}
         after = {route.prefix: route for route in changed.come}
@@ -176,7 +176,7 @@ class Reconciler:
             log.info("sink %s: and %d more changes, %d routes now", self.sink.name, len(lines) - MAX_LINES, len(has))
 
     def _say_failures(self, reached: Reached) -> None:
-        """Those that are new; one that stays is not said each time that it is tried."""
+        """Log the failures that are new; a lasting failure is not logged again at each retry."""
         failed = frozenset((each.prefix, each.problem) for each in reached.failures)
         new = [each for each in reached.failures if (each.prefix, each.problem) not in self._failed]
         self._failed = failed
@@ -194,7 +194,7 @@ def _now() -> float:
 
 
 def shown(route: Route) -> str:
-    """A route in one line, as ip-route(8) writes it, and where it comes from."""
+    """A route in one line: as ip-route(8) writes it, then its origin."""
     hops = ", ".join(map(str, route.next_hops))
     origin = ", ".join(part for part in (route.cluster and f"cluster {route.cluster}", route.origin) if part)
     return f"{route.prefix} {hops}" + (f" ({origin})" if origin else "")

@@ -7,7 +7,7 @@ from dnsbridge.routes.sink import SinkProblem
 
 
 def replace_file(sink: str, path: Path, text: str) -> None:
-    """Put a text where a file is or not; it keeps its mode, and a new one can be read by all. Raises SinkProblem."""
+    """Write or replace a file in one step. An old file's mode stays; all may read a new one. Raises SinkProblem."""
     try:
         if path.exists() and not path.is_file():
             raise _no_file(sink, path)
@@ -29,5 +29,5 @@ def read_file(sink: str, path: Path) -> str | None:
 
 
 def _no_file(sink: str, path: Path) -> SinkProblem:
-    """A device, a pipe, a folder: to read it may never end, and to replace it would take it from others."""
+    """The problem with a device, pipe or folder: reading may never end, and replacing would take it from others."""
     return SinkProblem(f"{sink}: {path} is no regular file; name another")

@@ -1,7 +1,7 @@
-"""Whether gateways answer: a TCP connection to one port of each, now and then.
+"""Probes whether gateways answer: regular TCP connections to one port of each.
 
-Open or refused: something is there and answers. SILENT attempts in a row without either take a gateway out; one answer
-brings it back.
+An open or a refused port is an answer. SILENT attempts in a row without an answer take a gateway out; one answer brings
+it back.
 """
 
 import asyncio
@@ -14,26 +14,26 @@ INTERVAL = 1.0
 TIMEOUT = 1.0
 """Seconds that an answer may take."""
 SILENT = 3
-"""Attempts without an answer."""
+"""Attempts in a row without an answer that take a gateway out."""
 AT_ONCE = 32
-"""Attempts under way."""
+"""Attempts under way at a time."""
 MAX_GATEWAYS = 256
-"""More than these are taken as answering."""
+"""Gateways that are probed; any further ones count as answering."""
 
 
 class GatewayProbe:
-    """Watches gateways, whichever they are at the time."""
+    """Watches a changing set of gateways."""
 
     def __init__(self, port: int, on_change: Callable[[], None]) -> None:
         self.silent: frozenset[IPAddress] = frozenset()
-        """Those that do not answer."""
+        """The gateways that do not answer."""
         self._port = port
         self._on_change = on_change
         self._missed: dict[IPAddress, int] = {}
-        """By gateway: attempts without an answer, in a row."""
+        """By gateway: attempts in a row without an answer."""
 
     def watch(self, gateways: Iterable[IPAddress]) -> None:
-        """Watch these, and no others."""
+        """Watch these gateways, and no others."""
         self._missed = {each: self._missed.get(each, 0) for each in list(dict.fromkeys(gateways))[:MAX_GATEWAYS]}
         self._tell()
 

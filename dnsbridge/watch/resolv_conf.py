@@ -1,12 +1,12 @@
-"""A resolv.conf(5) and its changes: the addresses of its nameservers, as long as it has any that can be used.
+"""A resolv.conf(5) and its changes: the addresses of its usable nameservers.
 
     nameserver 10.0.0.53        counts; so do IPv6 addresses, with %SCOPE if they are link-local
     any other line              is for stub resolvers alone
 
-The file is small, so each look reads it: its content says more surely than its times whether it has changed. Two looks
-in a row must find the same before it is taken, so that a file which is half written, empty or away for a moment is not
-taken for a change; one that never rests is taken all the same, every MOVING_LOOKS looks. A file that names no server
-that can be used leaves those in force that it named last.
+The file is small, so each look reads it: its content shows a change more surely than its times. A content is taken once
+two looks in a row have found it, so that a file that is half written, empty or away for a moment does not count as a
+change. A file that never rests is taken all the same, every MOVING_LOOKS looks. If the file names no usable server, the
+servers that it named last stay in force.
 """
 
 import logging
@@ -21,7 +21,7 @@ from dnsbridge.errors import of_system
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.25
-"""Seconds between two looks, for whoever makes them."""
+"""Seconds between two looks, for the caller that makes them."""
 MOVING_LOOKS = 4
 MAX_OCTETS = 1 << 16
 MAX_SERVERS = 16
@@ -29,25 +29,25 @@ MAX_SERVERS = 16
 
 
 class ResolvConf:
-    """What one file says, from its first look on."""
+    """The nameservers of one file, from its first look on."""
 
     def __init__(self, path: Path, usable: Callable[[str], bool]) -> None:
-        """`usable` says of an address whether it can be asked: one of this server itself cannot."""
+        """`usable` says whether an address can be asked; an address of this server itself cannot."""
         self.path = path
         self.hosts: tuple[str, ...] = ()
-        """Addresses that can be used, in their order; the last ones that were, when there are none now."""
+        """The usable addresses in the file's order; if there are none now, the last ones."""
         self.problem = ""
-        """Why the file is of no use at the moment; empty: it is."""
+        """Why the file is of no use at present; empty when it is of use."""
         self.left_out = 0
         """Nameservers over MAX_SERVERS."""
         self._usable = usable
         self._seen: bytes | str | None = None
         self._taken: bytes | str | None = None
         self._moving = 0
-        """Looks since which the file has not been what was taken."""
+        """Looks in a row that found another content than the one taken."""
 
     def look(self) -> None:
-        """Read the file, and take it if it may be; what `usable` says is asked each time. Blocks."""
+        """Read the file, and take its content if it has rested; asks `usable` each time. Blocks."""
         content = _read(self.path)
         rests = content == self._seen
         self._seen = content
@@ -69,7 +69,7 @@ class ResolvConf:
             problem = "" if hosts else "names no server but this one"
         before, self.problem = self.problem, problem
         if not hosts:
-            # What was in force may be this server by now: an address can move to this host.
+            # A server in force may be this server by now: an address can move to this host.
             self.hosts = tuple(filter(self._usable, self.hosts))
             if self.hosts and problem != before:
                 log.warning("%s: %s; the last servers stay in force: %s", self.path, problem, ", ".join(self.hosts))
@@ -80,7 +80,7 @@ class ResolvConf:
 
 
 def parse(content: bytes) -> tuple[str, ...]:
-    """The addresses of the nameservers, in order, each once and as canonical text."""
+    """The addresses of the nameservers, in order, without duplicates, as canonical text."""
     found: dict[str, None] = {}
     for line in content.decode("utf-8", "replace").splitlines():
         words = line.split()
@@ -100,7 +100,7 @@ def parse(content: bytes) -> tuple[str, ...]:
 def _read(path: Path) -> bytes | str:
     """The file's octets, or why there are none."""
     try:
-        # A pipe that nobody writes to would keep us waiting.
+        # Opening a pipe that nobody writes to would block without O_NONBLOCK.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return "is not a regular file"

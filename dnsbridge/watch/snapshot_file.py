@@ -1,4 +1,4 @@
-"""Snapshots on disk: written atomically while the cluster is followed, read once at the start."""
+"""Snapshot files: written atomically while the cluster is followed, and read once at the start."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ from dnsbridge.errors import of_system
 log = logging.getLogger(__name__)
 
 MAX_SIZE = 1 << 30
-"""Octets; a larger file is none of ours."""
+"""Octets; a larger file is not a snapshot of ours."""
 
 
 def snapshot_path(state_dir: Path, cluster: str) -> Path:
-    """Where a cluster's snapshot is; the name is one plain file name whatever the cluster is called."""
+    """The path of a cluster's snapshot; its last part is a plain file name, whatever the cluster is called."""
     return state_dir / f"{re.sub(r'[^A-Za-z0-9._-]', '_', cluster)}.snapshot"
 
 
 def load(path: Path) -> Snapshot | None:
-    """The snapshot of an earlier run; None, with a warning if there is one that cannot be used."""
+    """The snapshot of an earlier run; None if there is none, or, with a warning, if it cannot be used."""
     try:
         if path.stat().st_size > MAX_SIZE:
             log.warning("%s: larger than %d octets; not used", path, MAX_SIZE)
@@ -43,7 +43,7 @@ def load(path: Path) -> Snapshot | None:
 
 
 async def save(path: Path, objects: Iterable[Object], saved_at: float) -> bool:
-    """Write a snapshot beside the old one, and put it in its place; False, with a warning, if that failed."""
+    """Write a snapshot beside the old one, then replace the old one; False, with a warning, if that failed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""Packed addresses (4 or 16 octets) as labels, as reverse names, and as prefixes.
+"""Packed addresses (4 or 16 octets) as labels, reverse names and prefixes.
 
 10.0.0.1   10-0-0-1   1.0.0.10.in-addr.arpa.                   (RFC 1035 section 3.5)
 fd00::1    fd00--1    1.0.0.0 ... 0.0.d.f.ip6.arpa.            (RFC 3596 section 2.5)
@@ -25,7 +25,7 @@ IP6 = b"\x03ip6\x04arpa\x00"
 _HEX = b"0123456789abcdef"
 _SPELLING = frozenset(_HEX + b"-")
 _OCTETS = [names.from_labels(b"%d" % octet) for octet in range(256)]
-"""Each octet as a decimal label: every endpoint has a reverse name."""
+"""Each octet as a decimal label; made once, because every endpoint has a reverse name."""
 
 Network = IPv4Network | IPv6Network
 
@@ -45,7 +45,7 @@ def to_label(address: bytes) -> bytes:
 
 def from_label(label: bytes) -> bytes | None:
     """The address that a folded label with dashes spells; None if it spells none."""
-    # Without this the standard library would also read colons, dots after colons, and an IPv6 scope.
+    # Without this the standard library would also accept colons, dots after colons, and an IPv6 scope.
     if not _SPELLING.issuperset(label):
         return None
     spelled = label.decode("latin-1")
@@ -58,7 +58,7 @@ def from_label(label: bytes) -> bytes | None:
 
 
 def reverse_name(address: bytes) -> bytes:
-    """The name whose PTR records speak of this address."""
+    """The owner of this address's PTR records."""
     if len(address) == 4:
         first, second, third, fourth = address
         return _OCTETS[fourth] + _OCTETS[third] + _OCTETS[second] + _OCTETS[first] + IN_ADDR
@@ -66,14 +66,14 @@ def reverse_name(address: bytes) -> bytes:
 
 
 class ReversePrefix(msgspec.Struct, frozen=True):
-    """What a name below in-addr.arpa or ip6.arpa speaks of."""
+    """The prefix that a name below in-addr.arpa or ip6.arpa spells."""
 
     packed: bytes
-    """The address, zero octets after the prefix."""
+    """The address, with zero bits after the prefix."""
     bits: int
-    """Length of the prefix that the name spells, from its right: a multiple of 8 (IPv4) or 4 (IPv6)."""
+    """Length of the prefix: a multiple of 8 (IPv4) or 4 (IPv6)."""
     whole: bool
-    """Whether that is all of the name; otherwise it goes on with labels that spell no address."""
+    """Whether the prefix is the whole name; otherwise further labels stand left of it that spell no address."""
 
 
 def reverse_prefix(folded: bytes) -> ReversePrefix | None:
@@ -113,10 +113,10 @@ def _nibble(label: bytes) -> int:
 
 
 def owning_prefix(prefix: ReversePrefix, networks: tuple[Network, ...]) -> int | None:
-    """Bits of the reverse zone that holds this prefix, if it lies in one of the networks; None if it does not.
+    """Prefix length of the reverse zone that holds this prefix; None if no network contains the prefix.
 
-    A network of a length between two labels is as many zones as it has prefixes of the next length that ends on
-    one: 10.233.0.0/18 is 64 zones of /24, 10.0.0.0/26 is 64 zones of /32; never one more.
+    A network whose length is not at a label boundary is split into zones at the next boundary, and no more than
+    these: 10.233.0.0/18 is 64 zones of /24, 10.0.0.0/26 is 64 zones of /32.
     """
     size = len(prefix.packed)
     step = 8 if size == 4 else 4
@@ -135,7 +135,7 @@ def owning_prefix(prefix: ReversePrefix, networks: tuple[Network, ...]) -> int |
 
 
 def reverse_zone(prefix: ReversePrefix, bits: int) -> bytes:
-    """The apex of the reverse zone of the first `bits` bits of a prefix, folded."""
+    """The apex (folded) of the reverse zone for the first `bits` bits of a prefix."""
     if len(prefix.packed) == 4:
         return names.from_labels(*(b"%d" % octet for octet in reversed(prefix.packed[: bits // 8]))) + IN_ADDR
     return b"".join([b"\x01%c" % digit for digit in prefix.packed.hex().encode()[: bits // 4][::-1]]) + IP6
@@ -150,7 +150,7 @@ def reverse_zones(network: Network) -> list[bytes]:
 
 
 def networks_of(cidrs: Iterable[str]) -> tuple[Network, ...]:
-    """The fewest networks with the same addresses, from texts that decoding has proven."""
+    """The fewest networks with the same addresses, from texts that decoding has checked."""
     networks = [ip_network(cidr) for cidr in cidrs]
     ipv4 = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     ipv6 = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))

@@ -1,25 +1,25 @@
-"""Questions that have the same answer, as one: what the case of a name and a DNS cookie do not change.
+"""One canonical form for all questions that differ only in the case of the name or in a DNS cookie.
 
     question     the octets of a message after its ID: flags and counts (10) | name | type, class | OPT
     canonical    the same with the name in lower case, and without a DNS cookie (RFC 7873) that is the OPT's only option
 
-The answers differ in nothing but the name that they repeat, so one serves all.
+The answers to questions with one canonical form differ only in the name that they repeat, so one answer serves all.
 """
 
 _NAME = 10
-"""Where the name begins."""
+"""Offset of the name."""
 _TYPE_AND_CLASS = 4
 _OPT = b"\x00\x00\x29"
-"""How an OPT record begins: owner and type (RFC 6891 section 6.1.2)."""
+"""The start of an OPT record: owner and type (RFC 6891 section 6.1.2)."""
 _OPT_LENGTH = 9
 _OPT_DATA = 11
-"""Where in an OPT record the length of its data, and the data stand."""
+"""Offsets in an OPT record of the length of its data, and of the data."""
 _COOKIE = b"\x00\x0a"
 _OPTION_HEADER = 4
 
 
 def canonical(question: bytes) -> bytes:
-    """The canonical form; the very same object where it is canonical already, or has no shape of a plain question."""
+    """The canonical form; the same object if the question is canonical already or is no plain question."""
     end = question.find(0, _NAME) + 1
     if not end:
         return question
@@ -38,6 +38,6 @@ def canonical(question: bytes) -> bytes:
 
 
 def as_asked(body: bytes, question: bytes) -> bytes:
-    """The answer to a question, from the body of the answer to its canonical form."""
+    """The body of the answer to a question, from the body of the answer to its canonical form."""
     end = question.find(0, _NAME) + 1
     return body[:_NAME] + question[_NAME:end] + body[end:]

@@ -1,13 +1,13 @@
-"""Composing answers: record sets in, a message out, compressed against its own question.
+"""Composing answers: record sets in, a message with compressed names out.
 
-A message without its two ID octets is a `Body`; what is sent is the query's ID and a body:
+A `Body` is a message without its two ID octets. A response is the query's ID and a body:
 
     bytes       always the same
     Rotating    addresses in rotating order: head | n records of one size | tail
-    Stamped     holds an SOA record: head | serial | tail, with the zone's serial of that moment
+    Stamped     holds an SOA record: head | the zone's current serial | tail
 
-so a prepared answer needs no composing to rotate, and no dropping when only the serial moved on. There are many, and
-none can be part of a cycle, so the garbage collector need not walk them (`gc=False`).
+So a prepared answer rotates without being composed again, and stays valid when only the serial changes. Bodies are
+many and never part of a cycle, so the garbage collector need not walk them (`gc=False`).
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class RRset(msgspec.Struct, frozen=True):
 
 
 class Serial:
-    """A zone's serial, shared by all answers that quote it."""
+    """A zone's serial, shared by all answers that contain it."""
 
     __slots__ = ("octets",)
 
@@ -54,31 +54,31 @@ class Serial:
         return int.from_bytes(self.octets, "big")
 
     def advance(self, now: int) -> None:
-        """Move on to `now`, in Unix seconds; never back."""
+        """Advance to `now`, in Unix seconds; never go back."""
         self.octets = max(self.value, now & 0xFFFFFFFF).to_bytes(4, "big")
 
 
 class Rotating(msgspec.Struct, gc=False):
-    """An answer whose last record set starts with another of its records each time."""
+    """An answer whose last record set starts with the next of its records each time."""
 
     head: bytes
     records: bytes
-    """All of them, twice: so many octets from any of them on are one round."""
+    """All records, twice: `length` octets from the start of any record are one round."""
     tail: bytes
     size: int
     """Octets of one record."""
     length: int
     """Octets of one round."""
     start: int
-    """Where the next answer's records begin."""
+    """Offset in `records` of the next answer's first record."""
 
     @property
     def weight(self) -> int:
-        """Octets that it holds; the records stand there twice."""
+        """Octets in memory; the records count twice."""
         return len(self.head) + len(self.records) + len(self.tail)
 
     def octets(self) -> bytes:
-        """The body, one step further than last time."""
+        """The body, rotated by one more record than last time."""
         start = self.start
         following = start + self.size
         self.start = following if following < self.length else 0
@@ -86,7 +86,7 @@ class Rotating(msgspec.Struct, gc=False):
 
 
 class Stamped(msgspec.Struct, gc=False):
-    """An answer with the zone's serial in it."""
+    """An answer that contains the zone's serial."""
 
     head: bytes
     serial: Serial
@@ -94,11 +94,11 @@ class Stamped(msgspec.Struct, gc=False):
 
     @property
     def weight(self) -> int:
-        """Octets that it holds."""
+        """Octets in memory."""
         return len(self.head) + len(self.tail)
 
     def octets(self) -> bytes:
-        """The body with the serial of now."""
+        """The body with the current serial."""
         return self.head + self.serial.octets + self.tail
 
 
@@ -107,7 +107,7 @@ class Varying(Protocol):
 
     @property
     def weight(self) -> int:
-        """Octets that it holds."""
+        """Octets in memory."""
         ...
 
     def octets(self) -> bytes:
@@ -119,7 +119,7 @@ Body = bytes | Varying
 
 
 def weight(body: Body) -> int:
-    """Octets that a body holds."""
+    """Octets of a body in memory."""
     return len(body) if isinstance(body, bytes) else body.weight
 
 
@@ -129,7 +129,7 @@ def octets(body: Body) -> bytes:
 
 
 class Sections(msgspec.Struct, frozen=True):
-    """What an answer says."""
+    """The RCODE and the sections of an answer."""
 
     rcode: Rcode = Rcode.NOERROR
     answer: Sequence[RRset] = ()
@@ -139,7 +139,7 @@ class Sections(msgspec.Struct, frozen=True):
 
 
 class _Writer:
-    """The message so far, and where each name in it stands."""
+    """The message so far, and the offset of each name in it."""
 
     __slots__ = ("buffer", "offsets", "question", "rclass", "serial_at")
 
@@ -175,7 +175,7 @@ class _Writer:
         buffer += name
 
     def fill(self, rrset: RRset, room: int, first: int) -> int:
-        """Append as many records of a set as there is room for, beginning with number `first`; how many they were."""
+        """Append records of a set while there is room, beginning with number `first`; return how many were appended."""
         data = rrset.data[first:] + rrset.data[:first]
         for count, one in enumerate(data):
             start = len(self.buffer)
@@ -220,11 +220,11 @@ class _Writer:
 def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial | None = None) -> Body:
     """The answer to a question, at most `query.limit` octets.
 
-    A record set of the answer or authority section that does not fit sets TC and ends the message there; one of the
-    additional section is just left out (RFC 2181 section 9). Over TCP there is nothing larger to ask for: of a set of
-    the answer section as many records are given as fit, with TC. An OPT in the query gives an OPT, the last record.
+    A record set that does not fit ends the message; in the answer or authority section it also sets TC (RFC 2181
+    section 9). A client over TCP has no larger transport to turn to, so an answer set that does not fit gives as many
+    records as do, with TC. If the query has an OPT record, so has the answer, as its last record.
     """
-    # The ID is as good as a random number, so what is composed only once does not always start with the first record.
+    # The ID serves as a random number: an answer that is composed only once need not start with the first record.
     draw = int.from_bytes(query.message[:2], "big")
     writer = _Writer(query)
     buffer = writer.buffer
@@ -237,7 +237,7 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
     for section, rrsets in enumerate((said.answer, said.authority, said.additional)):
         for rrset in rrsets:
             start = len(buffer)
-            # A set of thousands is not even written when its number alone shows that it cannot fit.
+            # A set of thousands is not even written if its record count shows that it cannot fit.
             fits = start + len(rrset.data) * _SMALLEST_RECORD <= room
             if fits:
                 writer.rrset(rrset)
@@ -270,16 +270,16 @@ def compose(query: Query, said: Sections, options: bytes = b"", serial: Serial |
 
 
 def failure(query: Query, why: Failure) -> bytes:
-    """The body of an error: the question, the RCODE, and to those who sent EDNS the reason (RFC 8914)."""
+    """The body of an error: the question, the RCODE and, for a client with EDNS, the reason (RFC 8914)."""
     options = b"" if why.extended_error is None else edns.extended_error(why.extended_error, why.text)
     body = compose(query, Sections(rcode=why.rcode, authoritative=False), options)
     return octets(body)
 
 
 def rejection(message: bytes, why: Failure, said: edns.Edns | None = None) -> bytes:
-    """The body of an error for a message whose question is not known: a header, the opcode and RD as they came.
+    """The body of an error for a message whose question is not known: a header with the message's opcode and RD.
 
-    An OPT record in the message gives one.
+    If the message has an OPT record, so has the error.
     """
     flags = int.from_bytes(message[2:4], "big") & (0x7800 | RD)
     opt = edns.record(said.dnssec_ok) if said else b""

@@ -44,7 +44,7 @@ class Opcode(IntEnum):
 
 
 class Rcode(IntEnum):
-    """Response codes (RFC 1035 section 4.1.1); those over 15 need EDNS (RFC 6891 section 6.1.3)."""
+    """Response codes (RFC 1035 section 4.1.1); codes over 15 need EDNS (RFC 6891 section 6.1.3)."""
 
     NOERROR = 0
     FORMERR = 1
@@ -96,6 +96,6 @@ MAX_MESSAGE = 65535
 MAX_DATAGRAM = 65507
 """Octets of a message that fit into one UDP datagram over IPv4."""
 CLASSIC_UDP_SIZE = 512
-"""What a client without EDNS can take over UDP (RFC 1035 section 4.2.1)."""
+"""Most octets that a client without EDNS accepts over UDP (RFC 1035 section 4.2.1)."""
 ADVERTISED_UDP_SIZE = 1232
-"""What we say we can take over UDP: an IPv6 packet that is never fragmented."""
+"""Most octets that this server says it accepts over UDP: they fit an IPv6 packet that is never fragmented."""

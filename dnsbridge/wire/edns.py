@@ -1,4 +1,4 @@
-"""EDNS: the OPT record of a question, and those that we send (RFC 6891, 7828, 8914).
+"""EDNS: reading and writing OPT records and their options (RFC 6891, 7828, 8914).
 
 OPT on the wire: 00 | 0029 | UDP size (2) | extended RCODE, version (1, 1) | DO and zero bits (2) | length (2) | options
 option:          code (2) | length (2) | data
@@ -18,11 +18,11 @@ OPT_SIZE = 11
 DO = 0x8000
 
 HOP_BY_HOP = frozenset({Option.COOKIE, Option.TCP_KEEPALIVE, Option.PADDING})
-"""Options that speak of one connection and are never forwarded (RFC 7873, 7828, 7830)."""
+"""Options that concern one connection and are never forwarded (RFC 7873, 7828, 7830)."""
 
 
 class Edns(msgspec.Struct, frozen=True, gc=False):
-    """What the OPT record of a message says."""
+    """The OPT record of a message."""
 
     start: int
     """Offset of the record in its message."""
@@ -32,10 +32,10 @@ class Edns(msgspec.Struct, frozen=True, gc=False):
     version: int
     dnssec_ok: bool
     options: bytes
-    """The options as they came; proven to be well-formed."""
+    """The options as they came, checked to be well-formed."""
 
     def has_option(self, code: int) -> bool:
-        """Whether an option of this code is there."""
+        """Whether there is an option with this code."""
         return bool(self.options) and any(found == code for found, _ in split_options(self.options))
 
 
@@ -54,7 +54,7 @@ def read(message: bytes, start: int, end: int) -> Edns | None:
 
 
 def without_options(message: bytes, start: int, end: int) -> Edns:
-    """The fixed part of an OPT record, whatever its owner and its options are; `start` is the octet before its type."""
+    """The fixed part of an OPT record; its owner and options are ignored. `start` is the octet before its type."""
     _, _, udp_size, _, version, flags, _ = _OPT.unpack_from(message, start)
     return Edns(start, end, udp_size, version, bool(flags & DO), b"")
 

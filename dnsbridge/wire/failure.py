@@ -1,4 +1,4 @@
-"""Why a question gets no data, as a closed set, and the one map from each reason to its RCODE."""
+"""The reasons why a question gets no data, as a closed set, and the RCODE of each."""
 
 from enum import Enum
 
@@ -6,9 +6,9 @@ from dnsbridge.wire.constants import ExtendedError, Rcode
 
 
 class Failure(Enum):
-    """A reason, with the RCODE that a client gets and the extended error (RFC 8914) that says more.
+    """A reason, with the RCODE that a client gets and the extended error (RFC 8914) that explains it.
 
-    Each value is `(RCODE, info code, text)`; without an info code nothing more is said.
+    Each value is `(RCODE, info code, text)`; an info code of None means no extended error.
     """
 
     MALFORMED = (Rcode.FORMERR, None, "the message does not parse (RFC 1035 section 4)")
@@ -44,4 +44,4 @@ class Failure(Enum):
         self.rcode = rcode
         self.extended_error = extended_error
         self.text = text
-        """One sentence for people: the extra text of the extended error, and the word in explanations."""
+        """One sentence for people: the EXTRA-TEXT of the extended error, and the reason in explanations."""

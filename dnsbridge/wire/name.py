@@ -1,8 +1,8 @@
 """Names as bytes: text to wire and back, labels, suffixes, case.
 
 A name here is its uncompressed wire form: length-prefixed labels and the root's zero octet,
-`b"\\x03web\\x04shop\\x00"` (RFC 1035 section 3.1). Comparing without regard to case (RFC 4343) is
-`name.lower()`: a length octet is at most 63, below `A`, so lowering the whole of it is safe.
+`b"\\x03web\\x04shop\\x00"` (RFC 1035 section 3.1). `name.lower()` folds a name to compare it without regard to case
+(RFC 4343): a length octet is at most 63, below `A`, so folding does not change it.
 """
 
 from dnsbridge.wire.constants import MAX_LABEL, MAX_NAME
@@ -12,17 +12,17 @@ ROOT = b"\x00"
 _LENGTHS = [bytes([length]) for length in range(256)]
 """The octet before a label, by its length."""
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\;()@$')
-"""Octets that a master file shows as they are (RFC 1035 section 5.1)."""
+"""Octets that a master file shows unescaped (RFC 1035 section 5.1)."""
 
 
 class BadNameError(ValueError):
-    """A text that is no name, with the reason in one sentence."""
+    """A text that is not a name; the message gives the reason in one sentence."""
 
 
 def from_text(text: str) -> bytes:
     """The wire form of a name in presentation form, `\\.` and `\\DDD` escapes understood; always absolute.
 
-    Raises BadNameError for an empty label, one over 63 octets, or more than 255 octets in all.
+    Raises BadNameError for an empty label, a label over 63 octets, a name over 255 octets, or text outside ASCII.
     """
     if text in ("", "."):
         return ROOT
@@ -99,7 +99,7 @@ def from_labels(*parts: bytes) -> bytes:
 
 
 def is_below(name: bytes, zone: bytes) -> bool:
-    """Whether a folded name is the zone's (folded) apex or below it, at a label's boundary."""
+    """Whether a folded name is the apex of `zone` (folded) or below it, by whole labels."""
     if not name.endswith(zone):
         return False
     front = len(name) - len(zone)

@@ -1,8 +1,8 @@
-"""Record types and data as people write them (RFC 1035 section 5.1), and types read back.
+"""Record types and data in presentation form (RFC 1035 section 5.1), and types read back from it.
 
-addresses, names, strings    as text by this package: dnslib escapes no octet that needs it
-other types that dnslib knows    dnslib's text, where that text means the same octets again
-all others                   the generic form of RFC 3597
+addresses, names, strings        written by this package: dnslib escapes no octet that needs it
+other types that dnslib knows    dnslib's text, if it reads back as the same octets
+all others                       the generic form of RFC 3597
 """
 
 from dnsbridge.wire import addresses, rdata
@@ -12,7 +12,7 @@ from dnsbridge.wire.query import name_end
 
 
 def type_to_text(rtype: int) -> str:
-    """The type's mnemonic, or the form of RFC 3597."""
+    """The type's mnemonic, or its generic form (RFC 3597)."""
     if rtype in set(Type):
         return Type(rtype).name
     from dnslib import QTYPE  # noqa: PLC0415  slow to load, and hardly ever needed
@@ -21,7 +21,7 @@ def type_to_text(rtype: int) -> str:
 
 
 def type_of_text(text: str) -> int | None:
-    """The number of a mnemonic, or of a `TYPEn`; None where there is no such type."""
+    """The number of a mnemonic, or of a `TYPEn`; None if there is no such type."""
     if text in Type.__members__:
         return int(Type[text])
     digits = text.removeprefix("TYPE")
@@ -53,7 +53,7 @@ def data_to_text(rtype: int, data: bytes) -> str:
 
 
 def _text_of_dnslib(rtype: int, data: bytes) -> str:
-    """What dnslib writes; empty where it writes nothing, or what would be read as other octets."""
+    """dnslib's text of the data; empty if there is none, or if it would read back as other octets."""
     from dnslib import QTYPE, RDMAP, RR, DNSBuffer  # noqa: PLC0415  as above
 
     mnemonic = QTYPE.forward.get(rtype)
@@ -62,11 +62,11 @@ def _text_of_dnslib(rtype: int, data: bytes) -> str:
     try:
         text = str(RDMAP[mnemonic].parse(DNSBuffer(data), len(data)))
         if not (text.isascii() and text.isprintable()) or text.endswith(" "):
-            return ""  # a space at the end is a field that is empty
+            return ""  # a space at the end is an empty field
         (record,) = RR.fromZone(f". 0 IN {mnemonic} {text}")
         again = DNSBuffer()
         record.rdata.pack(again)
-    except Exception:  # hostile data fails in dnslib in many ways, and all of them say that it has no text
+    except Exception:  # hostile data fails in dnslib in many ways; each means that the data has no text
         return ""
     return text if bytes(again.data) == data else ""
 

@@ -1,11 +1,11 @@
-"""From the octets of a datagram or of a TCP frame to a question, in work linear in its length.
+"""Parsing the octets of a datagram or a TCP frame into a question, in work linear in their length.
 
     Query      a question that can be looked up
-    Rejected   something that gets an answer with an error: the reason, and the question if it parsed
-    Ignored    something that gets no answer at all (it could be a reflection): under 12 octets, or a response
+    Rejected   a message that gets an error: the reason, and the question if it parsed
+    Ignored    a message that gets no answer (it could be a reflection): under 12 octets, or a response
 
-A question's name has no compression pointer (nothing stands before it to point to), so a length octet
-over 63 is an error. What follows the question is walked for the OPT record and must end with the message.
+A question's name has no compression pointer (there is no earlier name to point to), so a length octet over 63 is an
+error. The records after the question are walked to find OPT; the last of them must end the message.
 """
 
 from enum import Enum
@@ -35,7 +35,7 @@ _RECORD = Layout("!HHIH")
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
-    """One question and all that its answer depends on."""
+    """One question and everything that its answer depends on."""
 
     message: bytes
     """As it came, ID included."""
@@ -47,7 +47,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     qclass: int
     edns: edns.Edns | None
     limit: int
-    """Octets that the answer may have on this transport, for this client."""
+    """Most octets of an answer to this client on this transport."""
     stream: bool
     """Over TCP."""
     flags: int
@@ -55,7 +55,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     question: bytes
     """The question section, as asked."""
     trail: tuple[bytes, ...] = ()
-    """Folded names of the aliases that were followed on the way to this question, the first one first."""
+    """Folded names of the aliases that were followed to reach this question, in order."""
 
     @property
     def question_end(self) -> int:
@@ -66,15 +66,15 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 class Rejected(msgspec.Struct, frozen=True):
     """A message that gets an error.
 
-    An OPT record in it gives one in the error as well (RFC 6891 section 6.1.1), as far as its records can be walked:
-    to a broken OPT too, so that the client can tell a server without EDNS from a format error within it (section 7).
+    If the message has an OPT record and its records can be walked, the error has one too (RFC 6891 section 6.1.1).
+    This holds for a broken OPT: the client can then tell a format error from a server without EDNS (section 7).
     """
 
     failure: Failure
     query: Query | None = None
-    """Of an opcode QUERY with one question that parsed, and an OPT record: the error repeats the question."""
+    """Set if the opcode is QUERY, its one question parsed and it has an OPT record: the error repeats the question."""
     opt: edns.Edns | None = None
-    """The OPT record of a message without such a question."""
+    """The OPT record of any other message."""
 
 
 class Ignored(Enum):
@@ -85,7 +85,7 @@ class Ignored(Enum):
 
 
 def parse(message: bytes, stream: bool = False) -> Query | Rejected | Ignored:
-    """What these octets ask (RFC 1035 section 4.1)."""
+    """The question in these octets (RFC 1035 section 4.1), or why there is none."""
     if len(message) < HEADER_SIZE:
         return Ignored.SHORT
     _, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(message)
@@ -155,7 +155,7 @@ def name_end(message: bytes, start: int) -> int:
 
 
 def _scan(message: bytes, position: int, before: int, additionals: int) -> edns.Edns | Failure | None:
-    """The one OPT record among the additional ones, after `before` records that say nothing to us."""
+    """The OPT record of the additional section; the `before` records ahead of that section are only skipped."""
     found: edns.Edns | None = None
     end = len(message)
     for index in range(before + additionals):
@@ -178,9 +178,9 @@ def _scan(message: bytes, position: int, before: int, additionals: int) -> edns.
 
 
 def _any_opt(message: bytes) -> edns.Edns | None:
-    """The first OPT record in the additional section of a message that is refused, whatever else is wrong with it.
+    """The first OPT record in the additional section of a refused message, whatever else is wrong with the message.
 
-    None where the records that the header counts cannot be walked to the last one.
+    None if the records that the header counts cannot all be walked.
     """
     _, _, questions, answers, authorities, additionals = _HEADER.unpack_from(message)
     found: edns.Edns | None = None
@@ -206,7 +206,7 @@ def _any_opt(message: bytes) -> edns.Edns | None:
 
 
 def _owner_end(message: bytes, start: int) -> int:
-    """Offset after a possibly compressed owner name, without following it; 0 if it is broken."""
+    """Offset after an owner name, whose compression pointer is not followed; 0 if the name is broken."""
     position = start
     end = len(message)
     while position < end:
@@ -222,6 +222,6 @@ def _owner_end(message: bytes, start: int) -> int:
 
 
 def compose(name: bytes, qtype: int, qclass: int, identity: int, flags: int = RD, opt: bytes = b"") -> bytes:
-    """A question of our own."""
+    """The message of a question that this server asks."""
     header = _HEADER.pack(identity, flags, 1, 0, 0, 1 if opt else 0)
     return header + name + _TWO.pack(qtype, qclass) + opt

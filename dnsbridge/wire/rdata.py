@@ -1,4 +1,4 @@
-"""Record data as bytes, names uncompressed: what composing takes and walking gives.
+"""Record data (RDATA) as bytes, names uncompressed, as `compose` takes and `whole_message` gives it.
 
 A 4 octets | AAAA 16 octets (both: the packed address itself)
 CNAME, NS, PTR   a name
@@ -39,7 +39,7 @@ def txt(text: bytes) -> bytes:
 
 
 def character_strings(data: bytes) -> list[bytes]:
-    """The strings that well-formed TXT or HINFO data is made of."""
+    """The strings of well-formed TXT or HINFO data."""
     found = []
     position = 0
     while position < len(data):
@@ -50,7 +50,7 @@ def character_strings(data: bytes) -> list[bytes]:
 
 
 def are_character_strings(data: bytes) -> bool:
-    """Whether data is made of character strings, one at least, as TXT's is (RFC 1035 section 3.3.14)."""
+    """Whether data is one or more character strings, as TXT data is (RFC 1035 section 3.3.14)."""
     position = 0
     while position < len(data):
         position += 1 + data[position]
@@ -76,13 +76,13 @@ NAMES_AT: dict[int, tuple[int, int]] = {
     36: (2, 1),  # KX
     39: (0, 1),  # DNAME
 }
-"""Types whose data holds names: the octets before the first name, and how many names follow each other.
+"""Types whose data holds names: the octets before the first name, and the number of consecutive names.
 
-In any other type's data a receiver takes the octets as they are (RFC 3597 section 4).
+A receiver treats the data of any other type as opaque octets (RFC 3597 section 4).
 """
 
 SIZES: dict[int, int] = {1: 4, 28: 16}
-"""Octets of the data of A and AAAA (class IN)."""
+"""Octets of A and AAAA data (class IN)."""
 
 COMPRESSIBLE = frozenset({2, 5, 6, 12})
-"""Types we send whose names may be compressed: NS, CNAME, SOA, PTR (RFC 1035; not SRV, RFC 2782)."""
+"""Types whose names this server may compress: NS, CNAME, SOA, PTR (RFC 1035; not SRV, RFC 2782)."""

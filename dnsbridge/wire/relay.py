@@ -1,17 +1,17 @@
-"""Patching the messages of a forwarded question, as bytes: nothing is composed anew (RFC 5625 section 4).
+"""Patching a forwarded question and its reply as bytes: no message is composed anew (RFC 5625 section 4).
 
-    outgoing(query)          what goes to an upstream, without the ID: as the client sent it, but for hop-by-hop options
-    matches(reply, asked)    whether a datagram answers the question that was asked
-    is_bare_error(reply)     whether a datagram is a header alone that says that the question was not understood
-    incoming(query, reply)   what goes to the client, without the ID:
+    outgoing(query)          the message to an upstream, without the ID: the client's, without hop-by-hop options
+    matches(reply, asked)    whether a datagram answers the question
+    is_bare_error(reply)     whether a datagram is an error that has only a header
+    incoming(query, reply)   the message to the client, without the ID:
 
-        flags       AA and Z cleared, RA set; RD and CD as in the query; TC, AD and RCODE as they came
+        flags       AA and Z cleared, RA set; RD and CD from the query; TC, AD and RCODE from the reply
         question    the client's own octets, case as asked
-        records     as they came; hop-by-hop options cut out of OPT; OPT as this server's own, if the client sent one
+        records     unchanged, but for OPT: without hop-by-hop options, as this server's own, if the client sent one
         size        over the client's limit: whole record sets of the answer while they fit, and TC
 
-An OPT record that must be changed ends the message: what follows it may hold compression pointers that would no
-longer be right. OPT is the last record in practice, and only additional records can follow it.
+An OPT record that is removed or shortened ends the message: compression pointers in the records after it could be
+wrong. OPT is the last record in practice, and only additional records can follow it.
 """
 
 from struct import Struct as Layout
@@ -37,7 +37,7 @@ _BARE_ERRORS = frozenset({int(Rcode.FORMERR), int(Rcode.SERVFAIL), int(Rcode.NOT
 
 
 def outgoing(query: Query) -> bytes:
-    """The client's message after its ID octets, without hop-by-hop options; all else as it came."""
+    """The client's message after its ID octets, without hop-by-hop options and otherwise unchanged."""
     found = query.edns
     if found is None or not found.options:
         return query.message[2:]
@@ -49,19 +49,20 @@ def outgoing(query: Query) -> bytes:
 
 
 def matches(reply: bytes, question: bytes) -> bool:
-    """Whether a message is a response to `question` (a question section), case aside; not its ID."""
+    """Whether a message is a response to `question` (a question section), in any case; the ID is not checked."""
     if len(reply) < HEADER_SIZE or reply[2] & _QR_AND_OPCODE != 0x80 or reply[4:6] != _ONE_QUESTION:
         return False
     if reply.startswith(question, HEADER_SIZE):
         return True
-    # Type and class are compared as they are: in lower case, type 65 (HTTPS) would be type 97.
+    # Type and class are compared unfolded: in lower case, type 65 (HTTPS) would be type 97.
     echoed = reply[HEADER_SIZE : HEADER_SIZE + len(question)]
     return echoed[-4:] == question[-4:] and echoed[:-4].lower() == question[:-4].lower()
 
 
 def is_bare_error(message: bytes) -> bool:
-    """Whether a message is nothing but a response header with FORMERR, SERVFAIL or NOTIMP: some servers leave the
-    question out of these. No other RCODE is taken from a header alone.
+    """Whether a message is only a response header with FORMERR, SERVFAIL or NOTIMP.
+
+    Some servers leave the question out of these errors. No other RCODE is accepted from a header alone.
     """
     return (
         len(message) == HEADER_SIZE
@@ -72,12 +73,12 @@ def is_bare_error(message: bytes) -> bool:
 
 
 def with_question(header: bytes, question: bytes) -> bytes:
-    """A bare header as the reply that repeats its question."""
+    """The reply made of a bare header and its question."""
     return header[:4] + _ONE_QUESTION + bytes(6) + question
 
 
 def with_records(reply: bytes, question_end: int, kept: Stored) -> bytes:
-    """A reply with what was kept of its records in their place (see stored), and its OPT record."""
+    """A reply with its records replaced by the kept ones (see stored), and its OPT record."""
     _, _, answers, authorities, additionals = _AFTER_ID.unpack_from(reply, 2)
     found = _scan(reply, question_end, answers + authorities, additionals)
     opt = reply[found[1] : _opt_end(reply, found[1])] if found and found[1] else b""
@@ -88,9 +89,9 @@ def with_records(reply: bytes, question_end: int, kept: Stored) -> bytes:
 def incoming(query: Query, reply: bytes, options: bytes = b"") -> bytes | None:
     """The client's answer after its ID octets, from a reply that matches; None if the reply's records do not parse.
 
-    `options` go into the OPT record where the reply has none.
+    If the reply has no OPT record, `options` go into the one that is added.
 
-    A truncated reply may end anywhere (RFC 2181 section 9): if it does not parse, its question alone is passed on.
+    A truncated reply may end anywhere (RFC 2181 section 9): if it does not parse, only its question is passed on.
     """
     end = query.question_end
     flags, _, answers, authorities, additionals = _AFTER_ID.unpack_from(reply, 2)
@@ -117,7 +118,7 @@ def incoming(query: Query, reply: bytes, options: bytes = b"") -> bytes | None:
             tail = _with_options(reply[opt : read.end], end_to_end)
     records = reply[end:stop] + tail
     if opt and query.edns:
-        # The size is what this server takes, not what the upstream does, and DO is the client's (RFC 3225 section 3).
+        # The UDP size is this server's, not the upstream's; DO is the client's (RFC 3225 section 3).
         at = opt - end + 3
         flags_octets = _DO if query.edns.dnssec_ok else _NO_FLAGS
         records = records[:at] + _OUR_SIZE + records[at + 2 : at + 4] + flags_octets + records[at + 6 :]
@@ -126,7 +127,7 @@ def incoming(query: Query, reply: bytes, options: bytes = b"") -> bytes | None:
 
 
 def _scan(reply: bytes, position: int, before: int, additionals: int) -> tuple[int, int, int] | None:
-    """Where the records end, where OPT starts (0: nowhere) and its place among the additional ones; None if broken."""
+    """Offsets of the records' end and of OPT (0: none), and OPT's index in the additional section; None if broken."""
     end = len(reply)
     opt = opt_index = 0
     for index in range(before + additionals):
@@ -163,7 +164,7 @@ def _end_to_end(options: bytes) -> bytes:
 
 
 def _with_options(opt: bytes, options: bytes) -> bytes:
-    """An OPT record with other options."""
+    """An OPT record with its options replaced."""
     return opt[: edns.OPT_SIZE - 2] + len(options).to_bytes(2, "big") + options
 
 
@@ -176,11 +177,11 @@ def _truncated(query: Query, flags: int, body: bytes) -> bytes:
 
 
 def truncated(query: Query) -> bytes:
-    """The client's answer that only says to ask again over TCP."""
+    """The answer that only tells the client to ask again over TCP."""
     return _question_alone(query, QR | RA | query.flags)
 
 
 def _question_alone(query: Query, flags: int) -> bytes:
-    """A truncated answer without records, but for an OPT to a client that sent one."""
+    """A truncated answer without records, except OPT for a client that sent one."""
     opt = edns.record(query.edns.dnssec_ok) if query.edns else b""
     return _AFTER_ID.pack(flags | TC, 1, 0, 0, 1 if opt else 0) + query.question + opt

@@ -1,4 +1,4 @@
-"""Moving record sets from one zone's suffix to another's: the same names under an alias."""
+"""Moving record sets from one zone's suffix to another: the same names under an alias zone."""
 
 from dnsbridge.wire import rdata
 from dnsbridge.wire.compose import RRset
@@ -8,15 +8,15 @@ from dnsbridge.wire.query import name_end
 
 
 def rename(name: bytes, zone: bytes, suffix: bytes) -> bytes:
-    """A name below `zone` (folded) as a name below `suffix`, its own labels in lower case; any other name as it is."""
+    """A name below `zone` (folded), moved below `suffix` with its labels in lower case; any other name unchanged."""
     folded = name.lower()
     return folded[: -len(zone)] + suffix if is_below(folded, zone) else name
 
 
 def rename_set(rrset: RRset, zone: bytes, suffix: bytes, asked: bytes) -> RRset:
-    """A record set with its owner and the names in its data renamed; the question's own name comes back as asked.
+    """A record set with its owner and the names in its data renamed; an owner that is the QNAME is spelled as asked.
 
-    A name that would become too long stays as it is.
+    A name that would become too long stays unchanged.
     """
     owner = _rename_fitting(rrset.owner, zone, suffix)
     if owner.lower() == asked.lower():

@@ -1,18 +1,18 @@
-"""What of a reply is kept: the records that were asked for, and nothing that an upstream could slip in beside them.
+"""Scrubbing a reply: only the requested records are kept, so that an upstream cannot slip in others.
 
-answer      the CNAME chain from the question's name, at most MAX_CHAIN links, with the DNAMEs that it follows from, and
-            the records of the type asked for at its end; with DO their signatures
-authority   of a negative answer the SOA of a zone above the name; with DO the proofs and signatures (RFC 4035)
+answer      the CNAME chain from the question's name, at most MAX_CHAIN links, with the DNAMEs behind it, and the
+            records of the requested type at its end; with DO also their signatures
+authority   in a negative answer the SOA of a zone above the name; with DO also proofs and signatures (RFC 4035)
 additional  nothing
 
-A chain leads on, and somebody else must be asked for its last name, when that name
+A chain leads on, so that its last name must be asked for elsewhere, if that name
 
-    is a cluster's                  whatever the upstream says about it
+    belongs to a cluster            whatever the upstream says about it
     is in another forward zone      and the reply has no data for it
-    is this upstream's own          and the reply has neither data nor an SOA nor an error for it, nor RA
+    belongs to this upstream        and the reply has neither data nor an SOA nor an error for it, nor RA
 
-Of a reply that leads on, the part up to the last alias is kept, and nothing of the authority section: what it proves is
-about a name that others answer for.
+A reply that leads on is kept up to its last alias, without its authority section: that section is about a name that
+others answer for.
 """
 
 from collections.abc import Callable
@@ -27,15 +27,15 @@ from dnsbridge.wire.name import is_below
 from dnsbridge.wire.whole_message import Message
 
 MAX_CHAIN = 10
-"""Links of a chain, over all that are asked for parts of it."""
+"""Links of a chain, over all servers that are asked for parts of it."""
 _PROOFS = frozenset({47, 50})
 """NSEC, NSEC3."""
 _ALIAS_ITSELF = frozenset({int(Type.CNAME), int(Type.ANY)})
-"""Types that a CNAME answers instead of leading on (RFC 1034 section 3.6.2)."""
+"""Types that the CNAME itself answers, so that it is not followed (RFC 1034 section 3.6.2)."""
 
 
 class Whose(Enum):
-    """Who answers for a name, as seen from the forward zone, or from the cluster with its CoreDNS, that was asked."""
+    """Who answers for a name, as seen from the forward zone or the cluster's CoreDNS that was asked."""
 
     HERE = "who was asked, or nobody"
     ANOTHER = "another forward zone"
@@ -43,18 +43,18 @@ class Whose(Enum):
 
 
 class Scrubbed(msgspec.Struct, frozen=True):
-    """What is kept."""
+    """The kept record sets of a reply."""
 
     answer: list[RRset]
     authority: list[RRset]
     leads_on: bool = False
-    """The answer ends at an alias whose target somebody must still be asked for."""
+    """The answer ends at an alias whose target must still be asked for elsewhere."""
 
 
 def scrub(
     message: Message, name: bytes, qtype: int, dnssec_ok: bool, whose: Callable[[bytes], Whose] | None = None
 ) -> Scrubbed | Failure:
-    """What is kept of a reply to a question for `name` (in any case), or why the reply is no answer.
+    """The kept part of a reply to a question for `name` (in any case), or why the reply is no answer.
 
     `whose` says who answers for a folded name; without it no chain leads on.
     """
@@ -107,11 +107,11 @@ def scrub(
 
 
 def _alias(by_owner: dict[bytes, list[RRset]], owner: bytes, answered: bool) -> RRset | Failure | None:
-    """The CNAME at a name; without one, and without data, the one that a DNAME above makes (RFC 6672 section 3.1)."""
+    """The CNAME at a name; if it has neither CNAME nor data, the CNAME from a DNAME above (RFC 6672 section 3.1)."""
     folded = owner.lower()
     for rrset in by_owner.get(folded, []):
         if rrset.rtype == Type.CNAME:
-            # Of several CNAMEs, which there must not be, the one that is followed.
+            # A name must not have several CNAMEs; if it does, the first is followed.
             return RRset(rrset.owner, rrset.rtype, rrset.ttl, rrset.data[:1])
     if answered:
         return None
@@ -127,7 +127,7 @@ def _alias(by_owner: dict[bytes, list[RRset]], owner: bytes, answered: bool) -> 
 
 
 def _dnames(by_owner: dict[bytes, list[RRset]], owner: bytes, target: bytes, dnssec_ok: bool) -> list[RRset]:
-    """The DNAMEs above a name that make its CNAME what it is (RFC 6672 section 2.2), and their signatures."""
+    """The DNAMEs above a name that its CNAME comes from (RFC 6672 section 2.2), and their signatures."""
     kept: list[RRset] = []
     for above, held in by_owner.items():
         if above == owner or not is_below(owner, above):
@@ -144,9 +144,7 @@ def _is_soa_above(rrset: RRset, name: bytes) -> bool:
 
 
 def _is_referral(message: Message) -> bool:
-    """Whether a reply without an answer only names other servers (RFC 2308 section 2.2): NS and no SOA, from a server
-    that neither recurses nor has the name itself.
-    """
+    """Whether a reply without an answer is a referral (RFC 2308 section 2.2): NS and no SOA, and neither RA nor AA."""
     types = {rrset.rtype for rrset in message.authority}
     return (
         message.rcode == Rcode.NOERROR and not message.flags & (RA | AA) and Type.NS in types and Type.SOA not in types

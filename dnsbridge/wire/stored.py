@@ -1,9 +1,9 @@
-"""A forwarded answer as it is kept: the octets after its question, and where in them the TTLs stand.
+"""A forwarded answer in stored form: the octets after its question, and the offsets of the TTLs in them.
 
-Compression pointers lead back into the question or to earlier records, and the question of a client that asks the same
-has the same length; so the octets fit behind the question of any such client, in any case, and only TTLs are patched.
+Compression pointers lead back into the question or to earlier records, and a question has the same length in any case
+of its name. So the octets fit behind the question of every client that asks it, and only the TTLs are patched.
 
-    keep(question, dnssec_ok, reply, whose)    a reply -> Stored, or that it is broken
+    keep(question, dnssec_ok, reply, whose)    a reply -> Stored, or Broken
     stored.render(query, age)                  Stored -> the body for a client
     stored.links(query, age)                   Stored -> the record sets of a chain that leads on
 """
@@ -23,14 +23,14 @@ from dnsbridge.wire.scrub import Scrubbed, Whose, scrub
 MAX_TTL = 86400
 """Seconds; no answer is kept for longer (RFC 8767 section 4 speaks of days)."""
 MAX_NEGATIVE_TTL = 3600
-"""Seconds; RFC 2308 section 5 has one to three hours as sensible."""
+"""Seconds; RFC 2308 section 5 calls one to three hours sensible."""
 FAILURE_TTL = 5
 """Seconds that a failure is remembered (RFC 9520 section 3.2 allows 1 to 300)."""
 STALE_TTL = 30
-"""Seconds, in an answer that has expired (RFC 8767 section 4)."""
+"""Seconds: the TTL in an expired answer (RFC 8767 section 4)."""
 
 ADDITIONAL = 2
-"""The section, as whole_message.Record has it."""
+"""`section` of whole_message.Record."""
 _HEADER = Layout("!HHHHHH")
 _AFTER_ID = Layout("!HHHHH")
 _TTL = Layout("!I")
@@ -41,36 +41,36 @@ _POINTER_TO_QUESTION = b"\xc0\x0c"
 _TC_OR_RCODE = TC | 15
 _GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 STALE = edns.extended_error(ExtendedError.STALE_ANSWER)
-"""The option that says that an answer had expired (RFC 8914 section 4.4)."""
+"""The option that marks an answer as expired (RFC 8914 section 4.4)."""
 _NAMES_IN_DATA = frozenset([rtype.to_bytes(2, "big") for rtype in rdata.NAMES_AT])
 _DATA_SIZES = {
     **{rtype.to_bytes(2, "big"): 0 for rtype in (*rdata.NAMES_AT, Type.TXT)},
     **{rtype.to_bytes(2, "big"): size for rtype, size in rdata.SIZES.items()},
 }
-"""Octets of a type's data; 0 where it cannot be taken unseen."""
+"""Octets of a type's data; 0 if the data must be looked into."""
 _ANY_SIZE = -1
 _OPT_START = b"\0" + Type.OPT.to_bytes(2, "big")
 _OPT_ENDS = frozenset([edns.record(dnssec_ok)[5:] for dnssec_ok in (False, True)])
-"""After the size: no extended RCODE, version 0, and no options."""
+"""The rest of an OPT record after its UDP size: no extended RCODE, version 0, and no options."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """An answer."""
+    """A stored answer."""
 
     flags: int
     """AD and RCODE."""
     answers: int
     authorities: int
     records: bytes
-    """The answer and authority sections, with the TTLs that they had in the beginning."""
+    """The answer and authority sections, with the TTLs of the beginning."""
     ttls_at: tuple[int, ...] | None
-    """Offset of each TTL; None where every record has the question's name, as a pointer to it."""
+    """Offset of each TTL; None if the owner of every record is a pointer to the question's name."""
     ttl: int
-    """Seconds that it is good for; 0 for what is not to be kept, only passed on."""
+    """Seconds for which the answer may be used; 0: it is only passed on, not kept."""
     said: bytes = b""
-    """The extended error options that came with it (RFC 8914)."""
+    """The extended error options that came with the answer (RFC 8914)."""
     leads_on: bool = False
-    """It ends at an alias whose target somebody must still be asked for (see scrub)."""
+    """The answer ends at an alias whose target must still be asked for elsewhere (see scrub)."""
 
     @property
     def rcode(self) -> int:
@@ -79,7 +79,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def failed(self) -> bool:
-        """Whether it says only that something is wrong, not what the data is."""
+        """Whether the answer only reports an error and says nothing about the data."""
         return self.flags & 15 not in _GOOD
 
     def render(self, query: Query, age: int) -> bytes:
@@ -87,11 +87,11 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         return self._body(query, self._aged(age) if age else self.records, self.said)
 
     def render_stale(self, query: Query) -> bytes:
-        """The body for a client that gets it after its end, for lack of anything better (RFC 8767 section 4)."""
+        """The body for a client that gets the expired answer, for lack of a better one (RFC 8767 section 4)."""
         return self._body(query, self._stale(), STALE)
 
     def links(self, query: Query, age: int | None) -> tuple[RRset, ...]:
-        """The record sets of an answer that leads on, `age` seconds later; None: after its end, as in render_stale."""
+        """The record sets of an answer that leads on, `age` seconds later; None: expired, as in render_stale."""
         records = self._stale() if age is None else self._aged(age)
         header = _HEADER.pack(0, QR, 1, self.answers, 0, 0)
         message = whole_message.read(header + query.question + records)
@@ -124,7 +124,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     def _body(self, query: Query, records: bytes | bytearray, options: bytes) -> bytes:
         flags = QR | RA | query.flags | self.flags
         if flags & AD and not (query.edns and query.edns.dnssec_ok) and not query.message[3] & AD:
-            flags &= ~AD  # who did not ask for it would not know what it means (RFC 6840 section 5.8)
+            flags &= ~AD  # a client that did not ask for AD would not know its meaning (RFC 6840 section 5.8)
         opt = edns.record(query.edns.dnssec_ok, options) if query.edns else b""
         additionals = 1 if opt else 0
         body = _AFTER_ID.pack(flags, 1, self.answers, self.authorities, additionals) + query.question + records + opt
@@ -140,16 +140,17 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 def keep(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None = None
 ) -> Stored | whole_message.Broken:
-    """What is kept of a reply (ID included) to a question (its section, in any case), asked with or without DO.
+    """The stored form of a reply (ID included) to a question (its section, in any case), asked with or without DO.
 
-    `whose` says who answers for a folded name: where chains lead on (see scrub).
+    `whose` says who answers for a folded name, and so where a chain leads on (see scrub).
     """
     return _plain(question, reply) or _walked(question, dnssec_ok, reply, whose)
 
 
 def _plain(question: bytes, reply: bytes) -> Stored | None:
-    """What is kept of the most common reply, which needs no walk: only what was asked for, directly at the question's
-    name, without names in the data, and an OPT without options. None if it is another.
+    """The stored form of the most common reply, which needs no walk; None for any other reply.
+
+    It has only the requested records, at the question's name, without names in their data, and no options in OPT.
     """
     _, flags, _, answers, authorities, additionals = _HEADER.unpack_from(reply)
     head = question[-4:]
@@ -180,7 +181,7 @@ def _plain(question: bytes, reply: bytes) -> Stored | None:
 def _walked(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None
 ) -> Stored | whole_message.Broken:
-    """What is kept of any other reply."""
+    """The stored form of any other reply."""
     flags = int.from_bytes(reply[2:4], "big")
     if flags & TC:
         return whole_message.Broken("truncated")
@@ -205,7 +206,7 @@ def _walked(
     rcode = flags & 15
     answers = [record for record in found if record.section == 0]
     if rcode not in _GOOD:
-        # The RCODE is about the last name of a chain (RFC 6604), for which others may have to be asked.
+        # The RCODE is about the last name of a chain (RFC 6604), which others may have to be asked for.
         kept = _scrubbed(question, dnssec_ok, reply, whose, said) if answers and whose else None
         return kept if isinstance(kept, Stored) and kept.leads_on else Stored(rcode, 0, 0, b"", (), 0, said)
     if not _is_clean(question, reply, answers, rcode, dnssec_ok and any(record.section == 1 for record in found)):
@@ -216,7 +217,7 @@ def _walked(
 def _scrubbed(
     question: bytes, dnssec_ok: bool, reply: bytes, whose: Callable[[bytes], Whose] | None, said: bytes
 ) -> Stored | whole_message.Broken:
-    """What is kept of a reply with more than the records that were asked for."""
+    """The stored form of a reply that has more than the requested records."""
     message = whole_message.read(reply)
     if isinstance(message, whole_message.Broken):
         return message
@@ -232,14 +233,14 @@ def _scrubbed(
     if isinstance(found, whole_message.Broken):
         return found
     if scrubbed.leads_on:
-        # An extended error is about the last name, for which this upstream is not to be heard.
+        # An extended error is about the last name, which this upstream does not answer for.
         return _stored(question, again, found, 0, b"", leads_on=True)
     own = [record for record in found if record.section < ADDITIONAL]
     return _stored(question, again, own, message.flags & (AD | 15), said)
 
 
 def _failed(why: Failure) -> Stored:
-    """A reply that is well-formed, and says nothing that a client could use."""
+    """The stored form of a well-formed reply that holds nothing a client could use."""
     said = b"" if why.extended_error is None else edns.extended_error(why.extended_error, why.text)
     return Stored(int(why.rcode), 0, 0, b"", (), 0, said)
 
@@ -253,8 +254,10 @@ def _has_its_size(reply: bytes, record: whole_message.Record) -> bool:
 
 
 def _is_clean(question: bytes, reply: bytes, answers: list[whole_message.Record], rcode: int, proofs: bool) -> bool:
-    """Whether the answer section can be kept as it is: the records asked for, directly at the question's name, without
-    names in their data, which might point anywhere.
+    """Whether the answer section can be kept unchanged.
+
+    It must hold only the requested records, at the question's name, without names in their data (pointers could lead
+    anywhere).
     """
     if rcode or not answers or proofs or question[-4:-2] in _NAMES_IN_DATA:
         return False
@@ -263,7 +266,7 @@ def _is_clean(question: bytes, reply: bytes, answers: list[whole_message.Record]
 
 
 def _recomposed(asked: Query, scrubbed: Scrubbed) -> bytes | whole_message.Broken:
-    """A reply that says what was kept, and nothing else."""
+    """A reply with the kept record sets and nothing else."""
     said = Sections(Rcode.NOERROR, scrubbed.answer, scrubbed.authority, authoritative=False)
     body = octets(compose(asked, said))
     return whole_message.Broken("too long without its compression") if body[0] & TC >> 8 else b"\0\0" + body
@@ -272,11 +275,11 @@ def _recomposed(asked: Query, scrubbed: Scrubbed) -> bytes | whole_message.Broke
 def _stored(
     question: bytes, reply: bytes, own: list[whole_message.Record], flags: int, said: bytes, leads_on: bool = False
 ) -> Stored:
-    """The answer that is made of some records, which follow the question without a gap."""
+    """The stored form of the records `own`, which follow the question without a gap."""
     start = HEADER_SIZE + len(question)
     end = own[-1].end if own else start
     qtype = int.from_bytes(question[-4:-2], "big")
-    # RFC 2181 section 8: the greatest values mean 0.
+    # RFC 2181 section 8: a TTL over 31 bits counts as 0.
     values = [min(record.ttl, MAX_TTL) if record.ttl < 1 << 31 else 0 for record in own]
     answers = sum(record.section == 0 for record in own)
     positive = leads_on or (
@@ -290,7 +293,7 @@ def _stored(
             if record.section == 1 and record.rtype == Type.SOA:
                 minimum = int.from_bytes(reply[record.end - 4 : record.end], "big")
                 ttl = min(*values[:answers], values[at], minimum, MAX_NEGATIVE_TTL)
-                # The client takes how long it may keep the answer from here (RFC 2308 section 5).
+                # This TTL tells the client how long it may keep the answer (RFC 2308 section 5).
                 values[at] = ttl
                 break
     records = bytearray(reply[start:end])

@@ -1,10 +1,10 @@
-"""Walking a message that somebody else composed: its records, names, TTLs; nothing in it is trusted.
+"""Parsing a whole message from elsewhere: its records, names and TTLs; nothing in it is trusted.
 
-    Record     where one record stands: owner, type, class, TTL, data, as offsets
+    Record     one record: the offsets of its owner, TTL and data; type, class and TTL
     Message    the record sets of a whole message, names uncompressed
 
-All work is linear in the message's length, but for names: a pointer must point before the name it stands in, not into
-the header, and a name ends at 255 octets and after 127 pointers, so each costs at most some 250 steps.
+All work is linear in the message's length, except for names: a pointer must point before the name that contains it and
+not into the header, and a name has at most 255 octets and 127 pointers, so each costs at most some 250 steps.
 """
 
 from struct import Struct as Layout
@@ -19,7 +19,7 @@ from dnsbridge.wire.query import name_end
 _HEADER = Layout("!HHHHHH")
 _RECORD = Layout("!HHIH")
 _MAX_POINTERS = 127
-"""In one name: as many as it can have labels. Without a bound thousands of pointers to pointers make one name."""
+"""Pointers in one name: as many as it can have labels. Without a bound, one name could be thousands of pointers."""
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """Where one record stands in its message (offsets in octets)."""
+    """The place of one record in its message (offsets in octets)."""
 
     section: int
     """0 answer, 1 authority, 2 additional."""
@@ -43,7 +43,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a message says; the OPT record is left out."""
+    """The flags and record sets of a message, without the OPT record."""
 
     flags: int
     answer: list[RRset]
@@ -64,7 +64,7 @@ def expand(message: bytes, start: int) -> tuple[bytes, int] | None:
     after = 0
     pointers = 0
     bound = start
-    """Pointers must point before here: each one further back than the last, so there are no loops."""
+    """A pointer must point before this offset: each one points further back than the last, so there are no loops."""
     end = len(message)
     while position < end:
         length = message[position]
@@ -124,7 +124,7 @@ def records(message: bytes) -> list[Record] | Broken:
 
 
 def read(message: bytes) -> Message | Broken:
-    """The record sets of a message, in order of first appearance; records of other classes than IN are left out."""
+    """The record sets of a message, in order of first appearance; records of classes other than IN are left out."""
     found = records(message)
     if isinstance(found, Broken):
         return found
@@ -137,7 +137,7 @@ def read(message: bytes) -> Message | Broken:
         if owner is None or data is None:
             return Broken("a name is broken")
         key = (owner[0].lower(), record.rtype)
-        # RFC 2181 section 8: a TTL over 31 bits is none.
+        # RFC 2181 section 8: a TTL over 31 bits counts as 0.
         ttl = record.ttl if record.ttl < 1 << 31 else 0
         grown = sections[record.section].setdefault(key, _Growing(owner[0], ttl, {}))
         grown.ttl = min(grown.ttl, ttl)
@@ -158,7 +158,7 @@ class _Growing(msgspec.Struct):
 
 
 def _uncompressed(message: bytes, record: Record) -> bytes | None:
-    """A record's data with its names written out; None if it is broken."""
+    """A record's data with its names uncompressed; None if it is broken."""
     shape = rdata.NAMES_AT.get(record.rtype)
     if shape is None:
         return message[record.data : record.end]
@@ -178,7 +178,7 @@ def _uncompressed(message: bytes, record: Record) -> bytes | None:
 
 
 def truncate(message: bytes, limit: int) -> bytes | Broken:
-    """The message in at most `limit` octets: whole record sets of the answer section while they fit, OPT, and TC."""
+    """The message cut to `limit` octets: whole record sets of the answer section while they fit, OPT, and TC."""
     found = records(message)
     if isinstance(found, Broken):
         return found
@@ -204,7 +204,7 @@ def _same_set(message: bytes, one: Record, other: Record) -> bool:
 
 
 def extended_errors(message: bytes) -> list[bytes]:
-    """The extended error options of a message (RFC 8914); none where it is broken or has no OPT record."""
+    """The extended error options of a message (RFC 8914); none if it is broken or has no OPT record."""
     found = records(message)
     for record in () if isinstance(found, Broken) else found:
         if record.rtype == Type.OPT and (opt := edns.read(message, record.start, record.end)):
@@ -213,7 +213,7 @@ def extended_errors(message: bytes) -> list[bytes]:
 
 
 def with_option(message: bytes, option: bytes) -> bytes:
-    """The message with one more option in its OPT record; as it is when it has none, is broken, or is full."""
+    """The message with one more option in its OPT record; unchanged if it has no OPT, is broken, or is full."""
     if len(message) + len(option) > MAX_MESSAGE:
         return message
     found = records(message)

@@ -1,4 +1,4 @@
-"""Clusters that claim one prefix, so that it is open whose names the prefix's reverse zone has."""
+"""Conflicts between clusters that claim one prefix: its reverse zone can hold the names of only one of them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ from dnsbridge.wire.addresses import Network
 
 
 class Claim(NamedTuple):
-    """What one cluster claims."""
+    """The prefixes that one cluster claims."""
 
     cluster: str
     precedence: int
-    """Of two clusters that claim a prefix the one with the higher number has it."""
+    """If two clusters claim a prefix, the one with the higher number has it."""
     networks: tuple[Network, ...]
 
 
 def claimed_twice(claims: Sequence[Claim]) -> str:
-    """The first two clusters of one precedence that claim a prefix, and what to do; empty: none do."""
+    """A message that names the first two clusters with equal precedence and overlapping prefixes; empty: none."""
     for position, one in enumerate(claims):
         for other in claims[position + 1 :]:
             if one.precedence != other.precedence:

@@ -1,4 +1,4 @@
-"""Where a cluster says that its CoreDNS is: the ClusterIPs of the Service kube-system/kube-dns."""
+"""The addresses of a cluster's CoreDNS: the ClusterIPs of the Service kube-system/kube-dns."""
 
 from dnsbridge.wire import addresses
 from dnsbridge.wire.name import from_labels
@@ -6,7 +6,7 @@ from dnsbridge.zone.index import Index
 
 NAMESPACE, SERVICE = b"kube-system", b"kube-dns"
 KEY = from_labels(SERVICE, NAMESPACE, b"svc")
-"""The zone's key of that Service: what CoreDNS might know hangs on it."""
+"""The index key of that Service; an answer that a CoreDNS could change depends on it."""
 PORT = 53
 
 

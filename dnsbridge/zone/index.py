@@ -1,15 +1,15 @@
-"""The cluster's objects, indexed by the names that they give; one changed object at a time, or many at once.
+"""An index of the cluster's objects by the names that they define, updated by one change at a time or by many.
 
-    namespaces[NS].services[SVC]    ServiceNames (see service); Endpoints count where the service has no EndpointSlice
-    namespaces[NS].pods[address]    the Pods that have it, for `pods: verified`
-    pointers[address]               relative names that a PTR of this address gives
+    namespaces[NS].services[SVC]    ServiceNames (see service); Endpoints count if the service has no EndpointSlice
+    namespaces[NS].pods[address]    the Pods with this address, for `pods: verified`
+    pointers[address]               relative names: the targets of the address's PTR records
 
-`apply` returns the keys of what it touched, so that exactly their prepared answers are dropped:
+`apply` returns the keys of what changed, so that exactly the prepared answers that depend on them are dropped:
 
     relative name    `b"\\x03web\\x04shop\\x03svc"`: that name, under every suffix (see `lookup`)
     reverse name     absolute, folded
-    REVERSE_TREE     which part-way reverse names exist
-    EVERYTHING       the cluster's own prefixes moved, and with them which reverse names it owns
+    REVERSE_TREE     the set of part-way reverse names that exist
+    EVERYTHING       the cluster's prefixes, and with them the reverse names that it owns
 """
 
 from bisect import bisect_left, insort
@@ -46,11 +46,11 @@ class NamespaceNames(msgspec.Struct):
     object: Namespace | None = None
     services: dict[bytes, ServiceNames] = {}
     pods: dict[bytes, tuple[Pod, ...]] = {}
-    """Several pods share an address where they use their node's (`hostNetwork`)."""
+    """Pods that use their node's address share it (`hostNetwork`)."""
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a namespace: it was seen itself, or something in it."""
+        """Whether there is such a namespace: the namespace itself was seen, or something in it."""
         return bool(self.object or self.services or self.pods)
 
 
@@ -69,10 +69,10 @@ class Index:
         self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
         self._former: list[dict[bytes, ServiceNames]] = []
         self._ordered: dict[int, list[bytes]] | None = None
-        """Addresses of `pointers` by family, in order; made when a part-way reverse name is first asked for."""
+        """Addresses of `pointers` by length, sorted; built when a part-way reverse name is first asked for."""
 
     def apply(self, changes: Iterable[Change], now: int) -> set[bytes]:
-        """Take changes over; `now` in Unix seconds becomes the serial. Returns the keys of what changed."""
+        """Apply changes; `now`, in Unix seconds, becomes the serial. Returns the keys of what changed."""
         found: set[bytes] = set()
         services: dict[tuple[str, str], None] = {}
         prefixes = False
@@ -93,7 +93,7 @@ class Index:
                 self._replace_namespace(key, new, found)
                 continue
             if _declared(old) != _declared(new):
-                # Nodes change often, and hardly ever in this.
+                # Nodes change often, but their prefixes hardly ever do.
                 prefixes = True
                 continue
             for obj, present in ((old, False), (new, True)):
@@ -113,13 +113,13 @@ class Index:
         return found
 
     def compact(self) -> None:
-        """Have what is used to answer names of services lie together in memory; what it says stays the same.
+        """Copy the objects that answer names of services, so that they lie together in memory; no content changes.
 
-        A process that was forked gets a copy of each page where it uses an object, because every use is counted in it.
-        Objects that came while the cluster was read lie among all those of its endpoints, so nearly all pages are used.
+        A forked process copies each page on which it uses an object, because every use changes the reference count.
+        Objects made while the cluster was read lie scattered among its endpoints, so nearly all pages would be copied.
         """
-        # The old ones stay, in this one process: what is new takes the room of what has gone, and so would lie among
-        # them all again, and later on all that a forked process makes for itself.
+        # The old objects stay alive in this one process. If they were freed, the new objects, and later those that a
+        # forked process makes for itself, would fill the gaps and lie scattered again.
         self._former = [held.services for held in self.namespaces.values()]
         compacted = [
             {_anew(label): _compacted(service) for label, service in held.services.items()}
@@ -199,7 +199,7 @@ class Index:
                 del self._slices[obj.namespace, obj.service]
 
     def _sources(self, namespace: str, service: str) -> Sources:
-        """Where the endpoints of a service come from."""
+        """The objects that the endpoints of a service come from."""
         if slices := self._slices.get((namespace, service)):
             return tuple(slices[name] for name in sorted(slices))
         found = self.objects.get(Key("Endpoints", namespace, service))
@@ -228,7 +228,7 @@ class Index:
         for address, owner in after - before:
             self._add_pointer(address, owner, found)
             moved.add(address)
-        # Whether it is a pod's decides whether an address outside all declared prefixes is the cluster's (see reverse).
+        # The cluster owns an address outside all declared prefixes only if it is a pod's or a service's (see reverse).
         pods = (old.pod_addresses() if old else set()) ^ (new.pod_addresses() if new else set())
         moved |= pods & self.pointers.keys()
         found.update([addresses.reverse_name(address) for address in moved])
@@ -254,7 +254,7 @@ class Index:
                 del ordered[bisect_left(ordered, address)]
 
     def _gather_networks(self) -> bool:
-        """Read the cluster's prefixes from its objects; whether they moved."""
+        """Read the cluster's prefixes from its objects; return whether they changed."""
         service: set[str] = set()
         pod: set[str] = set()
         planned: ClusterConfiguration | None = None
@@ -268,7 +268,7 @@ class Index:
             elif isinstance(obj, ClusterConfiguration):
                 planned = obj
         if planned:
-            # What the cluster is comes before what it was meant to be.
+            # Prefixes in use take precedence over prefixes that were planned.
             service = service or set(planned.service_cidrs)
             pod = pod or set(planned.pod_cidrs)
         before = self.service_networks, self.pod_networks
@@ -291,7 +291,7 @@ def _declared(obj: Object | None) -> tuple[str, ...]:
 
 
 def _compacted(held: ServiceNames) -> ServiceNames:
-    """The same, made of new objects as far as every question for the service uses them."""
+    """The same names, with new copies of the objects that every question for the service uses."""
     return msgspec.structs.replace(
         held,
         service=msgspec.structs.replace(held.service),
@@ -302,5 +302,5 @@ def _compacted(held: ServiceNames) -> ServiceNames:
 
 
 def _anew(octets: bytes) -> bytes:
-    """The same octets as another object."""
+    """The same octets as a new object."""
     return bytes(bytearray(octets))

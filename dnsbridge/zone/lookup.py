@@ -1,7 +1,7 @@
-"""Looking a forward name up: from a question below the cluster's zone (or an alias) to an outcome.
+"""Forward lookup: from a question below the cluster's zone (or an alias zone) to an outcome.
 
-The shapes, relative to Z; everything else below `svc.Z` and `pod.Z` does not exist, and everything else below Z is of
-a shape that the Kubernetes specification (v1.1.0) does not define:
+The shapes below are relative to the zone Z. Any other name below `svc.Z` or `pod.Z` does not exist; any other name
+below Z has a shape that the Kubernetes specification (v1.1.0) does not define.
 
     (Z itself)                        SOA, NS
     dns-version                       TXT
@@ -28,7 +28,7 @@ from dnsbridge.zone.outcome import Alias, Found, NoData, NoSuchName, Outcome
 from dnsbridge.zone.service import Host, ServiceNames, Target
 
 SPECIFICATION = b"1.1.0"
-"""Of the Kubernetes DNS-based service discovery, in `dns-version`."""
+"""Version of the Kubernetes DNS-based service discovery specification, in `dns-version`."""
 NS_LABELS = names.from_labels(b"ns", b"dns")
 MAILBOX_LABELS = names.from_labels(b"hostmaster")
 
@@ -60,7 +60,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 def lookup(index: Index, settings: ZoneSettings, asked: Asked) -> Outcome:
-    """What the cluster's objects say of a question below Z."""
+    """The outcome of a question below Z, from the cluster's objects."""
     labels = names.labels(asked.relative)
     if not labels:
         return _apex(index, settings, asked)
@@ -80,7 +80,7 @@ def lookup(index: Index, settings: ZoneSettings, asked: Asked) -> Outcome:
 
 
 def soa(index: Index, settings: ZoneSettings, apex: bytes, zone: bytes, ttl: int) -> RRset:
-    """The SOA of the zone at `apex`; the server is named below `zone`, which is the same for forward zones."""
+    """The SOA of the zone at `apex`; the server's name is below `zone`, which equals `apex` in a forward zone."""
     data = rdata.soa(NS_LABELS + zone, MAILBOX_LABELS + zone, index.serial.value, settings.negative_ttl)
     return RRset(apex, Type.SOA, ttl, (data,))
 
@@ -88,7 +88,7 @@ def soa(index: Index, settings: ZoneSettings, apex: bytes, zone: bytes, ttl: int
 def authority_records(
     index: Index, settings: ZoneSettings, asked: Asked, zone: bytes
 ) -> tuple[dict[int, tuple[RRset, ...]], tuple[RRset, ...]]:
-    """SOA and NS of the apex that was asked for, by type, and the additional addresses of the NS."""
+    """SOA and NS of the apex that was asked for, by type, and the additional address records of the NS."""
     server = NS_LABELS + zone
     ns = RRset(asked.name, Type.NS, settings.ttl, (server,))
     start_of_authority = soa(index, settings, asked.name, zone, settings.ttl)
@@ -204,7 +204,7 @@ def _below_pod(index: Index, settings: ZoneSettings, asked: Asked, labels: list[
         return NoSuchName(depends, "names of pods are switched off (pods: disabled)")
     namespace = index.namespaces.get(labels[-2])
     if len(labels) > 2:
-        # Whether the namespace exists decides over every name in it, so that is what the answer depends on as well.
+        # A name exists only while its namespace does, so the answer depends on the namespace as well.
         depends = (asked.relative, names.from_labels(*labels[-2:]))
     if namespace is None:
         return NoSuchName(depends, f"there is no namespace {namespace_text(labels)}")
@@ -213,7 +213,7 @@ def _below_pod(index: Index, settings: ZoneSettings, asked: Asked, labels: list[
     address = addresses.from_label(labels[0]) if len(labels) == 3 else None
     if address is None:
         return NoSuchName(depends, "not an address with dashes")
-    # An address has several spellings; a change names the canonical one.
+    # An address has several spellings; a change reports the canonical one.
     depends = (names.from_labels(addresses.to_label(address), *labels[-2:]), *depends[1:])
     pods = namespace.pods.get(address, ())
     if settings.pods == "verified" and not pods:
@@ -231,7 +231,7 @@ def _records(
     origin: tuple[Object, ...] = (),
     depends: tuple[bytes, ...] = (),
 ) -> Outcome:
-    """The records of the type asked for, of a name that has these."""
+    """The records of the requested type, of a name whose records are `held`."""
     depends = depends or (asked.relative,)
     data = held.get(asked.qtype)
     if data:

@@ -1,6 +1,6 @@
 """The whole forward zone, as record sets and as a master file (RFC 1035 section 5).
 
-Names of pods with `pods: insecure` exist for every address there is, and are left out.
+With `pods: insecure` every possible address has a pod name, so pod names are left out.
 """
 
 from collections.abc import Iterable, Iterator

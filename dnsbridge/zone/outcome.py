@@ -1,12 +1,12 @@
-"""What a zone says of a question, as a closed union.
+"""The outcome of a lookup in a zone, as a closed union.
 
     Found        records for the answer section (and the additional one)
     Alias        a CNAME; its target is still to be looked up
     NoData       the name exists, the type does not (RFC 2308 section 2.2)
     NoSuchName   the name does not exist (RFC 2308 section 2.1)
 
-Whether a name is the cluster's at all is decided before (see resolvers.router). Each says which keys it depends on (see
-index), from which objects it comes, and why, in one sentence.
+The router has decided before that the name belongs to the cluster (see resolvers.router). Each outcome gives the keys
+that it depends on (see index), the objects that it comes from, and the reason in one sentence.
 """
 
 import msgspec
@@ -16,7 +16,7 @@ from dnsbridge.wire.compose import RRset
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The records asked for."""
+    """The requested records."""
 
     answer: tuple[RRset, ...]
     depends: tuple[bytes, ...]

@@ -1,11 +1,11 @@
-"""Looking a reverse name up, and which reverse names a cluster owns at all.
+"""Reverse lookup, and which reverse names a cluster owns.
 
     name of a whole address       PTR: one per service that has the address
     part-way name                 empty non-terminal while an address below it has a PTR
     apex of a reverse zone        SOA, NS as well
 
-The cluster owns exactly its own prefixes. Those of services and of pods are what the settings say, else what its
-objects declare, else, with nothing declared in a family, each address that is known to be one, alone.
+The cluster owns exactly its prefixes. The prefixes of services and of pods come from the settings, or else from its
+objects. If these objects declare none of a family, the cluster owns each known service or pod address by itself.
 """
 
 import msgspec
@@ -22,7 +22,7 @@ from dnsbridge.zone.service import ServiceNames, subsets_of
 
 
 class Prefixes(msgspec.Struct, frozen=True):
-    """What the settings say of the cluster's prefixes; None where they leave it to the objects (`auto`)."""
+    """The cluster's prefixes in the settings; None where the objects declare them (`auto`)."""
 
     services: tuple[Network, ...] | None = None
     pods: tuple[Network, ...] | None = None
@@ -35,7 +35,7 @@ def networks(index: Index, prefixes: Prefixes) -> tuple[Network, ...]:
 
 
 def owned_bits(index: Index, prefixes: Prefixes, prefix: ReversePrefix) -> int | None:
-    """Length of the reverse zone of the cluster that holds this prefix; None if none does."""
+    """Length of the cluster's reverse zone that holds this prefix; None if none does."""
     bits = addresses.owning_prefix(prefix, networks(index, prefixes))
     if bits is None and prefix.bits == len(prefix.packed) * 8:
         version = 4 if len(prefix.packed) == 4 else 6
@@ -69,10 +69,10 @@ def _services(index: Index, owners: tuple[bytes, ...]) -> list[ServiceNames]:
 def lookup(
     index: Index, settings: ZoneSettings, asked: Asked, prefix: ReversePrefix, bits: int, suffix: bytes
 ) -> Outcome:
-    """What the cluster says of a reverse name in its zone of `bits` bits; targets end with `suffix`."""
+    """The outcome for a reverse name in the cluster's zone of `bits` bits; targets end with `suffix`."""
     whole = prefix.bits == len(prefix.packed) * 8
     apex = prefix.whole and prefix.bits == bits
-    # A name below a whole address is ours or not with that address.
+    # A name below a whole address is owned if that address is.
     depends = (addresses.reverse_name(prefix.packed),) if whole else (asked.relative, REVERSE_TREE)
     if not prefix.whole:
         return NoSuchName(depends, "not the reverse name of an address")

@@ -1,12 +1,12 @@
-"""The names of one service, worked out from its Service object and its EndpointSlices, or else its Endpoints.
+"""The names of one service, derived from its Service object and its EndpointSlices, or else its Endpoints.
 
 Owners are relative to `NS.svc.Z`, as labels:
 
-    SVC                 ipv4, ipv6 (ClusterIPs, the ready endpoints of a headless service, or the address that an
-                        ExternalName is), targets, or alias
+    SVC                 ipv4, ipv6 (ClusterIPs, the ready endpoints of a headless service, or the address in an
+                        `externalName`), targets, or alias
     EP.SVC              hosts[EP]: every endpoint with that label
     _PORT._PROTO.SVC    ports[_PORT, _PROTO]: targets
-    _PROTO.SVC          exists while a port of that protocol has a name
+    _PROTO.SVC          exists while that protocol has a named port
 
 A target is (port number, label): the label of an endpoint, or b"" for the service itself.
 """
@@ -43,7 +43,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
     hosts: dict[bytes, Host] = {}
     ports: dict[tuple[bytes, bytes], tuple[Target, ...]] = {}
     alias: bytes = b""
-    """ExternalName: the name it stands for (wire form); otherwise empty."""
+    """The target of an ExternalName service (wire form); otherwise empty."""
 
     @property
     def exists(self) -> bool:
@@ -52,7 +52,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def objects(self) -> tuple[Object, ...]:
-        """What this was worked out from."""
+        """The objects that these names are derived from."""
         return (self.service, *self.sources)
 
     @property
@@ -65,7 +65,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
         return {protocol for _, protocol in self.ports}
 
     def answers(self) -> dict[bytes, tuple[object, ...]]:
-        """What the answers of each relative name that exists are made of, additional records included."""
+        """The content of the answers for each existing relative name, additional records included."""
         relative = self.relative
         own = Host(self.ipv4, self.ipv6)
 
@@ -95,7 +95,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
         }
 
     def pointers(self, without: Collection[bytes] = ()) -> Iterable[tuple[bytes, bytes]]:
-        """(address, relative name) of every PTR record, `without` those of some endpoint labels."""
+        """(address, relative name) of every PTR record, except for the endpoint labels in `without`."""
         relative = self.relative
         for address in self.service.cluster_ips:
             yield address, relative
@@ -108,7 +108,7 @@ class ServiceNames(msgspec.Struct, frozen=True, gc=False):
 
 
 def subsets_of(sources: Sources) -> Iterable[EndpointSlice | Subset]:
-    """Endpoints x ports; an EndpointSlice is such a thing by itself."""
+    """The sources as sets of endpoints x ports; an EndpointSlice is such a set by itself."""
     for each in sources:
         if isinstance(each, Endpoints):
             yield from each.subsets
@@ -117,7 +117,7 @@ def subsets_of(sources: Sources) -> Iterable[EndpointSlice | Subset]:
 
 
 def work_out(service: Service, sources: Sources, pod_names: bool) -> ServiceNames:
-    """The names of a service; with `pod_names` an endpoint without a hostname is called by its pod's name."""
+    """The names of a service; with `pod_names` an endpoint without a hostname is named after its pod."""
     if service.type == "ExternalName":
         if service.external_address:
             own = _host([service.external_address])
@@ -173,14 +173,14 @@ def _port_labels(port: Port) -> tuple[bytes, bytes]:
 
 
 def unmoved(old: ServiceNames | None, new: ServiceNames | None) -> set[bytes]:
-    """The endpoint labels that have the same addresses in two states of one service: most, as a rule."""
+    """The endpoint labels with the same addresses in two states of one service; usually most of them."""
     if not old or not new:
         return set()
     return {label for label, host in new.hosts.items() if old.hosts.get(label) == host}
 
 
 def touched(old: ServiceNames | None, new: ServiceNames | None, unmoved: Set[bytes]) -> set[bytes]:
-    """The relative names whose records differ between two states of one service, whose `unmoved` labels these are."""
+    """The relative names whose records differ between two states of one service, given its `unmoved` labels."""
     if not old or not new:
         only = old or new
         return set(only.answers()) if only else set()
@@ -188,7 +188,7 @@ def touched(old: ServiceNames | None, new: ServiceNames | None, unmoved: Set[byt
     if (old.ipv4, old.ipv6) != (new.ipv4, new.ipv6):
         moved.add(b"")
     relative = new.relative
-    # What is reached by a name is told by its targets and by the addresses of these.
+    # A port's answers depend on its targets and on the addresses of the targets.
     found = {names.from_labels(label) + relative for label in moved if label}
     found |= {names.from_labels(protocol) + relative for protocol in old.protocols() ^ new.protocols()}
     for labels in old.ports.keys() | new.ports.keys():

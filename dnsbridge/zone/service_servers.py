@@ -1,6 +1,6 @@
-"""Where a Service can be asked over UDP: its ClusterIPs, or the ready endpoints of a headless one, each with a port.
+"""The UDP servers of a Service: its ClusterIPs, or the ready endpoints of a headless Service, each with a port.
 
-servers(index, namespace, name, port)   -> ((packed address, port number), ...), at least one, in order of address
+servers(index, namespace, name, port)   -> ((packed address, port number), ...), at least one, sorted by address
                                          | NoServer
 """
 
@@ -16,13 +16,13 @@ Servers = tuple[tuple[bytes, int], ...]
 
 
 class NoServer(Struct, frozen=True):
-    """Why a Service cannot be asked now, as the end of a sentence about the Service."""
+    """Why a Service cannot be asked now, worded as the end of a sentence about the Service."""
 
     problem: str
 
 
 def servers(index: Index, namespace: str, name: str, port: int | str) -> Servers | NoServer:
-    """The servers of a Service; `port` is the number of one of its ports, or the port's name."""
+    """The servers of a Service; `port` is the number or the name of one of its ports."""
     held = index.namespaces.get(namespace.encode())
     found = held.services.get(name.encode()) if held else None
     if found is None:
@@ -40,14 +40,14 @@ def servers(index: Index, namespace: str, name: str, port: int | str) -> Servers
 
 
 def _endpoints(found: ServiceNames, port: int | str, name: str | None) -> Servers | NoServer:
-    """The ready endpoints; `name` is the name of the Service's port, whose number an endpoint may have otherwise."""
+    """The ready endpoints; `name` is the name of the Service's port, which may have another number at an endpoint."""
     ready: dict[tuple[bytes, int], None] = {}
     ports: dict[Port, None] = {}
     for held in subsets_of(found.sources):
         ports |= dict.fromkeys(held.ports)
         numbers = [each.number for each in held.ports if each.protocol == "UDP" and _is(each, port, name)]
         if not held.ports and isinstance(port, int):
-            numbers = [port]  # the Service names no port at all, so any may be asked
+            numbers = [port]  # the Service has no ports at all, so any port may be asked
         for endpoint in held.endpoints:
             if endpoint.ready or found.service.publish_not_ready:
                 ready |= dict.fromkeys(product(endpoint.addresses, numbers[:1]))

@@ -1,1 +1,1 @@
-"""What one process needs to answer: clusters, forward zones, the router before them, and prepared answers."""
+"""The parts that one process answers from: clusters, forward zones, the router before them, and prepared answers."""

@@ -1,8 +1,8 @@
-"""The forward zones of a running server: each a cache before the upstreams of the moment.
+"""The forward zones of a running server: each is a cache in front of the zone's current upstreams.
 
-Upstreams are addresses, which stay, and resolv.conf(5) files and Services, which are followed. When one of these stands
-for other servers, the zone gets a new Forward; the old one is closed when its questions are done. An upstream that is
-in both keeps its health; its counters begin anew, as after a restart.
+Upstreams are fixed addresses, or resolv.conf(5) files and Services, which are followed. When a file or a Service stands
+for other servers, the zone gets a new Forward; the old Forward is closed when its questions are done. An upstream that
+is in both keeps its health; its counters begin anew, as after a restart.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ from dnsbridge.wire.query import Query
 log = logging.getLogger(__name__)
 
 Hosts = dict[str, tuple[str, ...]]
-"""The addresses that each file names, by its path."""
+"""The addresses that each file names, by path."""
 LINGER = 0.5
 """Seconds that an old Forward stays after the deadline of its last question."""
 
 
 class NoServers:
-    """What a zone has in place of a Forward while its files name no server, and its Services stand for none."""
+    """Stands in for a Forward while a zone's files name no server and its Services stand for none."""
 
     def __init__(self, failure: Failure) -> None:
         self._failure = failure
@@ -55,7 +55,7 @@ class NoServers:
 
 
 class ForwardZones:
-    """All of them."""
+    """All forward zones."""
 
     def __init__(
         self,
@@ -65,19 +65,19 @@ class ForwardZones:
         files: dict[Path, ResolvConf] | None = None,
         services: ServiceUpstreams | None = None,
     ) -> None:
-        """`listening` is where this server can be asked: no file makes it ask itself.
+        """`listening` are the addresses of this server: no file makes the server ask itself.
 
-        `files` are those among the upstreams where somebody has read them already; `services` are the Services.
+        `files` are the files among the upstreams, if they have been read already; `services` are the Services.
         """
         self.files = resolv_confs(said, listening) if files is None else files
         self.services = services or ServiceUpstreams()
         self.store = CacheStore(cache.size)
         self.forwards: dict[str, Forward] = {}
-        """By zone, as text; without those that have no upstream at the moment."""
+        """By zone, as text; without the zones that have no upstream now."""
         self.caches: dict[str, Cached] = {}
-        """Of all zones, over one store."""
+        """The caches of all zones, over one store."""
         self.changes: dict[str, int] = {}
-        """How often a zone got other upstreams."""
+        """How often each zone got other upstreams."""
         self._said = [each for each in said if each.upstreams]
         self._contexts = {each.zone: client_context(each.ca) for each in said if each.uses_tls}
         self._servers: dict[str, tuple[Server, ...]] = {}
@@ -95,7 +95,7 @@ class ForwardZones:
             self._renew(each)
 
     async def follow(self, tell: Callable[[Hosts], None]) -> None:
-        """Look for changes of the files until it is cancelled; `tell` is told what all say when one says another."""
+        """Look for changes of the files until cancelled; when one has changed, `tell` receives the addresses of all."""
         told = self._hosts()
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
@@ -106,7 +106,7 @@ class ForwardZones:
             self._renew_all()
 
     def look_at_services(self, cluster: str, keys: Collection[bytes], say: bool = True) -> None:
-        """Ask the servers that the Services stand for since these keys of a cluster's index changed."""
+        """Update the servers of the Services that these changed keys of a cluster's index concern."""
         if self.services.look(cluster, keys):
             self._renew_all(say)
 
@@ -118,7 +118,7 @@ class ForwardZones:
                     yield each.zone, upstream
 
     def _renew_all(self, say: bool = True) -> None:
-        """Ask the servers of this moment from now on, and say where these are others than before."""
+        """Switch all zones to their current servers, and log which zones have others than before."""
         for each in self._said:
             if self._renew(each):
                 self.changes[each.zone] += 1
@@ -128,7 +128,7 @@ class ForwardZones:
                     log.info("forward %s: now %s (%s)", each.zone, servers or f"no upstream, {_then(each)}", followed)
 
     def adopt(self, hosts: Hosts) -> None:
-        """Take over what the files say for somebody else who follows them."""
+        """Take the addresses of the files from the process that follows them."""
         for path, file in self.files.items():
             file.hosts = hosts.get(str(path), file.hosts)
         for each in self._said:
@@ -149,7 +149,7 @@ class ForwardZones:
             file.look()
 
     def _renew(self, said: config.Forward) -> bool:
-        """Ask the servers of this moment from now on; whether they are others than before."""
+        """Switch a zone to its current servers; returns whether they are others than before."""
         zone = said.zone
         servers = tuple(servers_of(said, self.files, self.services.by_address))
         if servers == self._servers.get(zone, ()):
@@ -182,7 +182,7 @@ class ForwardZones:
         return made
 
     async def _retire(self, old: Forward) -> None:
-        """Close what is no longer asked, once no question can wait for it."""
+        """Close a Forward that is no longer asked, once no question can wait for it."""
         await asyncio.sleep(max(old.deadline, old.patience) + LINGER)
         await old.close()
         del self._retiring[old]
@@ -193,7 +193,7 @@ class ForwardZones:
 
 
 def _nobody(said: config.Forward) -> Failure:
-    """What questions get while no server of a zone is known: a Service that is not there counts as one that is down."""
+    """The failure for questions while a zone has no server: a Service that is missing counts as one that is down."""
     followed = any(isinstance(each, ServiceAddress) for each in said.upstreams)
     return Failure.UPSTREAM if followed else Failure.NO_ROUTE
 

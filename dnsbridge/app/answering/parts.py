@@ -25,7 +25,7 @@ from dnsbridge.zone.lookup import ZoneSettings
 
 
 class Bridged(Struct):
-    """One cluster that is answered for."""
+    """One cluster that the server answers for."""
 
     feed: Feed
     cluster: Cluster
@@ -34,7 +34,7 @@ class Bridged(Struct):
 
 
 class Parts(Struct):
-    """All that answers."""
+    """All parts that answer."""
 
     clusters: list[Bridged]
     """In order of precedence."""
@@ -44,7 +44,7 @@ class Parts(Struct):
 
     @property
     def feeds(self) -> list[Feed]:
-        """Where the objects of the clusters come from."""
+        """The feeds of the clusters, in order of precedence."""
         return [bridged.feed for bridged in self.clusters]
 
     async def open(self) -> None:
@@ -53,7 +53,7 @@ class Parts(Struct):
         self.refresh(time.monotonic())
 
     def apply(self, cluster: str, changes: list[Change], now: int) -> None:
-        """Take changes of a cluster's objects over, as of `now` (Unix seconds)."""
+        """Apply changes of a cluster's objects, as of `now` (Unix seconds)."""
         for bridged in self.clusters:
             if bridged.cluster.name == cluster:
                 keys = bridged.cluster.index.apply(changes, now)
@@ -67,14 +67,14 @@ class Parts(Struct):
         await self.zones.close()
 
     def flush(self, name: bytes | None) -> int:
-        """Forget all forwarded answers of a folded name (None: of all names); how many there were."""
+        """Forget all forwarded answers for a folded name (None: for all names); returns their number."""
         for cached in self.zones.caches.values():
             cached.forget_failures(name)
         self.prepared.drop_expiring()
         return self.zones.store.remove(name)
 
     def refresh(self, now: float) -> list[Bridged]:
-        """Set every cluster's freshness to what it is now; those where it changed lose their prepared answers."""
+        """Update every cluster's freshness; where it changed, drop prepared answers. Returns the changed clusters."""
         moved = []
         for bridged in self.clusters:
             freshness = bridged.feed.freshness(now)
@@ -84,7 +84,7 @@ class Parts(Struct):
         return moved
 
     def set_freshness(self, cluster: str, freshness: Freshness) -> None:
-        """How far a cluster can be trusted from now on; its prepared answers may say otherwise."""
+        """Set a cluster's freshness, and drop its prepared answers, which may no longer be right."""
         for bridged in self.clusters:
             if bridged.cluster.name == cluster:
                 bridged.cluster.freshness = freshness
@@ -92,9 +92,9 @@ class Parts(Struct):
 
 
 def build(settings: Settings, listening: tuple[Address, ...], held: Parts | None = None) -> Parts:
-    """The parts for these settings; `listening` is where the server can be asked, for the NS records.
+    """The parts for these settings; `listening` are the addresses of the server, for the NS records.
 
-    `held` are other parts for the same settings: their clusters' objects are taken over, and what files said last.
+    `held` are other parts for the same settings: the new parts take over their clusters' objects and followed files.
     """
     prepared = Prepared()
     own_questions = OwnQuestions()

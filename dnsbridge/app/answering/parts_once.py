@@ -1,4 +1,4 @@
-"""The parts that answer, with every cluster read once, for commands that are no servers."""
+"""The parts that answer, with every cluster read once, for commands other than servers."""
 
 import time
 from collections.abc import AsyncIterator

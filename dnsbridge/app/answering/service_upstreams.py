@@ -1,7 +1,7 @@
-"""Services of the clusters that are upstreams of forward zones, and the servers that each stands for at the moment.
+"""Services that are upstreams of forward zones, and the servers that each Service stands for now.
 
 The servers follow the objects of the cluster. A server that is dnsbridge itself is left out, and so is a ClusterIP with
-dnsbridge among its endpoints: a question to one would come back.
+dnsbridge among its endpoints: a question to either would come back.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,28 +16,28 @@ from dnsbridge.zone.service import subsets_of
 from dnsbridge.zone.service_servers import NoServer, servers
 
 MAX_SERVERS = 16
-"""Servers of one Service that are asked; a headless Service may have thousands of endpoints."""
+"""The most servers of one Service that are asked; a headless Service may have thousands of endpoints."""
 ITSELF = "is dnsbridge itself"
 
 
 class ServiceUpstream:
-    """One Service, and what it stands for now."""
+    """One Service, and the servers that it stands for now."""
 
     def __init__(self, index: Index, address: ServiceAddress, listening: Sequence[Address]) -> None:
-        """`index` has the objects of the cluster; `listening` is where dnsbridge can be asked."""
+        """`index` has the objects of the cluster; `listening` are the addresses of dnsbridge itself."""
         self.address = address
         self.servers: tuple[Address, ...] = ()
         self.problem = ""
         """Why the Service stands for no server now; empty while it does."""
         self.left_out = 0
-        """Servers over MAX_SERVERS."""
+        """How many servers are over MAX_SERVERS."""
         self.owner = from_labels(address.name.encode(), address.namespace.encode(), b"svc")
         """The key of the Service in the cluster's index."""
         self._index = index
         self._listening = listening
 
     def look(self) -> None:
-        """Work the servers out from the objects as they are now."""
+        """Work out the servers from the current objects."""
         self.servers, self.left_out = (), 0
         named = self.address
         found = servers(self._index, named.namespace, named.name, named.port)
@@ -53,7 +53,7 @@ class ServiceUpstream:
         self.problem = "" if others else ITSELF
 
     def _has_self_behind(self) -> bool:
-        """Whether the Service balances over endpoints of which one is dnsbridge itself."""
+        """Whether dnsbridge itself is among the endpoints that the Service balances over."""
         found = self._index.namespaces[self.address.namespace.encode()].services[self.address.name.encode()]
         if found.service.headless:
             return False
@@ -78,7 +78,7 @@ class ServiceUpstreams:
         indexes: Mapping[str, Index] | None = None,
         listening: Sequence[Address] = (),
     ) -> None:
-        """`clusters` are names in the order of the configuration; `indexes` have the objects of each."""
+        """`clusters` are names in the order of the configuration; `indexes` have the objects of each cluster."""
         self.by_address: dict[ServiceAddress, ServiceUpstream] = {}
         self._by_cluster: dict[str, list[ServiceUpstream]] = {}
         for address in (each for forward in said for each in forward.upstreams):
@@ -89,7 +89,7 @@ class ServiceUpstreams:
                 self._by_cluster.setdefault(cluster, []).append(made)
 
     def look(self, cluster: str, keys: Collection[bytes]) -> bool:
-        """Look again at the Services that these changed keys of a cluster's index concern; whether there are any."""
+        """Update the Services that these changed keys of a cluster's index concern; returns whether there are any."""
         concerned = [
             service for service in self._by_cluster.get(cluster, ()) if any(key.endswith(service.owner) for key in keys)
         ]

@@ -1,6 +1,6 @@
-"""Which servers the upstreams of a forward zone are: addresses as they are written, and those of files and Services.
+"""The servers of a forward zone: addresses as they are written, and the servers that files and Services stand for.
 
-A nameserver in a file is never this server itself, nor an address that no packet can go to.
+A nameserver in a file is left out if it is this server itself, or if no packet can go to its address.
 """
 
 import socket
@@ -16,7 +16,7 @@ from dnsbridge.watch.resolv_conf import ResolvConf
 
 Server = Address | StreamAddress
 PORT = 53
-"""Of nameservers in a resolv.conf(5), which knows no other."""
+"""The port of nameservers in a resolv.conf(5), which cannot name another."""
 
 
 def resolv_confs(said: Sequence[config.Forward], listening: Sequence[Address]) -> dict[Path, ResolvConf]:
@@ -33,7 +33,7 @@ def servers_of(
     files: Mapping[Path, ResolvConf],
     services: Mapping[ServiceAddress, ServiceUpstream],
 ) -> dict[Server, Server | ServiceAddress | Path]:
-    """The servers of a zone as they are now, in order, each with the upstream that stands for it first."""
+    """The current servers of a zone, in order, each with the first upstream that stands for it."""
     found: dict[Server, Server | ServiceAddress | Path] = {}
     for each in said.upstreams:
         named: Sequence[Server]
@@ -49,7 +49,7 @@ def servers_of(
 
 
 def _can_be_asked(listening: Sequence[Address], host: str) -> bool:
-    """Whether a nameserver is one that packets can go to, and not this server itself."""
+    """Whether packets can go to a nameserver, and the nameserver is not this server itself."""
     try:
         socket.getaddrinfo(host, PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
     except OSError:

@@ -1,16 +1,16 @@
-"""From settings to the text of an export: the wanted routes, and what a format needs beside them.
+"""From settings to the text of an export: the wanted routes, and the other values that a format needs.
 
-An export is for a place of which nothing is known here, so every next hop counts as reachable there, and the links of
-this host do not matter; gateways that are named by address are therefore used for everything, unless `via` says nodes.
-`here` makes it this host.
+An export is for a place that nothing is known about here. Every next hop counts as reachable there, and this host's
+links do not matter. Gateways that are named by address are therefore used for everything, unless `via` says nodes. With
+`here` the place is this host.
 
-DNS servers, the first of these that says any:
+The DNS servers are the first of these that has any:
 
-    dns              as they are given
-    ns_addresses     where the settings say that dnsbridge is
-    listen           the addresses that it listens on, where they are no wildcards and not of loopback
-    coredns          the cluster's own DNS server, where there is one cluster
-    this host        its address that leads outside, where dnsbridge listens on all
+    dns              the addresses of the command line
+    ns_addresses     the addresses of dnsbridge in the settings
+    listen           the addresses that it listens on, without wildcards, loopback and link-local addresses
+    coredns          the cluster's own DNS server, if there is one cluster
+    this host        the address that it uses towards outside, where dnsbridge listens on all
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import IPAddress, Note, Severity
 
 _PORT = 53
-"""None of the formats can say another."""
+"""No format can name another port."""
 
 
 class Asked(Struct, frozen=True):
@@ -41,12 +41,12 @@ class Asked(Struct, frozen=True):
     interface: str = ""
     dns: tuple[IPAddress, ...] = ()
     zone: str | None = None
-    """The zone of a cluster of which only a saved table is known."""
+    """The zone of a cluster that is known only from a saved table."""
     default_gateway: IPv4Address | None = None
 
 
 async def exported(loaded: Loaded, asked: Asked) -> Exported | Refused:
-    """The text, with the notes about the wanted set before those about the text. Raises CannotStart, NoHost."""
+    """The text, with notes: about the wanted set first, then about the text. Raises CannotStart, NoHost."""
     settings = loaded.settings
     if not asked.here and settings.routes.via == "auto" and settings.routes.gateways.addresses:
         loaded = loaded.discovered("routes.via", "gateways", "gateways are named")
@@ -81,13 +81,13 @@ def _about(settings: Settings, feeds: Sequence[Feed], asked: Asked) -> tuple[Abo
 
 
 def _listening(settings: Settings) -> tuple[IPAddress, ...]:
-    """The addresses that other hosts can ask."""
+    """The listen addresses that other hosts can ask."""
     found = [ip_address(host.partition("%")[0]) for host, port in settings.listen if port == _PORT]
     return tuple([each for each in found if not (each.is_unspecified or each.is_loopback or each.is_link_local)])
 
 
 def _coredns(feeds: Sequence[Feed]) -> tuple[IPAddress, ...]:
-    """The cluster's own DNS server; with several clusters none, as each knows its own names alone."""
+    """The cluster's own DNS server; none with several clusters, as each server knows only its own cluster's names."""
     if len(feeds) != 1:
         return ()
     return tuple([ip_address(host) for host, port in feeds[0].coredns_servers() if port == _PORT])

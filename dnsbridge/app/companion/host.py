@@ -1,7 +1,7 @@
-"""The host that routes are worked out for: this one, with the addresses that it must go on reaching as it does now.
+"""This host, which routes are worked out for, with the addresses that it must go on reaching as it does now.
 
 the API servers of its clusters      by the name or address of the kubeconfig
-its DNS upstreams                    but for a cluster's own DNS servers, to which the routes are to lead
+its DNS upstreams                    except a cluster's own DNS servers, which the routes must lead to
 its BGP peers                        routes.bgp.peers
 """
 
@@ -20,7 +20,7 @@ from dnsbridge.routes.host import Host, Protected
 from dnsbridge.watch.api.source import ApiSource
 
 LOOKUP = 2.0
-"""Seconds for an API server's name, which may hang on the very network that is to be repaired."""
+"""Seconds to look up an API server's name; the lookup may need the very network that the routes repair."""
 
 
 async def host_here(settings: Settings, feeds: Sequence[Feed]) -> Host:
@@ -39,7 +39,7 @@ async def _api_servers(feeds: Sequence[Feed]) -> AsyncIterator[Protected]:
             async with asyncio.timeout(LOOKUP):
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, ValueError):
-            continue  # reading the cluster says that, and better
+            continue  # reading the cluster reports this better
         for address in dict.fromkeys(str(each[4][0]) for each in found):
             yield _protected(address, f"the API server of cluster {feed.name}")
 

@@ -1,4 +1,4 @@
-"""The pictures of this program's own clusters, worked out anew when an object that matters to routes has changed."""
+"""The pictures of this program's own clusters, worked out again when an object that matters to routes has changed."""
 
 import asyncio
 import time
@@ -21,14 +21,14 @@ from dnsbridge.routes.tables.joined import objects_with
 
 
 class _Drawn(Struct):
-    """What is known of one cluster."""
+    """The last picture of one cluster; `dirty` when the cluster has changed since."""
 
     picture: Picture | None = None
     dirty: bool = True
 
 
 class OwnPictures:
-    """Follows the feeds."""
+    """Follows the feeds, and keeps the picture of each."""
 
     def __init__(self, settings: Settings, feeds: Sequence[Feed]) -> None:
         self._settings = settings
@@ -37,18 +37,18 @@ class OwnPictures:
         self.on_change: Callable[[], None] = lambda: None
         self._drawn = {each.name: _Drawn() for each in feeds}
         self.tables: Picture | None = None
-        """The picture of the tables of the settings, once they are read, where they stand for the clusters."""
+        """The picture from the tables of the settings, once they are read, if it replaces the clusters."""
         self._saved = Saved()
         for feed in feeds:
             feed.told = self._listener(feed)
 
     @property
     def live(self) -> bool:
-        """Whether this host's own table is the picture, so that it is to be read again when that has changed."""
+        """Whether this host's own table is the picture, and must be read again when it has changed."""
         return "kernel" in self._settings.routes.tables
 
     async def read_tables(self) -> None:
-        """Read the tables of the settings; nodes' tables are the picture instead of the clusters. Raises NotRead."""
+        """Read the tables of the settings; nodes' tables replace the clusters as the picture. Raises NotRead."""
         if not self._settings.routes.tables:
             return
         saved = await asyncio.to_thread(read_tables, self._settings.routes.tables)
@@ -64,7 +64,7 @@ class OwnPictures:
         self.on_change()
 
     def told(self) -> tuple[Told, ...]:
-        """The pictures of now, of the clusters that have been read whole."""
+        """The current pictures; a cluster that has not been read whole yet has only its name."""
         if self.tables:
             return (Told(self.tables, True),)
         for feed in self._dirty():
@@ -72,7 +72,7 @@ class OwnPictures:
         return self._all()
 
     async def told_in_thread(self) -> tuple[Told, ...]:
-        """The same for a server, which answers questions meanwhile."""
+        """The same, for a server that answers questions meanwhile."""
         if self.tables:
             return (Told(self.tables, True),)
         for feed in self._dirty():
@@ -87,13 +87,13 @@ class OwnPictures:
         return self._all()
 
     def unfresh(self) -> frozenset[str]:
-        """The clusters of which not all is known, or nothing has been heard for long."""
+        """The clusters that are not fully known, or have been silent for long."""
         if self.tables:
             return frozenset()
         return frozenset(each.name for each in self._feeds if not _fresh(each))
 
     def outdated(self) -> bool:
-        """Whether a picture would be another now."""
+        """Whether a picture would be different now."""
         return bool(self._dirty())
 
     def _listener(self, feed: Feed) -> Callable[[list[Change]], None]:
@@ -131,7 +131,7 @@ class OwnPictures:
         drawn.picture, drawn.dirty = picture, False
 
     def _all(self) -> tuple[Told, ...]:
-        """One that has not been read whole yet is told by its name alone."""
+        """The pictures as they were drawn last."""
         found = []
         for feed in self._feeds:
             name = feed.name
@@ -141,7 +141,7 @@ class OwnPictures:
 
 
 def unfresh(told: Iterable[Told]) -> frozenset[str]:
-    """The clusters whose picture is not whole, or old."""
+    """The clusters whose picture is incomplete or old."""
     return frozenset(each.picture.cluster for each in told if not each.fresh)
 
 

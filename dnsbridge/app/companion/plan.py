@@ -1,7 +1,7 @@
-"""One look at the clusters and at the sinks, and what that means for each sink; then, if that is wanted, the doing.
+"""One look at the clusters and the sinks, the plan for each sink, and the execution of the plans.
 
-look        the clusters read once -> for each sink what is wanted in it, and the plan
-carry_out   the plans done; one sink that cannot be used does not keep the others from it
+look        reads the clusters once -> for each sink the routes wanted in it, and the plan
+carry_out   executes the plans; a sink that cannot be used does not keep the others from theirs
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from dnsbridge.routes.wanted import wanted
 
 
 class Planned(Struct, frozen=True):
-    """What one sink is to be given."""
+    """The wanted routes of one sink, and the plan to get there."""
 
     sink: Sink
     wanted: tuple[Route, ...]
@@ -32,27 +32,27 @@ class Planned(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """What was found."""
+    """The result of one look."""
 
     planned: tuple[Planned, ...] = ()
     notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
-    """Of each sink that cannot be used, one line."""
+    """One line for each sink that cannot be used."""
 
     @property
     def failed(self) -> bool:
-        """Whether something that is wanted will not be."""
+        """Whether something that is wanted cannot be done."""
         conflicts = any(each.plan.conflict for each in self.planned)
         return bool(self.problems) or conflicts or any(note.severity is Severity.ERROR for note in self.notes)
 
     @property
     def changes(self) -> int:
-        """How many routes are touched in all sinks."""
+        """How many routes change, over all sinks."""
         return sum(each.plan.changes for each in self.planned)
 
 
 class Done(Struct, frozen=True):
-    """What a sink has reached; with a problem it could not be used."""
+    """What a sink has reached; `problem` says why it could not be used."""
 
     sink: Sink
     reached: Reached = Reached()
@@ -78,7 +78,7 @@ async def look(loaded: Loaded, sinks: Sequence[Sink]) -> Looked:
 
 
 async def look_at_ours(sinks: Sequence[Sink]) -> Looked:
-    """Read the sinks alone: what would go if all of ours were withdrawn."""
+    """Read only the sinks, and plan the withdrawal of all our routes."""
     planned, problems = list[Planned](), list[str]()
     for sink in sinks:
         try:
@@ -89,7 +89,7 @@ async def look_at_ours(sinks: Sequence[Sink]) -> Looked:
 
 
 async def guarded_routes(loaded: Loaded, feeds: Sequence[Feed], host: Host, recurse: bool | None = None) -> Wanted:
-    """What is wanted on a host, without what must never be routed. Raises CannotStart."""
+    """The routes wanted on a host, without those that must never be set. Raises CannotStart."""
     settings = loaded.settings
     if settings.routes.pull.url is not None:
         try:
@@ -101,7 +101,7 @@ async def guarded_routes(loaded: Loaded, feeds: Sequence[Feed], host: Host, recu
 
 
 async def carry_out(looked: Looked, withdraw: bool = False) -> list[Done]:
-    """Give each sink its set, or have it withdraw all of ours."""
+    """Give each sink its wanted routes, or have it withdraw all our routes."""
     done = []
     for each in looked.planned:
         try:

@@ -1,10 +1,10 @@
-"""Pulling the routes' pictures from another dnsbridge: GET /routes, kept up to date, the last good ones kept.
+"""Pulls the pictures of clusters from another dnsbridge (GET /routes), and keeps the last good document.
 
     pull()    one request; with a wait the server answers when something changes (RFC 7240 `Prefer: wait=`)
-    follow()  for ever; what fails is tried again, and meanwhile the last good document counts
-    restore() the document of an earlier run, if there is a place for it
+    follow()  pulls for ever; a failure is tried again, and meanwhile the last good document counts
+    restore() loads the document of an earlier run, if there is a state folder
 
-Whoever it is that answers, a document only counts if it is one (see routes.pictures.document).
+An answer counts only if it is a valid document, whoever sent it (see routes.pictures.document).
 """
 
 import asyncio
@@ -38,7 +38,7 @@ WAIT = 30
 TIMEOUT = 15.0
 """Seconds for everything else of a request."""
 LOOKUP = 2.0
-"""Seconds for the server's name."""
+"""Seconds to look up the server's name."""
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts while the server is away."""
 MAX_TOKEN = 4096
@@ -50,7 +50,7 @@ class CannotPull(Exception):
 
 
 async def pulled_once(said: Pull, state_dir: Path | None) -> list[Picture]:
-    """The pictures for a command: of now, else the last good ones, with a warning. Raises CannotPull."""
+    """The pictures for a command: the current ones, else the last good ones with a warning. Raises CannotPull."""
     puller = Puller(said, state_dir)
     try:
         await puller.pull()
@@ -74,9 +74,9 @@ class Puller:
         """Raises CannotPull for an address or files of no use."""
         assert said.url is not None
         self.told: tuple[Told, ...] | None = None
-        """The clusters as they were last told; None: never."""
+        """The clusters as the server last told them; None: it never has."""
         self.alive = False
-        """Whether the last request was answered well: if not, the picture may be old, but it is the last one."""
+        """Whether the last request succeeded; if not, `told` may be old."""
         self._url = _checked(said.url)
         self._token_file = said.token_file
         self._tls = _trust(said.ca, self._url)
@@ -88,11 +88,11 @@ class Puller:
 
     @property
     def fresh(self) -> bool:
-        """Whether what is told may withdraw routes."""
+        """Whether `told` is current, so that it may withdraw routes."""
         return self.alive and self.told is not None
 
     def restore(self) -> bool:
-        """Take the document of an earlier run; whether there was a good one."""
+        """Load the document of an earlier run; returns whether there was a good one."""
         if self._kept is None:
             return False
         try:
@@ -109,7 +109,7 @@ class Puller:
         return True
 
     async def pull(self, wait: int = 0) -> bool:
-        """Ask once; whether something has changed. Raises CannotPull."""
+        """Ask once; returns whether something has changed. Raises CannotPull."""
         from aiohttp import ClientError, ClientTimeout  # noqa: PLC0415  slow to load
 
         headers = {"Accept": "application/json", "User-Agent": "dnsbridge"}
@@ -122,7 +122,7 @@ class Puller:
         session = self._open()
         timeout = ClientTimeout(total=wait + TIMEOUT, connect=TIMEOUT)
         try:
-            # Whoever may say where packets go is named in the settings: no redirection names somebody else.
+            # Only the server in the settings may say where packets go, so no redirection is followed.
             async with session.get(
                 f"{self._url}/routes", headers=headers, timeout=timeout, ssl=self._tls, allow_redirects=False
             ) as response:
@@ -168,18 +168,18 @@ class Puller:
                     self.alive = True
                     self.on_change()
                 if not self._etag:
-                    await asyncio.sleep(1)  # a server, or what stands before it, that cannot say whether it changed
+                    await asyncio.sleep(1)  # the server, or a proxy before it, does not say whether something changed
         finally:
             await self.close()
 
     async def protected(self) -> list[Protected]:
-        """The server's own addresses, to which no route may lead away."""
+        """The server's own addresses; no route may divert packets for them."""
         host = urlsplit(self._url).hostname
         try:
             async with asyncio.timeout(LOOKUP):
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, ValueError):
-            return []  # pulling says that, and better
+            return []  # pulling reports this better
         addresses = dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found)
         return [Protected(ip_address(address), f"the dnsbridge {self._url}") for address in addresses]
 
@@ -197,7 +197,7 @@ class Puller:
         return self._session
 
     def _token(self, path: Path) -> str:
-        """Read anew each time: tokens are replaced while we run."""
+        """Read the token each time: it may be replaced while we run."""
         return read_token(path)
 
     def _keep(self, octets: bytes) -> None:
@@ -227,7 +227,7 @@ def _checked(url: str) -> str:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         good = good and not (parts.query or parts.fragment or parts.username)
-    except ValueError:  # a port that is none
+    except ValueError:  # not a port number
         good = False
     if not good:
         raise CannotPull(f"{url}: not the HTTP address of a dnsbridge; write it like https://10.0.0.8:9153")
@@ -244,7 +244,7 @@ def _trust(ca: Path | None, url: str) -> ssl.SSLContext | bool:
 
 
 async def _read(content: "StreamReader") -> bytes:
-    """A body, up to its bound. Raises ValueError."""
+    """A body of at most MAX_OCTETS. Raises ValueError."""
     octets = bytearray()
     async for piece in content.iter_chunked(1 << 16):
         octets += piece

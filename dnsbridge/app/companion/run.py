@@ -1,12 +1,12 @@
-"""`routes run`: keeps all sinks in step with the clusters, until SIGINT or SIGTERM, which leave the routes in place.
+"""`routes run`: keeps all sinks in step with the clusters until SIGINT or SIGTERM; the routes then stay in place.
 
-    pictures   of the own clusters, or pulled from another dnsbridge; each change is taken at once
-    wanted     worked out from them, for this host as it is now, without what the guards refuse
-    keep       what a cluster had stays while its picture is not whole or old: silence withdraws nothing
-    damping    what flaps waits (see routes.damping)
-    sinks      each on its own (see routes.reconcile); those that only one companion may drive wait for the Lease
+    pictures   of its own clusters, or pulled from another dnsbridge; each change counts at once
+    wanted     the routes worked out from the pictures, for this host as it is now, without those that the guards refuse
+    keep       a cluster's routes stay while its picture is incomplete or old: silence withdraws nothing
+    damping    a route that flaps waits (see routes.damping)
+    sinks      each on its own (see sinks.reconcile); a sink that only one companion may drive waits for the Lease
 
-After a crash, or an end that was asked for, the routes are there still, and the next start knows its own by the sink's
+After a crash or a requested end the routes are still there, and the next start recognises its own routes by the sink's
 mark. `routes withdraw` takes them back.
 """
 
@@ -53,25 +53,25 @@ from dnsbridge.watch.lease.elected import Candidate
 log = logging.getLogger(__name__)
 
 CHECK = 30.0
-"""Seconds between two looks whether the sinks still have what they should."""
+"""Seconds between two checks that the sinks still have what they should."""
 LOOK = 1.0
 """Seconds between two looks at how fresh the clusters are."""
 LOOK_SYNC = 0.05
-"""The same while one has not been read whole."""
+"""The same while a cluster has not been read whole."""
 SETTLE = 0.1
 """Seconds between two looks at this host's interfaces, when one change follows another."""
 MAX_NOTES = 20
-"""Notes that are said one by one at a time."""
+"""The most notes that are logged one by one at a time."""
 
 ReadHost = Callable[[], Awaitable[Host]]
 
 
 class _Set(Struct):
-    """One wanted set: routers find the way to next hops by themselves, this host's kernel does not."""
+    """One wanted set, for routers or for this host: routers find the way to next hops, this host's kernel does not."""
 
     damper: Damper
     base: tuple[Route, ...] = ()
-    """What was wanted last; at the start what was there."""
+    """The routes wanted last; at the start, the routes that were there."""
 
 
 def _recurses(reconciler: Reconciler) -> bool:
@@ -79,7 +79,7 @@ def _recurses(reconciler: Reconciler) -> bool:
 
 
 class Companion:
-    """What is wanted now, and who must have it."""
+    """The routes wanted now, and the sinks that must have them."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class Companion:
         reconcilers: Sequence[Reconciler],
         read_host: ReadHost,
     ) -> None:
-        """`told` gives the pictures of now, `unread` the clusters of which not all is known."""
+        """`told` gives the current pictures, `unread` the clusters that are not fully known."""
         self.wake = asyncio.Event()
         self.probe: GatewayProbe | None = None
         self.read_tables: Callable[[], Awaitable[None]] | None = None
-        """Reads this host's own table, where that is the picture."""
+        """Reads this host's own table, if that is the picture."""
         self._settings = settings
         self._told = told
         self._unread = unread
@@ -107,12 +107,12 @@ class Companion:
             self.probe = GatewayProbe(settings.routes.gateways.probe, self.wake.set)
 
     async def start(self) -> None:
-        """Look at this host, and at what is there of ours. Raises NoHost."""
+        """Read this host, and the routes of ours that are there. Raises NoHost."""
         self._host = await self._read_host()
         for each in self._reconcilers:
             if each.sink.exclusive:
                 continue
-            with suppress(SinkProblem):  # it is said when the sink is driven
+            with suppress(SinkProblem):  # the problem is logged when the sink is driven
                 held = (await each.sink.held()).own
                 place = self._sets[_recurses(each)]
                 place.base = in_order({route.prefix: route for route in (*place.base, *held)}.values())
@@ -120,7 +120,7 @@ class Companion:
                     log.info("sink %s: has %d routes of ours from before", each.sink.name, len(held))
 
     async def run(self) -> None:
-        """Work out what is wanted, at each change, until cancelled."""
+        """Work out the wanted routes at each change, until cancelled."""
         again: float | None = None
         before: frozenset[str] | None = None
         while True:
@@ -136,17 +136,17 @@ class Companion:
             self.wake.clear()
             again = await self._work_out()
             if before and not unread:
-                gc.freeze()  # what there is now stays: the collector need not walk it while a change waits
+                gc.freeze()  # these objects stay: the collector need not walk them while a change waits
             before = unread
 
     async def follow_host(self) -> None:
-        """Look at this host anew when an interface or an address changes, until cancelled."""
+        """Read this host again when an interface or an address changes, until cancelled."""
         heard = KernelEvents()
         try:
             while True:
                 event = await heard.next()
                 if self.read_tables:
-                    with suppress(NotRead):  # the table of before stays
+                    with suppress(NotRead):  # the table as it was stays
                         await self.read_tables()
                 if not event & (Event.LINKS | Event.LOST):
                     continue
@@ -155,7 +155,7 @@ class Companion:
                     log.info("this host's interfaces or addresses have changed; its routes are worked out anew")
                     self._host = host
                     self.wake.set()
-                # Routes go with the link that they lead over, and not all kernels tell of each.
+                # Routes go with the link that they lead over, and not all kernels report each of them.
                 for each in self._reconcilers:
                     each.check()
                 await asyncio.sleep(SETTLE)
@@ -163,14 +163,14 @@ class Companion:
             heard.close()
 
     async def check(self) -> None:
-        """See now and then whether the sinks have what they should, until cancelled."""
+        """Check every CHECK seconds that the sinks have what they should, until cancelled."""
         while True:
             await asyncio.sleep(CHECK)
             for each in self._reconcilers:
                 each.check()
 
     async def _work_out(self) -> float | None:
-        """Give the sinks what is wanted now; when to do so again, in monotonic seconds."""
+        """Give the sinks the routes wanted now; returns when to do so again, in monotonic seconds."""
         told = self._told()
         unread = self._unread() | unfresh(told)
         pictures = [each.picture for each in told]
@@ -197,13 +197,13 @@ class Companion:
         return min(again, default=None)
 
     async def _merged(self, reconciler: Reconciler, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-        """Fewer routes, where that is asked for."""
+        """The routes, aggregated if the settings ask for that."""
         if not self._settings.routes.aggregate:
             return routes
         try:
             foreign = (await reconciler.sink.held()).foreign
         except SinkProblem:
-            return routes  # it is said when the sink is driven
+            return routes  # the problem is logged when the sink is driven
         return aggregate(routes, [each.prefix for each in foreign])
 
     def _gateways(self, pictures: Iterable[Picture]) -> Iterator[IPAddress]:
@@ -217,7 +217,7 @@ class Companion:
                     yield from (hop.address for hop in hops if hop.address)
 
     def _say(self, notes: Iterable[Note]) -> None:
-        """Notes that are new."""
+        """Log the notes that are new."""
         levels = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
         by_text = {str(note): note for note in notes}
         new = [note for text, note in by_text.items() if text not in self._notes]
@@ -240,7 +240,7 @@ async def run_routes(
 ) -> None:
     """Run until SIGINT or SIGTERM. Raises CannotStart, NoHost."""
     settings = loaded.settings
-    # Working out a change makes thousands of objects that go with it, and hardly any circle of them.
+    # Working out a change makes thousands of short-lived objects, and hardly any reference cycles.
     gc.set_threshold(50_000, 5, 50)
     log.info("dnsbridge %s, sinks: %s", __version__, ", ".join(each.name for each in sinks))
     elected = settings.routes.lease.name is not None
@@ -279,7 +279,7 @@ async def run_routes(
 
 
 def what_stays(sinks: Collection[str]) -> str:
-    """What becomes of the routes in these sinks when nobody keeps them true any more."""
+    """What happens to the routes in these sinks when nobody keeps them up to date any more."""
     said = []
     if any(name != "bgp" for name in sinks):
         said.append("the routes stay; dnsbridge routes withdraw takes them back")
@@ -291,7 +291,7 @@ def what_stays(sinks: Collection[str]) -> str:
 async def _until_ended(
     works: Iterable[Callable[[], Awaitable[None]]], reconcilers: Sequence[Reconciler], on_ready: Callable[[], None]
 ) -> None:
-    """Run all of it until a signal comes; the sinks are let go, and the routes stay."""
+    """Run all work until a signal comes; then let the sinks go, and leave the routes in place."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -305,7 +305,7 @@ async def _until_ended(
         await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = next((task for task in tasks if task.done()), None)
         if failed:
-            await failed  # none ends by itself but by an error
+            await failed  # work ends by itself only with an error
         log.info("ending: %s", what_stays({each.sink.name for each in reconcilers}))
     finally:
         for task in (stopped, *tasks):
@@ -371,11 +371,11 @@ def _candidate(settings: Settings, feeds: Sequence[Feed], led: Sequence[Reconcil
 
 
 def _hear_kernel(loop: asyncio.AbstractEventLoop, reconcilers: Iterable[Reconciler]) -> list[int]:
-    """Have sinks that are told of changes by others looked at as soon as they are; the descriptors that are read."""
+    """Check a kernel sink as soon as the kernel reports another program's change; returns the descriptors read."""
     heard = []
     for each in reconcilers:
         if isinstance(each.sink, KernelSink):
-            with suppress(SinkProblem):  # it is said when the sink is driven
+            with suppress(SinkProblem):  # the problem is logged when the sink is driven
                 heard.append(each.sink.fileno())
                 loop.add_reader(heard[-1], partial(_heard, each.sink, each))
     return heard

@@ -20,13 +20,13 @@ from dnsbridge.sinks.kernel import KernelSink
 log = logging.getLogger(__name__)
 
 DEFAULT = ("kernel",)
-"""Where routes go when nothing is said."""
+"""The sinks when the settings name none."""
 
 
 def sinks_of(routes: Routes, lasting: bool = False) -> list[Sink]:
     """The sinks of the setting `routes.sinks`, in its order; nothing is opened yet. Raises SinkProblem.
 
-    `lasting` says that the process stays, as a BGP session needs it.
+    `lasting` says that the process keeps running, as a BGP session needs.
     """
     return [_sink(name, routes, lasting) for name in dict.fromkeys(routes.sinks or DEFAULT)]
 
@@ -111,4 +111,4 @@ _MAKERS: Mapping[str, Callable[[Routes, bool], Sink]] = {
     "frr": _frr,
     "file": _file,
 }
-"""By the names of routes.sinks."""
+"""By the names in routes.sinks."""

@@ -1,4 +1,4 @@
-"""The files of `routes.tables`, and this host's own table, read: tables of nodes, and listings of Calico's blocks.
+"""Reads the files of `routes.tables` and this host's own table: tables of nodes, and listings of Calico's blocks.
 
 A file's form is recognised (see routes.tables). Text may be UTF-8 or, as Windows saves it, UTF-16.
 """
@@ -20,22 +20,22 @@ from dnsbridge.routes.tables.reading import FORMS, Refused, Text, read
 from dnsbridge.watch.manifests.file import Broken, read_file
 
 MAX_TABLE = 64 << 20
-"""Octets of a saved table."""
+"""The most octets of a saved table."""
 _MAX_PROBLEMS = 20
-"""Objects that are told one by one which are left out."""
+"""The most left-out objects that are named one by one."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotRead(CannotStart):
-    """A cluster, or a table, of which not enough is known to work out routes, in one line."""
+    """Why too little is known of a cluster or a table to work out routes, in one line."""
 
 
 class Saved(Struct, frozen=True):
-    """What the tables of the settings say."""
+    """The content of the tables of the settings."""
 
     tables: tuple[Table, ...] = ()
     objects: tuple[Object, ...] = ()
-    """Calico's, of listings."""
+    """Calico's objects, from listings."""
     notes: tuple[Note, ...] = ()
     """What was left out."""
 
@@ -46,7 +46,7 @@ class Saved(Struct, frozen=True):
 
 
 def read_tables(sources: Sequence[Path | Literal["kernel"]]) -> Saved:
-    """What these files say, or this host's own table. Raises NotRead."""
+    """The content of these files, and of this host's own table (`kernel`). Raises NotRead."""
     found = [_this_table() if isinstance(source, str) else _saved(source) for source in sources]
     return Saved(
         tuple([table for each in found for table in each.tables]),
@@ -86,7 +86,7 @@ def _saved(path: Path) -> Saved:
 
 
 def _objects(path: Path, text: str) -> Saved:
-    """What `calicoctl get ... -o yaml` or `-o json` printed."""
+    """The objects that `calicoctl get ... -o yaml` or `-o json` printed."""
     suffix = ".json" if text.lstrip().startswith("{") else ".yaml"
     found = read_file(path.with_suffix(suffix), without_prompts(text).encode())
     if isinstance(found, Broken):
@@ -102,7 +102,7 @@ def _objects(path: Path, text: str) -> Saved:
 
 
 def _left_out(path: Path, found: Text) -> Iterator[Note]:
-    """What a text had that no route or block was made of."""
+    """Notes about the lines of a text that gave no route or block."""
     for each in found.left_out:
         severity = Severity.ERROR if each.is_route else Severity.WARNING
         yield Note(severity, f"{path.name}:{each.line}", f"left out: {each.problem}")

@@ -1,10 +1,10 @@
-"""From settings and what is known of the clusters to the routes that one place should have.
+"""From settings and the known objects of the clusters to the routes that one place should have.
 
-    wanted_now      at once, from what is known at this moment; for whoever follows the clusters
-    wanted_routes   the same for a command, which reads the saved tables of the settings as well
+    wanted_now      at once, from what is known now; for programs that follow the clusters
+    wanted_routes   the same for a command; reads the saved tables of the settings as well
 
-Half of a cluster is no base for a decision about routes: while one is not fully read there is no answer at all, so that
-nobody takes routes away because a list has not come yet.
+Half of a cluster is no base for a decision about routes. While a cluster is not fully read there is no answer at all,
+so that nobody takes routes away because a list has not come yet.
 """
 
 import asyncio
@@ -47,17 +47,17 @@ def wanted_now(
     silent: frozenset[IPAddress] = frozenset(),
     recurse: bool | None = None,
 ) -> Wanted:
-    """The routes that a host should have, from what is saved, else from the clusters. Raises NotRead.
+    """The routes that a host should have, from the saved tables, else from the clusters. Raises NotRead.
 
     `silent` are gateways that answer no probe. With `recurse` the routes are for routers, wherever this runs; None:
-    where the settings have only such sinks.
+    only if all sinks of the settings are routers.
     """
     pictures = pictures_now(settings, feeds, saved)
     return wanted(pictures, choice_of(settings, silent, recurse), host)
 
 
 def choice_of(settings: Settings, silent: frozenset[IPAddress] = frozenset(), recurse: bool | None = None) -> Choice:
-    """What the settings ask for. Raises NotRead for a selector that is none."""
+    """The choice that the settings make. Raises NotRead for an invalid selector."""
     routes = settings.routes
     selector = parse(routes.gateways.selector)
     if isinstance(selector, BadSelector):
@@ -74,7 +74,7 @@ def choice_of(settings: Settings, silent: frozenset[IPAddress] = frozenset(), re
 
 
 def pictures_now(settings: Settings, feeds: Sequence[Feed], saved: Saved = _NONE) -> list[Picture]:
-    """The pictures of the clusters, or of the one whose nodes have the saved tables. Raises NotRead."""
+    """The pictures of the clusters, or of the one cluster whose nodes have the saved tables. Raises NotRead."""
     if replaces_clusters(feeds, saved):
         return [picture_of_saved(settings, feeds, saved)]
     if not feeds:
@@ -84,12 +84,12 @@ def pictures_now(settings: Settings, feeds: Sequence[Feed], saved: Saved = _NONE
 
 
 def replaces_clusters(feeds: Sequence[Feed], saved: Saved) -> bool:
-    """Whether what is saved is the picture: nodes' tables are, and listings of blocks where there is no cluster."""
+    """Whether the saved files are the picture: nodes' tables always, listings of blocks only without a cluster."""
     return bool(saved.tables) or bool(saved.objects and not feeds)
 
 
 def check_listings(feeds: Sequence[Feed], saved: Saved) -> None:
-    """Raise NotRead where it is open whose blocks a listing has."""
+    """Raise NotRead if there is a listing of blocks and several clusters that it may belong to."""
     if saved.objects and len(feeds) > 1:
         names = ", ".join(each.name for each in feeds)
         raise NotRead(f"routes.tables: a listing has the blocks of one cluster, and there are {names}; leave one")

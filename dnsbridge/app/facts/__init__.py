@@ -1,1 +1,1 @@
-"""What is shown of a server: its first lines, metrics, `config show`, `lookup`, upstreams, the cache."""
+"""The facts that a server shows: its first lines, metrics, `config show`, `lookup`, upstreams, the cache."""

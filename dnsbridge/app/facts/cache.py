@@ -23,32 +23,32 @@ class ShownHeld(Struct, frozen=True, omit_defaults=True):
     rcode: str
     age: int
     ttl: int
-    """What is left of its life; 0 when it has expired."""
+    """The rest of its life; 0 when it has expired."""
     stale_since: int
     """How long ago it expired; 0 while it is fresh."""
     octets: int
     records: list[ShownRecord]
     worker: int | None = None
-    """Which worker holds it, from 1; left out where there are none."""
+    """The worker that holds it, from 1; left out without workers."""
 
 
 class Cache:
-    """What the HTTP side and the command line ask of the cache."""
+    """The cache as the HTTP side and the command line use it."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     async def show(self, name: str) -> list[ShownHeld]:
-        """All that is held of a name. Raises BadNameError."""
+        """All answers held for a name. Raises BadNameError."""
         return held_of(self._parts, names.from_text(name).lower())
 
     async def flush(self, name: str | None) -> int:
-        """Forget what is held of a name (None: of all); how many answers there were. Raises BadNameError."""
+        """Forget the answers for a name (None: for all names); returns their number. Raises BadNameError."""
         return self._parts.flush(None if name is None else names.from_text(name).lower())
 
 
 def held_of(parts: Parts, name: bytes) -> list[ShownHeld]:
-    """All that is held of a folded name."""
+    """All answers held for a folded name."""
     now = second()
     return [_shown(name, key, held, now) for key, held in parts.zones.store.of_name(name)]
 

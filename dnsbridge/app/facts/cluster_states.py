@@ -9,15 +9,15 @@ from dnsbridge.config import Effective, Loaded
 from dnsbridge.watch.api.source import ApiSource
 
 OF_MANIFESTS = "EndpointSlices, and Endpoints where a service has no slice (manifests)"
-"""Files have whatever they have."""
+"""Files may have either kind."""
 
 
 class ClusterState(Struct, frozen=True):
-    """One cluster. The names are keys of a JSON document, which stay."""
+    """One cluster. The field names are keys of a JSON document, so they stay."""
 
     cluster: str
     endpoints: str
-    """From which API or files its endpoints are read, in words."""
+    """The API or the files that its endpoints are read from, in words."""
 
 
 def cluster_states(parts: Parts) -> list[ClusterState]:
@@ -32,7 +32,7 @@ def cluster_states(parts: Parts) -> list[ClusterState]:
 
 
 def shown_clusters(loaded: Loaded, found: Sequence[ClusterState] | str) -> Iterator[Effective]:
-    """How the running server reads each cluster of the settings; nothing where none answers."""
+    """How the running server reads each cluster of the settings; nothing if no server answers."""
     states = {} if isinstance(found, str) else {each.cluster: each.endpoints for each in found}
     for index, cluster in enumerate(loaded.settings.clusters):
         if cluster.name in states:

@@ -1,9 +1,9 @@
-"""Metrics as values: what a process counts, to be shown, or sent to another process and summed there.
+"""Metrics as values: the counts of a process, to be shown, or sent to another process and summed there.
 
-counter    only grows           summed over processes, those that have ended too
-gauge      goes up and down     summed over the processes that live
-least      the same             the least of them counts: 1 while all agree
-most       the same             the most of them counts
+counter    only grows           summed over all processes, ended ones too
+gauge      goes up and down     summed over live processes
+least      goes up and down     the least value of live processes counts: 1 while all agree
+most       goes up and down     the largest value of live processes counts
 """
 
 from collections.abc import Iterable
@@ -38,12 +38,12 @@ def gauge(name: str, text: str, labels: list[str], values: Values) -> Family:
 
 
 def most(name: str, text: str, labels: list[str], values: Values) -> Family:
-    """A metric of which the largest counts."""
+    """A metric whose largest value counts."""
     return Family(name, text, "most", labels, values)
 
 
 def as_metric(family: Family) -> Metric:
-    """For Prometheus."""
+    """The family as a Prometheus metric."""
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric: Metric = kind(f"dnsbridge_{family.name}", family.text, labels=family.labels)
     for label_values, value in family.values:
@@ -52,7 +52,7 @@ def as_metric(family: Family) -> Metric:
 
 
 def summed(reports: Iterable[Iterable[Family]]) -> list[Family]:
-    """The families of several processes as those of one, in the order in which they first come."""
+    """The families of several processes merged into one report, in the order of their first appearance."""
     families: dict[str, Family] = {}
     sums: dict[str, dict[tuple[str, ...], float]] = {}
     for report in reports:
@@ -76,5 +76,5 @@ def summed(reports: Iterable[Iterable[Family]]) -> list[Family]:
 
 
 def lasting(report: Iterable[Family]) -> list[Family]:
-    """What of a report still counts when its process has ended."""
+    """The part of a report that still counts when its process has ended."""
     return [family for family in report if family.kind == "counter"]

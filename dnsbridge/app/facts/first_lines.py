@@ -36,7 +36,7 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
 
 
 def _forward(said: Forward, origin: str, zones: ForwardZones) -> Iterator[str]:
-    """The servers of a forward zone, and which of its files name none."""
+    """The servers of a forward zone, then each of its files and Services that gives no server."""
     start = f"forward {said.zone}: "
     files = [zones.files[path] for path in said.upstreams if isinstance(path, Path)]
     services = [zones.services.by_address[each] for each in said.upstreams if isinstance(each, ServiceAddress)]
@@ -61,7 +61,7 @@ def _services(said: Iterable[Forward], zone: str) -> bool:
 
 
 def describe_cluster(bridged: Bridged) -> Iterator[str]:
-    """What was found in one cluster."""
+    """One cluster: its zone, objects, CoreDNS and prefixes."""
     cluster = bridged.cluster
     index = cluster.index
     kinds = Counter(key.kind for key in index.objects)
@@ -84,7 +84,7 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
 
 
 def describe_stale(bridged: Bridged) -> str:
-    """That a cluster's source is silent, and who answers now."""
+    """The line that a cluster's source is silent, and who answers now."""
     start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.feed.max_staleness:g} s"
     if bridged.fallback.mode == "never":
         return f"{start}; answers are stale, and CoreDNS is never asked (fallback: never)"
@@ -94,7 +94,7 @@ def describe_stale(bridged: Bridged) -> str:
 
 
 def describe_prefixes(bridged: Bridged) -> Iterator[str]:
-    """Which prefixes a cluster has, and which objects say so."""
+    """The prefixes of a cluster, and the objects that declare them."""
     cluster, index = bridged.cluster, bridged.cluster.index
     declaring = {obj.kind for obj in index.objects.values() if _declares(obj)}
     kubeadm = "ConfigMap kube-system/kubeadm-config"

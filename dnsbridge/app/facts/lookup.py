@@ -1,4 +1,4 @@
-"""What would be answered to a question, and why: the same parts that serve it, asked once, and made to say more."""
+"""Explains the answer to a question: the parts that serve questions are asked once, and give their reasons as well."""
 
 from collections.abc import Callable, Container, Sequence
 from ipaddress import ip_address
@@ -41,7 +41,7 @@ class ShownRecord(Struct, frozen=True):
 
 
 class ShownLink(Struct, frozen=True):
-    """A link of a chain of aliases; `target` is empty for the name at its end. The sources are those of Explanation."""
+    """A link of a chain of aliases; `target` is empty for the name at its end, `source` is as in Explanation."""
 
     name: str
     target: str
@@ -59,18 +59,18 @@ class Explanation(Struct, frozen=True):
     source: str
     """`cluster`, `coredns`, `forward` or `none`."""
     cluster: str
-    """Name of the cluster that owns the name; empty for others."""
+    """The cluster that owns the name; empty if none does."""
     because: str
     objects: list[ShownObject]
     records: list[ShownRecord]
     failed: bool
-    """Whether no answer could be had."""
+    """Whether there was no answer."""
     links: list[ShownLink]
-    """Of a chain of aliases, in order; empty where the name itself has the answer."""
+    """The chain of aliases, in order; empty where the name itself has the answer."""
 
 
 def question(name: str, rtype: str | None) -> Query | str:
-    """The question for a name (or an address, for its PTR) as typed, or what is wrong with it."""
+    """The question for a name (or an address, for its PTR) as typed, or the problem with it."""
     try:
         packed = ip_address(name).packed
     except ValueError:
@@ -180,8 +180,9 @@ def _explained(query: Query, outcome: Outcome, links: list[Link], source_of: Cal
 def _shown_links(
     query: Query, aliases: Sequence[RRset], asked: Container[bytes], source_of: Callable[[Query], _Source]
 ) -> list[ShownLink]:
-    """Each alias of an answer with its source, and the name at the end; `asked` are the folded names at which the chain
-    went on to somebody else.
+    """Each alias of an answer with its source, and the name at the end.
+
+    `asked` are the folded names at which the chain moved on to another source.
     """
     if not aliases or query.qtype in (Type.CNAME, Type.ANY):
         return []
@@ -202,6 +203,6 @@ def _question(name: bytes, qtype: int) -> Query:
 
 
 def shown_records(section: str, rrset: RRset) -> list[ShownRecord]:
-    """The records of a set in presentation form."""
+    """The records of an RRset in presentation form."""
     owner, rtype = names.to_text(rrset.owner), type_to_text(rrset.rtype)
     return [ShownRecord(section, owner, rrset.ttl, rtype, data_to_text(rrset.rtype, data)) for data in rrset.data]

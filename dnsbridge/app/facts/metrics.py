@@ -1,4 +1,4 @@
-"""What a scrape reads: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
+"""The metrics of a scrape: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +25,9 @@ class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
     def __init__(self, parts: Parts, counters: Counters, admission: Admission, lost: Callable[[], int]) -> None:
-        """`lost` says how many messages the kernel has dropped because a socket was full."""
+        """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
         self.pauses = Pauses()
-        """Of this process, once they are watched."""
+        """The collector's pauses in this process, once they are watched."""
         self._parts = parts
         self._counters = counters
         self._admission = admission
@@ -39,7 +39,7 @@ class PartsCollector(Collector):
         yield from map(as_metric, self.answering())
 
     def answering(self) -> Iterator[Family]:
-        """Those of whoever answers: with several workers each has its own, and they are summed."""
+        """The metrics of answering; with several workers each has its own, and they are summed."""
         pauses = self.pauses
         yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
         yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
@@ -51,7 +51,7 @@ class PartsCollector(Collector):
         yield from self._upstreams()
 
     def sources(self) -> Iterator[Family]:
-        """Those of the process that follows clusters and files, which is one."""
+        """The metrics of the one process that follows clusters and files."""
         yield gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
         yield from self._clusters()
         yield from self._reflectors()
@@ -341,7 +341,7 @@ class PartsCollector(Collector):
             ("upstream_broken", "Connections that ended while they owed replies.", "broken"),
             ("upstream_overloads", "Questions not sent because every connection was full.", "overloads"),
         ):
-            # Some are of datagrams only, some of connections.
+            # Some counters exist for datagrams only, some for connections only.
             values: Values = [(key, getattr(one, field)) for key, one in each if hasattr(one, field)]
             yield counter(name, text, label, values)
 

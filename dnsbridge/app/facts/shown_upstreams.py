@@ -1,6 +1,6 @@
-"""What each upstream of some settings is, in plain words, and how a running server finds it doing: for `config show`.
+"""Describes each upstream of the settings in plain words, with its state in a running server; for `config show`.
 
-Each is shown like a setting, at a key below its list: `forward[0].upstreams[1]`, `clusters[0].coredns[0]`.
+An upstream is shown like a setting, at a key below its list: `forward[0].upstreams[1]`, `clusters[0].coredns[0]`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from dnsbridge.resolvers.forward.patience import DEADLINE
 from dnsbridge.watch.resolv_conf import ResolvConf
 
 Found = Sequence[State] | str
-"""What a running server says of its upstreams, or why none says anything."""
+"""The states that a running server gives for its upstreams, or why there are none."""
 _ORDERS = {
     "sequential": "number {} of {}, asked in this order",
     "random": "number {} of {}, asked in random order",
@@ -31,7 +31,7 @@ _FALLBACKS = {
 
 
 class ShownUpstream(Struct, frozen=True):
-    """An upstream. The names are keys of a JSON document, which stay."""
+    """An upstream. The field names are keys of a JSON document, so they stay."""
 
     zone: str
     """The forward zone; empty for a cluster's CoreDNS."""
@@ -51,7 +51,7 @@ class ShownUpstream(Struct, frozen=True):
     what: str
     """What it is, in words."""
     state: State | None
-    """What the running server knows of it; null when it is not known."""
+    """Its state in the running server; null when that is not known."""
     doing: str
     """How it is doing, in words."""
 
@@ -65,10 +65,10 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
         listed = dict(_listed(loaded, key, forward, files))
         running = _running(forward.zone, "", found)
         for server, service in running.items():
-            # Its Service stands for it, its file named it before, or the server has other settings.
+            # Not listed: it is of a Service, a file named it before, or the running server has other settings.
             listed.setdefault(server, _origin_of_service(loaded, key, forward, service) or "the running server")
         if set(listed) == set(running):
-            # The running server knows the place of a Service's servers among the others.
+            # Only the running server knows where a Service's servers stand among the others.
             listed = {server: listed[server] for server in running}
         for position, (server, origin) in enumerate(listed.items(), 1):
             order = _ORDERS[forward.policy].format(position, len(listed)) if len(listed) > 1 else "the only one"
@@ -96,7 +96,7 @@ def shown_upstreams(loaded: Loaded, found: Found) -> Iterator[Effective]:
 
 
 def _listed(loaded: Loaded, key: str, said: Forward, files: Mapping[Path, ResolvConf]) -> Iterator[tuple[Server, str]]:
-    """The servers of a zone in their order, each with where it comes from."""
+    """The servers of a zone in their order, each with its origin."""
     for server, upstream in servers_of(said, files, {}).items():
         origin = _origin(loaded, f"{key}[{said.upstreams.index(upstream)}]")
         from_file = isinstance(upstream, Path) and not origin.endswith(str(upstream))
@@ -104,14 +104,14 @@ def _listed(loaded: Loaded, key: str, said: Forward, files: Mapping[Path, Resolv
 
 
 def _origin(loaded: Loaded, key: str) -> str:
-    """Where the nearest setting around a key was set."""
+    """The origin of the nearest setting at or above a key."""
     while key and key not in loaded.origins:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return loaded.origins[key] if key else "default"
 
 
 def _running(zone: str, cluster: str, found: Found) -> dict[Server, str]:
-    """What the running server has for a zone, or as a cluster's CoreDNS; each with the Service that stands for it."""
+    """The running server's servers for a zone or a cluster's CoreDNS, each with the Service that stands for it."""
     states = () if isinstance(found, str) else found
     servers = {
         read_server(each.server): each.service for each in states if (each.zone, each.cluster) == (zone, cluster)
@@ -167,7 +167,7 @@ def _names(said: Forward) -> str:
 
 
 def _doing(zone: str, cluster: str, server: str, found: Found) -> tuple[State | None, str]:
-    """What a running server knows of an upstream, and the same in words."""
+    """The state of an upstream in a running server, and the same in words."""
     if isinstance(found, str):
         return None, f"not known: {found}"
     same = (each for each in found if (each.zone, each.cluster, each.server) == (zone, cluster, server))

@@ -12,24 +12,24 @@ from dnsbridge.config import Address
 from dnsbridge.resolvers.forward.upstream import Upstream
 
 _ERRORS = ("malformed", "refused_by_icmp", "connect_failures", "broken")
-"""Counters of failures other than silence; some are of datagrams only, some of connections."""
+"""Counters of failures other than silence; some exist for datagrams only, some for connections only."""
 
 
 Condition = Literal["up", "suspect", "down"]
 
 
 class Edns(Struct, frozen=True):
-    """An upstream that is asked without EDNS. The names are keys of a JSON document, which stay."""
+    """An upstream that is asked without EDNS. The field names are keys of a JSON document, so they stay."""
 
     problem: str
-    """What it did with EDNS: `FORMERR`, `NOTIMP`, `BADVERS` or `silence`."""
+    """Its reaction to EDNS: `FORMERR`, `NOTIMP`, `BADVERS` or `silence`."""
     since: str | None
     again: str
     """When it is asked with EDNS again. Both in UTC (RFC 3339)."""
 
 
 class State(Struct, frozen=True):
-    """One upstream. The names are keys of a JSON document, which stay."""
+    """One upstream. The field names are keys of a JSON document, so they stay."""
 
     zone: str
     """The forward zone; empty for a cluster's CoreDNS."""
@@ -39,7 +39,7 @@ class State(Struct, frozen=True):
     """As the settings write it: `10.0.0.53:53`, `tls://10.0.0.53:853#dns.corp.example`."""
     condition: Condition
     since: str | None
-    """When it last changed, in UTC (RFC 3339); null: it never has."""
+    """When the condition last changed, in UTC (RFC 3339); null: it never has."""
     questions: int
     """Questions sent to it."""
     srtt_ms: float | None
@@ -48,9 +48,9 @@ class State(Struct, frozen=True):
     errors: int
     """SERVFAIL and REFUSED, replies that do not parse, closed ports, connections that failed or broke."""
     problem: str
-    """Why it is not up, or was not when it last was not; empty: it always was."""
+    """Why it is not up, or why it last was not; empty: it has always been up."""
     service: str = ""
-    """The Service that it is a server of, as the settings write it; empty for all others."""
+    """The Service that stands for it, as the settings write it; empty for all other upstreams."""
     without_edns: Edns | None = None
     """Null while it is asked with EDNS."""
     slow: bool = False
@@ -58,7 +58,7 @@ class State(Struct, frozen=True):
     slow_since: str | None = None
     """When it last became slow; null: it never was."""
     slow_questions: int = 0
-    """Such questions."""
+    """Questions that waited so long."""
 
 
 def states(parts: Parts) -> list[State]:
@@ -110,7 +110,7 @@ def _state(zone: str, cluster: str, upstream: Upstream) -> State:
 
 
 _CONDITIONS: tuple[Condition, ...] = ("up", "suspect", "down")
-"""By Condition."""
+"""Indexed by resolvers.forward.health.Condition."""
 
 
 def _utc(moment: float | None) -> str | None:

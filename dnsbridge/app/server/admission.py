@@ -1,4 +1,4 @@
-"""From settings and parts to what the listeners let in."""
+"""From settings and parts to the admission of the listeners: whose questions they answer, and how often."""
 
 from ipaddress import ip_network
 
@@ -14,7 +14,7 @@ _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 def admission(settings: Settings, parts: Parts) -> Admission:
-    """What all listeners share."""
+    """The admission that all listeners share."""
     rate = settings.access.response_rate
     if rate == "auto":
         unlimited, per_second = PRIVATE, PER_SECOND

@@ -1,4 +1,4 @@
-"""What one process needs to answer questions on its sockets: listeners, what they let in, what is counted."""
+"""The side of one process that answers questions on its sockets: listeners, their admission, and counters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +27,7 @@ class Answering:
     def __init__(
         self, settings: Settings, parts: Parts, opened: Sequence[Listening], lost: Callable[[], int] = lambda: 0
     ) -> None:
-        """`lost` says how many messages the kernel has dropped because a socket was full."""
+        """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
         counters = Counters()
         responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
         admitted = admission(settings, parts)
@@ -49,7 +49,7 @@ class Answering:
         self.collector.pauses.watch()
 
     def works(self) -> list[Work]:
-        """What goes on in the background meanwhile."""
+        """The background work that answering needs."""
         return [partial(expire, self._parts), *([self.reach.follow, self.reach.remind] if self.reach else [])]
 
     async def leave(self) -> None:
@@ -57,7 +57,7 @@ class Answering:
         self._ending = asyncio.gather(
             *(each.stop(GRACE) for each in self._udp), *(each.stop(GRACE) for each in self._tcp)
         )
-        await asyncio.sleep(0)  # each has had its first step
+        await asyncio.sleep(0)  # lets each of them take its first step
 
     async def end(self) -> None:
         """Wait until the questions in flight are answered, for GRACE at most."""

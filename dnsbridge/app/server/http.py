@@ -1,4 +1,4 @@
-"""The HTTP side of a server, put together: what it shows, and where it listens."""
+"""Puts the HTTP side of a server together: what it shows, and where it listens."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def unread(parts: Parts) -> list[str]:
-    """Which clusters have not been read, in a line each."""
+    """The clusters that have not been read, one line each."""
     return [
         f"cluster {bridged.cluster.name}: not read yet"
         for bridged in parts.clusters
@@ -37,7 +37,7 @@ def routes_document(
     push: Callable[[Iterable[Prefix]], None] | None,
     unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None,
 ) -> "RoutesDocument | None":
-    """What GET /routes says, where anybody may ask or be told; `push` is told what goes to sinks elsewhere."""
+    """The document of GET /routes, or None if nobody needs it; `push` receives the prefixes for sinks elsewhere."""
     elsewhere = push is not None and pushed_elsewhere(settings)
     if settings.http is None and not elsewhere:
         return None
@@ -47,12 +47,12 @@ def routes_document(
 
 
 async def start_http(loaded: Loaded, crew: Crew, parts: Parts, routes: "RoutesDocument | None") -> "HttpServer | None":
-    """Listen where the settings say; None if that is nowhere. Raises CannotStart."""
+    """Listen where the settings say; None if nowhere, or if the default address fails. Raises CannotStart."""
     address = loaded.settings.http
     if address is None:
         return None
     from dnsbridge.app.server.routes_document import server_context  # noqa: PLC0415
-    from dnsbridge.listeners.http.server import HttpServer, Shown  # noqa: PLC0415  aiohttp is slow to load, and questions come first
+    from dnsbridge.listeners.http.server import HttpServer, Shown  # noqa: PLC0415  slow to load; questions come first
 
     tls = server_context(loaded.settings.routes.serve)
     shown = Shown(
@@ -68,7 +68,7 @@ async def start_http(loaded: Loaded, crew: Crew, parts: Parts, routes: "RoutesDo
     try:
         port = await http.start(address.host, address.port)
     except OSError as error:
-        # The event loop has put its own words around what the system says.
+        # The event loop has put its own words around the system's message.
         said = os.strerror(error.errno) if error.errno else str(error)
         problem = f"cannot listen on {address} for HTTP: {said.lower()}"
         if "http" in loaded.origins:

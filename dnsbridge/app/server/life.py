@@ -1,6 +1,6 @@
 """The life of a server: it opens sockets, reads the clusters, answers, shows itself over HTTP, and ends when told to.
 
-Its crew answers: this process (crew.alone.Alone), or processes that this one holds (crew.main_process.MainProcess).
+Its crew answers: this process (crew.alone.Alone), or workers that this process holds (crew.main_process.MainProcess).
 """
 
 import asyncio
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END = 3.0
-"""Seconds that background work has for its end."""
+"""Seconds that background work has to end."""
 SWITCH = 0.001
-"""Seconds after which a thread that works for long, on routes or a snapshot, lets questions be answered."""
+"""Seconds after which a thread with long work (on routes or a snapshot) lets questions be answered."""
 
 
 async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None]) -> None:
@@ -82,17 +82,17 @@ async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None
 
 
 def _signalled() -> asyncio.Event:
-    """Is set by SIGINT or SIGTERM from now on."""
+    """An event that SIGINT or SIGTERM sets from now on."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # The loop's own handlers would miss one that comes while it stands still for a fork.
+        # The loop's own handlers would miss a signal that comes while the loop stands still for a fork.
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
     return ended
 
 
 def open_sockets(loaded: Loaded) -> list[Listening]:
-    """Bind all addresses; one that the machine does not have is only skipped if nobody asked for it by name."""
+    """Bind all addresses. An address that the machine lacks is skipped only if it is a default. Raises CannotStart."""
     by_default = "listen" not in loaded.origins
     opened: list[Listening] = []
     for address in loaded.settings.listen:
@@ -109,7 +109,7 @@ def open_sockets(loaded: Loaded) -> list[Listening]:
 
 
 async def _begin(loaded: Loaded, parts: Parts) -> list[Keeper]:
-    """Read what can be read at once, and say what was found; who writes it down for a restart. Raises CannotStart."""
+    """Read what can be read at once, and log what was found; returns the snapshot keepers. Raises CannotStart."""
     await parts.open()
     say_not_used(parts.feeds)
     folder = loaded.settings.state_dir
@@ -132,17 +132,17 @@ async def _end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def spare_the_collector() -> None:
-    """What is there now stays: the collector need not walk it again and again while questions wait."""
+    """Freeze the objects that are there now: they stay, and the collector need not walk them while questions wait."""
     gc.collect()
     gc.freeze()
-    # A few hundred questions in flight are more new objects than the collector waits for by default; what it walks
-    # through every fifth time is still a matter of few milliseconds.
+    # By default a few hundred questions in flight make enough new objects for a collection. With these thresholds the
+    # larger collection, every fifth time, still takes only a few milliseconds.
     gc.set_threshold(10_000, 5, 50)
 
 
 def log_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An event loop's handler of exceptions that nobody has caught: one line."""
+    """Handle an exception that nobody has caught in an event loop: log one line."""
     error = context.get("exception")
     if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
-        return  # uvloop's TLS says so of a connection that the other end has reset; its user has been told already
+        return  # uvloop's TLS raises this when the other end has reset a connection; its user knows already
     log.error("internal error: %s: %s: %s", context.get("message"), type(error).__name__, error)

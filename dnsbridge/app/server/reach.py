@@ -1,8 +1,8 @@
 """Keeps the clusters' reach (see resolvers.cluster.reach) in step with this host's routes.
 
-Reached is what a route of the kernel leads to, whoever set it: a connected subnet, a static route, one of ours; but not
-what only the default route would take, which proves nothing. Where routes are pushed elsewhere than into this kernel,
-what is pushed counts as well: the router in front of the clients has it.
+A prefix is reached if a route of the kernel leads to it, whoever set the route: a connected subnet, a static route, one
+of ours. The default route proves nothing and does not count. Where routes are pushed elsewhere than into this kernel,
+the pushed prefixes count as well: the router in front of the clients has them.
 """
 
 import asyncio
@@ -20,29 +20,29 @@ from dnsbridge.wire.addresses import text
 log = logging.getLogger(__name__)
 
 LIMIT = 100_000
-"""Routes of this host that are looked at; with more (a router with the whole Internet's) nothing is compared."""
+"""The most routes of this host that are read; with more (a router with the whole Internet's) nothing is compared."""
 SETTLE = 0.05
-"""Seconds for events that come together."""
+"""Seconds to wait for events that come together."""
 LOAD = 20
-"""The time of reading all routes, times this, passes before they are read again."""
+"""Before all routes are read again, this many times the duration of the last reading passes."""
 REMIND = 60.0
 """Seconds between two lines about unrouted answers of a cluster."""
 LOOK = 1.0
-"""Seconds between two looks whether there were any."""
+"""Seconds between two looks for unrouted answers."""
 
 
 def wanted_here(settings: Settings) -> bool:
-    """Whether answers are compared with routes at all: only where somebody pushes some, or asks for it."""
+    """Whether answers are compared with routes: only if the settings have sinks, or `routes.unrouted` is `omit`."""
     return bool(settings.routes.sinks) or settings.routes.unrouted == "omit"
 
 
 def pushed_elsewhere(settings: Settings) -> bool:
-    """Whether a sink is no part of this host."""
+    """Whether a sink is anything else than this host's kernel."""
     return any(sink != "kernel" for sink in settings.routes.sinks)
 
 
 class ReachKeeper:
-    """The reach of all clusters."""
+    """Keeps the reach of all clusters."""
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self._parts = parts
@@ -54,7 +54,7 @@ class ReachKeeper:
             bridged.cluster.omit_unrouted = settings.routes.unrouted == "omit"
 
     def push(self, prefixes: Iterable[Prefix]) -> None:
-        """What is pushed elsewhere."""
+        """Take the prefixes that are pushed elsewhere."""
         pushed = frozenset(prefixes)
         if pushed != self._pushed:
             self._pushed = pushed
@@ -76,7 +76,7 @@ class ReachKeeper:
             heard.close()
 
     async def read(self) -> None:
-        """Read them once."""
+        """Read this host's routes once."""
         try:
             found = await dump(self._tables, LIMIT)
         except (OSError, TooMany) as error:
@@ -102,7 +102,7 @@ class ReachKeeper:
                 self._parts.prepared.drop_cluster(cluster.name)
 
     async def remind(self) -> None:
-        """Say which clusters' answers are out of reach, once a minute at most, until cancelled."""
+        """Log which clusters had unrouted answers, at most once in REMIND seconds each, until cancelled."""
         said: dict[str, tuple[int, float]] = {}
         while True:
             await asyncio.sleep(LOOK)

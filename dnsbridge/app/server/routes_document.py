@@ -1,4 +1,4 @@
-"""What a server says on GET /routes (see listeners.http.routes), worked out when it is asked for."""
+"""The document of GET /routes (see listeners.http.routes), made when somebody asks for it."""
 
 import asyncio
 import hashlib
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 LOOK = 1.0
 """Seconds between two looks at how fresh the clusters are, while a client waits for a change."""
 PATIENCE = 3.0
-"""Seconds that the first who asks waits for a cluster to be read whole; then it is told that it has not been."""
+"""Seconds that the first client waits for clusters to be read whole; then the document says that they were not."""
 READ_LOOK = 0.02
 LOAD = 10
-"""The time that the document takes to make, times this, passes before it is made again: questions come first."""
+"""Before pictures are drawn again, this many times the duration of the last drawing passes: questions come first."""
 
 
 class RoutesDocument:
@@ -46,8 +46,9 @@ class RoutesDocument:
         pushed: Callable[[Iterable[Prefix]], None] | None,
         unrouted: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
-        """`pushed` is told the prefixes of each new set; `unrouted` says how many answers of each cluster no route
-        leads to, where others than these parts give them. Raises CannotStart.
+        """`pushed` receives the prefixes of each new set. Raises CannotStart.
+
+        `unrouted` gives the number of each cluster's unrouted answers, if workers answer instead of these parts.
         """
         self._unrouted = unrouted
         self._settings = settings
@@ -66,16 +67,16 @@ class RoutesDocument:
 
     @property
     def pushes(self) -> bool:
-        """Whether somebody is told of each new set: then it is to be followed."""
+        """Whether each new set is pushed to somebody; `follow` must run then."""
         return self._pushed is not None
 
     async def current(self) -> tuple[str, bytes]:
-        """Its entity tag, and the document with the status of now."""
+        """The entity tag, and the document with the current status."""
         _, etag, document = await self._make()
         return etag, with_status(document, await self._status())
 
     async def changed(self, etag: str, seconds: float) -> None:
-        """Wait until it is another, or for so long."""
+        """Wait until the document has another entity tag, for so many seconds at most."""
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             moved = self._moved
@@ -88,7 +89,7 @@ class RoutesDocument:
                 pass
 
     def token(self) -> str | None:
-        """The token of now: its file may be replaced while we run."""
+        """The current token: its file may be replaced while we run."""
         file = self._settings.routes.serve.token_file
         if file is None:
             return None
@@ -99,7 +100,7 @@ class RoutesDocument:
         return self._token
 
     async def _status(self) -> dict[str, Any]:
-        """Each cluster's answers to where no route leads."""
+        """The unrouted answers of each cluster."""
         setting = self._settings.routes.unrouted
         others = await self._unrouted() if self._unrouted else None
         found = {}
@@ -114,7 +115,7 @@ class RoutesDocument:
         return found
 
     async def follow(self) -> None:
-        """Keep it made, for whoever is told what is pushed, until cancelled."""
+        """Keep the document current, so that each new set is pushed, until cancelled."""
         while True:
             moved = self._moved
             await self._make()
@@ -156,16 +157,16 @@ class RoutesDocument:
             return self._made
 
     async def _read_whole(self) -> None:
-        """Read what routes alone need, from the first time on that somebody wants them; that takes a moment."""
+        """Start to read the resources that only routes need, and wait for them, for PATIENCE at most."""
         sources = [each.source for each in self._parts.feeds if isinstance(each.source, ApiSource)]
         for source in sources:
             source.add(ROUTES)
         ends = time.monotonic() + PATIENCE
-        while not all(source.complete for source in sources) and time.monotonic() < ends:  # noqa: ASYNC110  (no event tells)
+        while not all(source.complete for source in sources) and time.monotonic() < ends:  # noqa: ASYNC110  (no event)
             await asyncio.sleep(READ_LOOK)
 
     def _routes(self, told: tuple[Told, ...]) -> Wanted:
-        """What a place needs that reaches all nodes, by what the settings here say of the way."""
+        """The routes for a place that reaches all nodes, by the next hops that the settings here choose."""
         nowhere = Host()
         return wanted([each.picture for each in told], choice_of(self._settings), nowhere)
 
@@ -178,13 +179,13 @@ def _first_token(said: Serve) -> str | None:
 
 
 def check_serving(said: Serve) -> None:
-    """The token and the certificate of the HTTP address can be read. Raises CannotStart."""
+    """Check that the token and the certificate of the HTTP address can be read. Raises CannotStart."""
     _first_token(said)
     server_context(said)
 
 
 def server_context(said: Serve) -> ssl.SSLContext | None:
-    """TLS for the HTTP address, where it is asked for. Raises CannotStart."""
+    """The TLS context of the HTTP address; None without a certificate. Raises CannotStart."""
     certificate, key = said.certificate, said.key
     if certificate is None:
         if key is not None:

@@ -1,4 +1,4 @@
-"""Opening the sockets that are listened on: UDP and TCP on one port, with errors that say what to do."""
+"""Opens the listening sockets: UDP and TCP on one port, with errors that say what to do."""
 
 import errno
 import socket
@@ -10,14 +10,14 @@ from dnsbridge.errors import of_system
 from dnsbridge.listeners import tcp, udp_socket
 
 _TRIES = 16
-"""For a port that the kernel chooses: it is free over UDP, and may be taken over TCP."""
+"""Tries for a port that the kernel chooses: the port is free over UDP, but may be taken over TCP."""
 
 
 class Listening(Struct, frozen=True):
     """A pair of bound sockets."""
 
     address: Address
-    """As it is, the port that the kernel chose included."""
+    """The bound address, with the port that the kernel chose."""
     udp: socket.socket
     tcp: socket.socket
 
@@ -57,7 +57,7 @@ def listen(address: Address) -> Listening | CannotListen:
 
 
 def absent(address: Address) -> str:
-    """Why an address cannot be listened on by anybody on this machine, whoever has the port; empty if it can."""
+    """Why nobody can listen on an address on this machine, whoever has the port; empty if somebody can."""
     found = listen(Address(address.host, 0))
     if isinstance(found, Listening):
         found.close()
@@ -66,10 +66,10 @@ def absent(address: Address) -> str:
 
 
 def share(first: Listening, count: int) -> list[Listening]:
-    """So many pairs on one address, `first` among them: the kernel gives each a part of what comes. Raises OSError.
+    """`count` pairs on one address, `first` among them: the kernel spreads the traffic over them. Raises OSError.
 
-    It was bound alone, so a port that another server has is an error, though that server might share it. Of the sockets
-    of one user only those that have the option from here on can join it.
+    `first` was bound without SO_REUSEPORT, so a port that another server has is an error even if that server would
+    share it. From here on only sockets of the same user that have the option can join.
     """
     pairs = [first]
     host, port = first.address

@@ -1,4 +1,4 @@
-"""What a server does in the background: it sees how fresh its clusters are, and forgets what has expired."""
+"""The background work of a server: it watches how fresh its clusters are, and forgets what has expired."""
 
 import asyncio
 import gc
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 FRESHNESS_INTERVAL = 0.5
 """Seconds between two looks at how fresh the clusters are."""
 SYNC_INTERVAL = 0.02
-"""The same while one has not been read at all, and every moment counts."""
+"""The same while a cluster has not been read at all, and every moment counts."""
 RESTART_INTERVAL = 1.0
-"""Seconds before background work that failed begins again."""
+"""Seconds before failed background work begins again."""
 EXPIRY_INTERVAL = 0.2
-"""Seconds between two looks at which prepared answers have expired; a TTL may be so much too long."""
+"""Seconds between two looks for expired prepared answers; a TTL may be that much too long."""
 Work = Callable[[], Coroutine[Any, Any, None]]
-"""Something that never ends by itself."""
+"""Work that never ends by itself."""
 OVERLAP = "%s; until then the first one answers"
 
 
 async def kept_going(work: Work) -> None:
-    """Run what must never end; should it fail all the same, say so and begin again."""
+    """Run work that must never end; if it fails all the same, log that and begin again."""
     while True:
         try:
             await work()
@@ -40,7 +40,7 @@ async def kept_going(work: Work) -> None:
 
 
 async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitable[None]]) -> None:
-    """Keep every cluster's freshness at what it is, and say so; `tell` is told first where it has changed."""
+    """Keep every cluster's freshness current, and log changes; `tell` first receives the clusters that changed."""
     feeds = parts.feeds
     claimed = [each.networks() for each in feeds]
     claimed_twice = overlap(feeds)
@@ -54,7 +54,7 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
         moved = parts.refresh(now)
         for line in not_read.lines(feeds, now):
             log.warning("%s", line)
-        # It goes through all objects: what would be a use of memory that is shared from then on comes before.
+        # describe_cluster touches all objects. Workers share that memory once they are told, so it runs before.
         lines = [() if each.cluster.freshness is Freshness.STALE else tuple(describe_cluster(each)) for each in moved]
         if moved:
             await tell(moved)
@@ -67,7 +67,7 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
             for line in described:
                 log.info("%s", line)
             gc.freeze()
-        # What declares prefixes is not waited for, so they may come later than the names, and change at any time.
+        # Nobody waits for objects that declare prefixes: prefixes may come later than names, and change at any time.
         before, claimed = claimed, [each.networks() for each in feeds]
         if claimed != before:
             for bridged, old, new in zip(parts.clusters, before, claimed, strict=True):

@@ -1,1 +1,1 @@
-"""The command `dnsbridge routes` and the five below it."""
+"""The command `dnsbridge routes` and its five subcommands."""

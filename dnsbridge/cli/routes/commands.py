@@ -1,8 +1,8 @@
-"""The commands `dnsbridge routes plan|apply|withdraw`; the group that the others (export) join.
+"""The commands `dnsbridge routes plan|apply|withdraw`, and the group that export and run join.
 
-plan       exit status 0: nothing would change, 2: something would, 1: an error, or something wanted cannot be
+plan       exit status 0: nothing would change, 2: something would, 1: an error, or something wanted cannot be done
 apply      0: all is as wanted, 1: something is not; what could be done is done
-withdraw   0: none of ours is left, 1: some are
+withdraw   0: none of our routes is left, 1: some are
 
 With `--output json` each prints one document, also when it fails: `problems` then says why.
 """
@@ -23,7 +23,7 @@ from dnsbridge.errors import CannotStart
 CHANGES = 2
 """The exit status of a plan that changes something."""
 _SHOWN_FAILURES = 100
-"""So many routes that failed are told one by one in a table; JSON has all."""
+"""The most failed routes that a table names one by one; JSON has all."""
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing.")
 
 
@@ -112,7 +112,7 @@ def withdraw(output: str, file: str | None, dry_run: bool, **flags: Any) -> int:
 
 @contextmanager
 def _failures_in(output: str) -> Iterator[None]:
-    """Have JSON say as well why a command failed before it came to a plan."""
+    """Have JSON also say why a command failed before it had a plan."""
     try:
         yield
     except Failed as error:
@@ -122,7 +122,7 @@ def _failures_in(output: str) -> Iterator[None]:
 
 
 def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> int:
-    """Run a command with the sinks of the settings; its exit status. Raises Failed."""
+    """Run a command with the sinks of the settings; returns its exit status. Raises Failed."""
     from contextlib import AsyncExitStack
 
     import uvloop
@@ -147,7 +147,7 @@ def _with_sinks(loaded: Loaded, work: Callable[[list[Any]], Awaitable[int]]) -> 
 
 
 def _show(looked: Any, output: str, done: Any = (), refused: Any = ()) -> None:
-    """The plans and the notes; in JSON also what came of them, or why nothing did."""
+    """Print the plans and the notes; in JSON also their results, or why there are none."""
     from dnsbridge.routes.plan_text import plan_facts, plan_lines, summary
 
     if output == "json":
@@ -183,7 +183,7 @@ def _reached_fact(done: Any) -> dict[str, Any]:
 
 
 def _ended(done: Any, output: str, failed: bool) -> int:
-    """Tell what did not work, and the exit status."""
+    """Print what did not work; returns the exit status."""
     for each in done:
         failures = each.reached.failures
         failed = failed or bool(each.problem or failures)

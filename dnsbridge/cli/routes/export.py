@@ -1,4 +1,4 @@
-"""The command `dnsbridge routes export`: the wanted routes as the text that some other program takes."""
+"""The command `dnsbridge routes export`: the wanted routes as text that another program takes."""
 
 import asyncio
 import difflib

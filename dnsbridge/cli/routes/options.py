@@ -38,7 +38,7 @@ sink_option = click.option(
 
 
 def routes_options(command: Command) -> Command:
-    """The options that say which routes are wanted; the command takes `file` and `flags` of them."""
+    """Add the options that say which routes are wanted; the command gets them as `file` and `flags`."""
     for option in reversed(_ROUTES):
         command = option(command)
     return source_options(command)
@@ -47,8 +47,8 @@ def routes_options(command: Command) -> Command:
 def load_routes(file: str | None, **flags: Any) -> Loaded:
     """The settings as they would be used on this machine. Raises Failed.
 
-    With saved tables a cluster is only read where one is named, with --from none is. A gateway that is typed is for
-    everything, unless the way is typed as well.
+    With saved tables a cluster is read only if one is named; with --from no cluster is read. A --gateway is used for
+    everything, unless --via (or routes.via) says otherwise.
     """
     flags["aggregate"] = flags.pop("aggregate", False) or None
     loaded = load(file, **flags)

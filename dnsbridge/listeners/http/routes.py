@@ -1,8 +1,8 @@
-"""GET /routes: the routes of this server's clusters, for hosts that have no credentials of them.
+"""GET /routes: the routes of this server's clusters, for hosts that have no credentials for the clusters.
 
 Authorization: Bearer TOKEN      where a token is set; else only clients on the server's own host are answered
 If-None-Match: ETAG              304 when nothing has changed
-Prefer: wait=SECONDS             (RFC 7240 section 4.3) with it: not before something has changed, or the time is over
+Prefer: wait=SECONDS             with If-None-Match: wait for a change, at most so long (RFC 7240 section 4.3)
 """
 
 import hmac
@@ -24,18 +24,18 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 
 
 class Document(Protocol):
-    """What is served."""
+    """The document that is served."""
 
     async def current(self) -> tuple[str, bytes]:
         """The entity tag, with its quotation marks, and the document."""
         ...
 
     async def changed(self, etag: str, seconds: float) -> None:
-        """Wait until it is another than this, or for so long."""
+        """Wait until the entity tag is no longer `etag`, for at most `seconds`."""
         ...
 
     def token(self) -> str | None:
-        """What a client must show; None: nothing, but then it must be on this host. Raises OSError."""
+        """The token that a client must show; None: no token, but the client must be on this host. Raises OSError."""
         ...
 
 
@@ -79,7 +79,7 @@ class RoutesHandler:
 
 
 def _shows(request: web.Request, token: str) -> bool:
-    """Whether a request has the token; how long it takes to say no tells nothing of it."""
+    """Whether a request has the token, compared in constant time."""
     scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode())
 
@@ -91,7 +91,7 @@ def _tags(request: web.Request) -> set[str]:
 
 
 def _wait(request: web.Request) -> float:
-    """Seconds that a client would wait."""
+    """Seconds that a client is willing to wait, at most MAX_WAIT."""
     found = _WAIT.search(request.headers.get("Prefer", ""))
     asked = found[1] if found else request.query.get("wait", "")
     return min(float(asked), MAX_WAIT) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 0.0

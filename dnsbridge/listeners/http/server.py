@@ -1,11 +1,11 @@
-"""The HTTP side of a server, for those around it.
+"""The HTTP side of a server: metrics, health, state and routes.
 
 GET /metrics                    for Prometheus
-GET /healthz, /readyz           for whoever supervises the server
-GET /upstreams                  how the upstreams are doing, as JSON       | for clients on
-GET /clusters                   how the clusters are read, as JSON         |
-GET /cache?name=NAME            what the cache holds of a name, as JSON    | the same host
-POST /cache/flush[?name=NAME]   forgets it, or all; JSON: {"flushed": 3}   |
+GET /healthz, /readyz           for the supervisor of the server
+GET /upstreams                  the state of the upstreams, as JSON                   | only for
+GET /clusters                   how the clusters are read, as JSON                    | clients
+GET /cache?name=NAME            the cached answers for a name, as JSON                | on the
+POST /cache/flush[?name=NAME]   forgets these, or all answers; JSON: {"flushed": 3}   | same host
 GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see routes)
 """
 
@@ -23,33 +23,33 @@ from dnsbridge.listeners.http.routes import Document, RoutesHandler
 
 
 class NotNow(Exception):
-    """Why something cannot be said or done at this moment, in one line."""
+    """Something cannot be shown or done at this moment; the message says why, in one line."""
 
 
 class Cache(Protocol):
-    """What can be asked of a cache; both raise ValueError, with a sentence, for what is no name, and NotNow."""
+    """The operations on a cache. Both raise ValueError, with a sentence, if the name is no DNS name, and NotNow."""
 
     async def show(self, name: str) -> Any:
-        """What is held of a name."""
+        """The cached answers for a name."""
         ...
 
     async def flush(self, name: str | None) -> int:
-        """Forget what is held of a name (None: of all); how many answers there were."""
+        """Forget the answers for a name (None: for all names); returns how many there were."""
         ...
 
 
 class Shown(msgspec.Struct):
-    """What can be seen of a server, and done to it."""
+    """The parts of a server that HTTP clients can see or change."""
 
     metrics: Collector
     gather: Callable[[], Awaitable[None]]
-    """Is awaited before `metrics` are read."""
+    """Awaited before `metrics` are read."""
     not_ready: Callable[[], list[str]]
-    """Says what the server still waits for; an empty list when it is ready."""
+    """Lists what the server still waits for; empty when it is ready."""
     cache: Cache
     upstreams: Callable[[], Awaitable[Any]]
     clusters: Callable[[], Any]
-    """Both give what msgspec can write as JSON."""
+    """`upstreams` and `clusters` return values that msgspec can write as JSON."""
     routes: Document | None
 
 
@@ -57,7 +57,7 @@ class HttpServer:
     """The HTTP server on one address."""
 
     def __init__(self, shown: Shown, tls: ssl.SSLContext | None = None) -> None:
-        """With `tls` all of it is HTTPS."""
+        """With `tls` the server speaks only HTTPS."""
         self._shown = shown
         self._registry = CollectorRegistry()
         self._registry.register(shown.metrics)
@@ -131,7 +131,7 @@ class HttpServer:
         return await self._routes.handle(request, "Origin" not in request.headers and _from_this_host(request))
 
     async def _for_this_host(self, request: web.Request, act: Callable[[], Awaitable[Any]]) -> web.Response:
-        """What a client gets that may look into the cache and change it; a web page of another site may not."""
+        """The result of `act` for a client on this host; other clients and web pages of other sites are refused."""
         if "Origin" in request.headers or not _from_this_host(request):
             return web.Response(status=403, text="this is for clients on the server's own host only\n")
         try:
@@ -143,7 +143,7 @@ class HttpServer:
 
 
 def _from_this_host(request: web.Request) -> bool:
-    """Whether a client is at a loopback address, or at the very address that it asks: no other host can be there."""
+    """Whether a client's address is a loopback address or the very address it asks: no other host can have these."""
     asked = request.transport.get_extra_info("sockname") if request.transport else None
     remote = request.remote
     return bool(remote and asked and (ip_address(remote).is_loopback or remote == asked[0]))

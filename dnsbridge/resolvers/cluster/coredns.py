@@ -1,4 +1,4 @@
-"""Where a cluster's CoreDNS is: the configured address, or the ClusterIP of kube-system/kube-dns, which may move."""
+"""The address of a cluster's CoreDNS: configured, or the ClusterIP of kube-system/kube-dns, which may change."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from dnsbridge.zone.index import Index
 
 ATTEMPT_TIMEOUT = 0.5
 DEADLINE = 1.5
-"""Seconds: what is left of a client's patience must do for a stale answer."""
+"""Seconds: the rest of a client's patience must suffice for a stale answer."""
 
 
 class CoreDns:
-    """Gives the resolver for a cluster's CoreDNS of this moment."""
+    """Gives the resolver for a cluster's current CoreDNS."""
 
     def __init__(self, index: Index, configured: tuple[str, int] | None) -> None:
         """`configured` is an address and a port; None to look in the cluster."""

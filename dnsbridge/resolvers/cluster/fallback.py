@@ -1,13 +1,13 @@
-"""Between a cluster and its CoreDNS: which of them answers, and what when neither can.
+"""The fallback from a cluster's cache to its CoreDNS: which of them answers, and what happens when neither can.
 
-    cache says          fallback asks CoreDNS when
-    unsynced, stale     always, but for `never`
+    cache says          CoreDNS is asked in mode
+    unsynced, stale     any but `never`
     unknown shape       `unknown`, `miss`
     no such name        `miss`
 
 CoreDNS is asked below the cluster's own zone whatever alias the client used, and its answer is renamed to that alias.
-The question goes out in random case, which it has in common with nothing else: one that arrives here in just that case,
-while it is out, is our own come back (CoreDNS forwards to us) and is refused.
+The question goes out in random case. A question that arrives here in exactly that case while ours is in flight is our
+own question come back (CoreDNS forwards to us), and is refused.
 """
 
 from collections.abc import Callable
@@ -37,18 +37,18 @@ MAX_WAITING = 1000
 
 
 class OwnQuestions:
-    """The names that are out as our own questions, in the case in which they went."""
+    """The names of our own questions in flight, in the case in which they were sent."""
 
     def __init__(self) -> None:
         self.names: dict[bytes, int] = {}
-        """With how often each is out."""
+        """How often each name is in flight."""
 
     def add(self, name: bytes) -> None:
-        """Note a name that goes out."""
+        """Note a name that is sent."""
         self.names[name] = self.names.get(name, 0) + 1
 
     def remove(self, name: bytes) -> None:
-        """Forget a name that was answered."""
+        """Forget a name whose question has its outcome."""
         left = self.names[name] - 1
         if left:
             self.names[name] = left
@@ -71,10 +71,10 @@ class Fallback:
         self._own_questions = own_questions
         self._waiting = 0
         self._exchanges: dict[bytes, Pending] = {}
-        """What is out, by the message in lower case: an identical question waits with it.
+        """Questions in flight, by the message in lower case: an identical question joins.
 
-        So a loop that changes the case of our question, and is not known for ours, ends in one wait instead of one more
-        packet for each round.
+        A loop that changes the case of our question hides that it is ours. Such a loop ends in one wait instead of one
+        more packet for each round.
         """
 
     def resolve(self, query: Query, place: Place) -> Outcome | Pending:
@@ -91,7 +91,7 @@ class Fallback:
             return self._ask(query, place, coredns, lambda: self._held(query, place))
         if isinstance(said, outcome.NoSuchName) and self._leaves_open(said):
             if coredns is None:
-                # It may come to be: the answer is right only as long as there is none.
+                # CoreDNS may appear: the answer is right only as long as there is none.
                 said = structs.replace(said, depends=(*said.depends, KEY))
             elif said.defined:
                 return self._ask(query, place, coredns, lambda: self._held(query, place))
@@ -100,7 +100,7 @@ class Fallback:
         return cluster.answer(query, place, said)
 
     def _held(self, query: Query, place: Place) -> Outcome | Pending:
-        """What the cache says, looked up at this moment: it may have changed while CoreDNS was asked."""
+        """The answer from the cache, looked up now: the cache may have changed while CoreDNS was asked."""
         return self.cluster.answer(query, place, self.cluster.lookup(query, place))
 
     def _leaves_open(self, said: outcome.NoSuchName) -> bool:
@@ -129,7 +129,7 @@ class Fallback:
         return pending(wait())
 
     async def _exchange(self, query: Query, place: Place, coredns: Resolver) -> Outcome | Link:
-        """CoreDNS's answer in the client's terms, a part of it that leads on to others, or any failure."""
+        """CoreDNS's answer under the client's names, a link that leads on to another source, or any failure."""
         zone = self.cluster.zone
         suffix = place.suffix if place.prefix else query.name[len(query.name) - len(place.suffix) :]
         name = random_case(query.folded if place.prefix else rename.rename(query.folded, place.suffix, zone))
@@ -164,7 +164,7 @@ class Fallback:
         return Answer(compose(query, said))
 
     def _send(self, key: bytes, name: bytes, reached: Outcome | Pending) -> Outcome | Pending:
-        """Note a question that is out, until it has its outcome."""
+        """Note a question in flight, until it has its outcome."""
         if isinstance(reached, Pending):
 
             def ended(_: Outcome) -> None:

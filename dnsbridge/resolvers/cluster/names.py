@@ -1,7 +1,7 @@
-"""One cluster as a resolver: questions below its zone, its aliases and its reverse zones, answered at once.
+"""The names of one cluster: answers questions below its zone, its aliases and its reverse zones at once.
 
-An ExternalName is a link of a chain (see chain): its target may be in this cluster, in another, or in the corporate
-DNS.
+An ExternalName is a link of a chain (see chain): its target may be in this cluster, in another cluster, or in the
+corporate DNS.
 """
 
 import msgspec
@@ -22,13 +22,13 @@ from dnsbridge.zone.lookup import Asked, ZoneSettings
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where in the cluster's names a question is: below a suffix, or in a reverse zone."""
+    """The place of a question among the cluster's names: below a suffix, or in a reverse zone."""
 
     suffix: bytes
-    """Folded zone or alias; for a reverse name the one that targets are named below."""
+    """Folded zone or alias; for a reverse name the suffix that targets are named below."""
     prefix: ReversePrefix | None = None
     bits: int = 0
-    """Of the reverse zone."""
+    """Prefix length of the reverse zone."""
 
 
 class Cluster:
@@ -45,21 +45,21 @@ class Cluster:
     ) -> None:
         self.name = name
         self.zone = zone
-        """Folded, wire form; the cluster's own name for itself."""
+        """The cluster's own zone, folded, in wire form."""
         self.suffixes = (zone, *aliases)
         self.settings = settings
         self.prefixes = prefixes
         self.index = index
         self.freshness = Freshness.UNSYNCED
         self.beyond: Beyond | None = None
-        """Set by the router that this cluster is a part of."""
+        """Set by the router that holds this cluster."""
         self.reach: Reach | None = None
-        """Where routes lead, for answers to be compared with; None: nobody wants to know."""
+        """Where routes lead, to compare answers with; None: answers are not compared."""
         self.omit_unrouted = False
         self.unrouted = UnroutedCounts()
 
     def owned_bits(self, prefix: ReversePrefix) -> int | None:
-        """Length of the reverse zone of ours that holds a prefix; None if it is not ours."""
+        """Prefix length of this cluster's reverse zone that holds a prefix; None if there is none."""
         return reverse.owned_bits(self.index, self.prefixes, prefix)
 
     def networks(self) -> tuple[Network, ...]:
@@ -76,7 +76,7 @@ class Cluster:
         return lookup.lookup(self.index, self.settings, asked)
 
     def answer(self, query: Query, place: Place, said: outcome.Outcome) -> Outcome | Pending:
-        """The answer to what the objects said."""
+        """The answer for an outcome of `lookup`."""
         stale = self.freshness is Freshness.STALE
         options = edns.extended_error(ExtendedError.STALE_ANSWER) if stale and query.edns else b""
         if isinstance(said, outcome.Alias):
@@ -97,7 +97,7 @@ class Cluster:
     def _judged(
         self, query: Query, answer: tuple[RRset, ...], said: outcome.Found, options: bytes, depends: tuple[bytes, ...]
     ) -> Answer:
-        """The answer of records whose addresses are compared with the routes."""
+        """The answer with found records, whose addresses are compared with the routes."""
         assert self.reach
         own = judge(answer, self.reach, self.omit_unrouted)
         more = judge(said.additional, self.reach, self.omit_unrouted)
@@ -117,12 +117,12 @@ class Cluster:
         return lookup.soa(self.index, settings, apex, zone, settings.negative_ttl)
 
     def _renamed(self, query: Query, place: Place, cname: RRset) -> RRset:
-        """A CNAME whose target, if it is a name of this cluster, is below the suffix that was asked for."""
+        """A CNAME; a target in this cluster is renamed to the suffix that was asked for."""
         suffix = query.name[len(query.name) - len(place.suffix) :]
         return rename.rename_set(cname, self.zone, suffix, query.name)
 
     def _follow(self, query: Query, place: Place, alias: outcome.Alias, options: bytes) -> Outcome | Pending:
-        """The CNAME and what its target gives."""
+        """The CNAME joined with the answer for its target."""
         if self.beyond is None:
             return Failure.INTERNAL
         depends = () if self.freshness is Freshness.STALE else alias.depends

@@ -1,11 +1,11 @@
-"""Answer and route coupled: which addresses in an answer can be reached, by the routes that are known here.
+"""Reachability of answers: compares the addresses in an answer with the routes that are known here.
 
-    Reach      prefixes with a route, and those that are known to lead nowhere; looked up by the longest prefix
-    judge      what of some record sets is unrouted; `omit` leaves that out where something routed remains
-    Unrouted   the body of an answer that holds, or left out, such an address: it counts each time that it is sent
+    Reach      prefixes with a route, and prefixes known to lead nowhere; the longest matching prefix decides
+    judge      finds unrouted addresses in RRsets; `omit` leaves them out where a routed address remains
+    Unrouted   the body of an answer that holds, or left out, an unrouted address; counted each time it is sent
 
-All of it happens when an answer is composed. A prepared answer costs nothing more, unless it is one to be counted, and
-is dropped when the reach changes.
+Addresses are compared when an answer is composed. A prepared answer costs nothing more, unless it is counted, and is
+dropped when the reach changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,13 @@ _ADDRESSES = frozenset({int(Type.A), int(Type.AAAA)})
 
 
 class Reach:
-    """Where routes lead. What stands in no prefix is not reached: the default route proves nothing."""
+    """Where routes lead. An address in no prefix is not reached: the default route proves nothing."""
 
     def __init__(self, reached: Iterable[Network], nowhere: Iterable[Network] = ()) -> None:
         self.reached = frozenset(reached)
         self.nowhere = frozenset(nowhere) - self.reached
         self._by_length: dict[int, list[tuple[int, dict[int, bool]]]] = {}
-        """By octets of an address: bits to shift away, and the prefixes so shifted; the longest prefix first."""
+        """By the octets of an address (4 or 16): bits to shift away and the prefixes so shifted, the longest first."""
         found: dict[tuple[int, int], dict[int, bool]] = {}
         for networks, leads in ((self.nowhere, False), (self.reached, True)):
             for network in networks:
@@ -48,18 +48,18 @@ class Reach:
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What was found in record sets."""
+    """The result of `judge`."""
 
     rrsets: tuple[RRset, ...]
-    """As they are to be answered."""
+    """The RRsets to answer with."""
     example: bytes = b""
-    """An address without a route; empty: all have one."""
+    """A packed address without a route; empty: all have a route."""
     lost: bool = False
-    """A set holds nothing else."""
+    """An RRset has no address with a route."""
 
 
 def judge(rrsets: Sequence[RRset], reach: Reach, omit: bool) -> Judged:
-    """Look at every address in record sets."""
+    """Compare every address in RRsets with the reach."""
     kept: list[RRset] = []
     example = b""
     lost = False
@@ -77,18 +77,18 @@ def judge(rrsets: Sequence[RRset], reach: Reach, omit: bool) -> Judged:
 
 
 class UnroutedCounts:
-    """What is known of one cluster's answers without a route."""
+    """Counts of one cluster's answers with unrouted addresses."""
 
     __slots__ = ("answers", "example")
 
     def __init__(self) -> None:
         self.answers = 0
         self.example = b""
-        """The packed address in the last of them; empty: there was none."""
+        """The packed unrouted address in the last such answer; empty: there was none."""
 
 
 class Unrouted:
-    """A body to be counted (see wire.compose.Varying)."""
+    """A body that is counted each time it is sent (see wire.compose.Varying)."""
 
     __slots__ = ("body", "counts", "example", "lost")
 
@@ -110,14 +110,14 @@ class Unrouted:
         return octets(self.body)
 
     def around(self, body: Body) -> "Unrouted":
-        """The same of an answer that holds this one's records."""
+        """The same for the body of an answer that holds this one's records."""
         return Unrouted(body, self.counts, self.example, self.lost)
 
 
 def extended_error(example: bytes) -> bytes:
-    """The extended error of an answer whose addresses have no route.
+    """The extended error for an answer whose addresses have no route.
 
-    Other (0): of the codes of RFC 8914 none says that the answer is right and its addresses are out of reach; No
-    Reachable Authority (22) and Network Error (23) speak of servers that were asked, and here none was.
+    Other (0): no code of RFC 8914 says that the answer is right but its addresses are out of reach. No Reachable
+    Authority (22) and Network Error (23) are about servers that were asked, and here none was asked.
     """
     return edns.extended_error(ExtendedError.OTHER, f"no route from here to {addresses.text(example)}")

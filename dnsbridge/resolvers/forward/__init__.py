@@ -1,1 +1,1 @@
-"""Answers from upstreams: who is asked, how long and how often, and what of it is kept."""
+"""Answers from upstreams: which upstream is asked, how long and how often, and which answers are kept."""

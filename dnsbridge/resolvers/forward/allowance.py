@@ -1,8 +1,8 @@
-"""An allowance: something extra that may be done a few times for so many times that something ordinary was done."""
+"""Allowances: extra actions are allowed for a share of ordinary ones, and log lines once per interval."""
 
 
 class Allowance:
-    """`share` of the ordinary, saved up to `burst`."""
+    """`share` extra actions for each ordinary one, saved up to `burst`."""
 
     __slots__ = ("_share", "_burst", "_credit", "_reckoned_at")
 
@@ -11,10 +11,10 @@ class Allowance:
         self._burst = burst
         self._credit = burst
         self._reckoned_at = 0
-        """How often the ordinary had been done when the credit was reckoned."""
+        """The number of ordinary actions when the credit was computed."""
 
     def take(self, done: int) -> bool:
-        """Take one, if there is one left; the ordinary was done so often, over all."""
+        """Take an extra action, if one is left; `done` is the number of ordinary actions so far."""
         self._credit = min(self._burst, self._credit + max(0, done - self._reckoned_at) * self._share)
         self._reckoned_at = done
         if self._credit < 1:
@@ -24,7 +24,7 @@ class Allowance:
 
 
 class LineLimit:
-    """Lines of a log: `burst` at once, then one each `interval` seconds. Times are monotonic seconds."""
+    """Log lines: `burst` at once, then one each `interval` seconds. Times are monotonic seconds."""
 
     __slots__ = ("_burst", "_interval", "_credit", "_reckoned_at", "_held_back")
 

@@ -1,10 +1,10 @@
 """The table of forwarded answers: bounded in number and octets, and proof against a scan of random names.
 
-An answer starts on probation, in the order of arrival. When room is made, the oldest there goes, or is protected if it
-was asked for again. So names that are asked once push out each other and nothing else. Where too many are protected,
-the one goes that has not been asked for since its last turn. Time is an argument, in whole seconds.
+An answer starts on probation, in the order of arrival. To make room, the oldest answer on probation is evicted, or
+becomes protected if it was asked for again. So names that are asked once push out only each other. When too many are
+protected, the oldest one not asked for since its last turn is evicted. Time is an argument, in whole seconds.
 
-An LRUCache of cachetools is not proof against a scan, and costs some five times as much as the dict here.
+cachetools' LRUCache is not proof against a scan, and costs about five times as much as the dict here.
 """
 
 from collections import deque
@@ -16,33 +16,33 @@ from dnsbridge.wire.stored import Stored
 
 PROTECTED_SHARE = 0.8
 CHANCES = 100
-"""Protected answers that are kept for being asked for while room is made for one: it must not take long."""
+"""Protected answers that are spared because they were asked for, while room is made for one: a bound on the time."""
 OVERHEAD = 500
 """Octets that an answer takes beside its key and records: objects and table slots."""
 OCTETS_OF_OFFSET = 40
-"""What the place of a TTL takes."""
+"""Octets that the offset of a TTL takes."""
 LARGEST_SHARE = 8
-"""An answer that would take more than one part in so many of all octets is not kept: it would push out all others."""
+"""An answer that would take more than one part in so many of all octets is not kept: it would push out the others."""
 OCTETS_EACH = 1000
 """Octets that an answer may take on average before the table is full: 100,000 answers are at most 100 MB."""
 
 Key = bytes
 """Folded name, type, class, and an octet for DO and CD."""
 KINDS = {kind: bytes((kind,)) for kind in (0, 1, CD, CD | 1)}
-"""That octet, by the DO bit as 1 and the CD flag."""
+"""The last octet of a key, by the DO bit as 1 and the CD flag."""
 
 
 class Held(msgspec.Struct, gc=False):
-    """An answer in the table; a newer one takes its place in it."""
+    """An answer in the table. A newer answer replaces it in place."""
 
     stored: Stored
     since: int
     """When it was stored."""
     octets: int
-    """What it takes."""
+    """Octets that it takes in the table."""
     hits: int = 0
     again: bool = False
-    """Whether it was asked for since its last turn to go."""
+    """Whether it was asked for since its last turn for eviction."""
 
     @property
     def expires(self) -> int:
@@ -69,7 +69,7 @@ class CacheStore:
         return len(self._held)
 
     def get(self, key: Key) -> Held | None:
-        """The answer, fresh or stale, which counts as asked for."""
+        """The answer, fresh or stale; this counts as asking for it."""
         held = self._held.get(key)
         if held is not None:
             held.hits += 1
@@ -77,7 +77,7 @@ class CacheStore:
         return held
 
     def put(self, key: Key, stored: Stored, now: int) -> None:
-        """Keep an answer in the place of an older one."""
+        """Keep an answer, in place of an older one."""
         octets = len(key) + len(stored.records) + len(stored.said) + OVERHEAD
         if stored.ttls_at:
             octets += OCTETS_OF_OFFSET * len(stored.ttls_at)
@@ -91,7 +91,7 @@ class CacheStore:
             self._held[key] = Held(stored, now, octets)
             self._probation.append(key)
         elif old.stored.leads_on or stored.leads_on:
-            # What was made of the old one must not become the new one, whose chain ends elsewhere.
+            # Bodies made from the old answer must not turn into the new one, whose chain ends elsewhere.
             self.octets -= old.octets
             self._held[key] = Held(stored, now, octets, again=old.again)
         else:
@@ -101,15 +101,15 @@ class CacheStore:
             self._make_room()
 
     def remove(self, name: bytes | None) -> int:
-        """Forget all answers of a folded name (None: of all names); how many there were."""
+        """Forget all answers for a folded name (None: for all names); returns how many there were."""
         return self._remove({key for key in self._held if name is None or key[:-5] == name})
 
     def of_name(self, name: bytes) -> list[tuple[Key, Held]]:
-        """The answers of a folded name."""
+        """The answers for a folded name."""
         return [(key, held) for key, held in self._held.items() if key[:-5] == name]
 
     def _make_room(self) -> None:
-        """Let one answer go."""
+        """Evict one answer."""
         held = self._held
         probation, protected = self._probation, self._protected
         chances = CHANCES

@@ -1,18 +1,18 @@
-"""Forwarding with a cache in front: a question is in flight once, and kept answers serve when nothing better comes.
+"""A forward zone with a cache in front: each question is in flight once, and stale answers serve as a last resort.
 
-    fresh       the kept answer, its TTLs counted down
+    fresh       the cached answer is given, its TTLs counted down
     expired     the upstreams are asked; after STALE_TIMER, when they fail, or at once when they are known to be down,
-                the expired answer goes out with TTL 30 (RFC 8767), until it is `serve_stale` old
-    failed      remembered for FAILURE_TTL: the failure, or the expired answer, at once (RFC 9520); an answer that comes
-                late is kept, and the failure forgotten
-    absent      the upstreams are asked, once for all who wait
+                the expired answer is given with TTL 30 (RFC 8767), up to `serve_stale` seconds after its expiry
+    failed      the failure is remembered for FAILURE_TTL (RFC 9520): it, or the expired answer, is given at once; a
+                late answer is kept, and the failure forgotten
+    absent      the upstreams are asked, once for all waiting clients
 
-Upstreams are asked the same question whoever asks here: the name in lower case, our own EDNS with the client's DO, its
-CD. What depends on more than that (other classes, end-to-end EDNS options, records beside the question, RD clear) goes
-past the cache.
+The upstreams are asked the same question for every client: the name in lower case, our own EDNS with the client's DO,
+and the client's CD. A question that depends on more (other classes, end-to-end EDNS options, records beside the
+question, RD clear) bypasses the cache.
 
-An answer that leads on (see wire.scrub) is kept up to its last alias. Whoever asks gets it joined with what the target
-gives at that moment (see chain).
+An answer that leads on (see wire.scrub) is kept up to its last alias. Each client gets it joined with the current
+answer for the target (see chain).
 """
 
 import asyncio
@@ -39,12 +39,12 @@ MAX_WAITERS = 1000
 """Clients that may wait for one question."""
 MAX_FAILURES = 10_000
 MAX_PREFETCHING = 1000
-"""With so many questions out, none is added of which nobody waits for the answer."""
+"""With so many questions in flight no prefetch begins."""
 PREFETCH_SHARE = 0.1
-"""An answer that was asked for again is fetched anew in the last part of its life."""
+"""An answer that was asked for again is fetched anew in this last part of its life."""
 PREFETCH_HITS = 2
 PREFETCH_TTL = 5
-"""Seconds; what lives shorter than this would be fetched about twice as often."""
+"""Seconds; an answer that lives shorter would be fetched about twice as often."""
 _MESSAGES = {
     dnssec_ok | checking_disabled: (
         compose(b"", 0, 0, 0, RD | AD | checking_disabled, edns.record(False))[2:HEADER_SIZE],
@@ -54,17 +54,17 @@ _MESSAGES = {
     for dnssec_ok in (False, True)
     for checking_disabled in (0, CD)
 }
-"""By the last octet of a key: what comes before its question, the DO bit, and what comes after."""
+"""By the last octet of a key: the octets before its question, the DO bit, and the octets after it."""
 _IN = int(Class.IN)
-"""Faster to compare with than the member of an enumeration."""
+"""An int: numbers compare faster than enum members."""
 
 Reason = Failure | Stored
-"""Why the upstreams gave no data: they were silent, or what they said instead."""
+"""Why the upstreams gave no data: a failure such as silence, or the error that they replied with."""
 
 
 class Aging(msgspec.Struct, gc=False):
-    """The body of a kept answer, made anew each second in which it is asked for; when a newer answer takes the place of
-    the kept one, it is that one's.
+    """The body of a cached answer, made anew each second in which it is asked for. When a newer answer replaces the
+    cached one, this becomes the body of the newer one.
     """
 
     cached: "Cached"
@@ -76,7 +76,7 @@ class Aging(msgspec.Struct, gc=False):
 
     @property
     def weight(self) -> int:
-        """Octets that it holds: the body of a second, beside the kept answer."""
+        """Octets that it holds beside the cached answer: the body of one second."""
         return len(self.query.message) + len(self.held.stored.records)
 
     def octets(self) -> bytes:
@@ -84,7 +84,7 @@ class Aging(msgspec.Struct, gc=False):
         now = self.cached.clock()
         if now != self.second:
             held = self.held
-            if self.second >= 0:  # the first time is counted by whoever made this
+            if self.second >= 0:  # the first use was counted when this was made
                 held.hits += 1
                 self.cached.prefetch(self.key, held, self.query, now)
             self.second = now
@@ -93,7 +93,7 @@ class Aging(msgspec.Struct, gc=False):
 
 
 class Waiting(Pending):
-    """A client's question that waits for a fetch which another began."""
+    """A client's question that waits for a fetch that another question began."""
 
     __slots__ = ("query",)
 
@@ -103,21 +103,21 @@ class Waiting(Pending):
 
 
 class Fetch(Asking, Pending):
-    """A question that is out, and who waits for it. It is itself what the client gets that it began with."""
+    """A question in flight and the clients that wait for its answer; itself the Pending of the client that began it."""
 
     further: tuple[Waiting, ...] = ()
     held: Held | None = None
-    """An expired answer, to be used if nothing comes."""
+    """An expired answer, to be used if no answer comes."""
     kept: Stored | None = None
-    """What came."""
+    """The answer that came."""
     largest = ADVERTISED_UDP_SIZE
     timer: asyncio.TimerHandle | None = None
     late = False
-    """Nobody is made to wait any more."""
+    """Clients no longer wait if there is an expired answer."""
 
     def __init__(self, cached: "Cached", key: Key, query: Query | None) -> None:
         """`query` is what the client asks, None where no client waits."""
-        # Not by the base class's own method: a call for each question.
+        # Not by the base class's __init__, which would be a call for each question.
         self.outcome = None
         self._waiters = ()
         head, self._dnssec_ok, opt = _MESSAGES[key[-1]]
@@ -166,13 +166,13 @@ class Fetch(Asking, Pending):
             self._cached.came_late(self.key, self.kept)
 
     def tire(self) -> bool:
-        """See Asking: who asks again joins."""
+        """See Asking: a client that asks again joins."""
         cached = self._cached
         self.settle_all(lambda query: cached.given_up(query, self.held, Failure.SLOW_UPSTREAM))
         return True
 
     def _settle_followed(self, kept: Stored) -> None:
-        """Give everybody who waits the answer that is made of a link and its target, made once for each question."""
+        """Give every waiting client the link joined with its target's answer, made once for each distinct question."""
         found: dict[tuple[bytes, int, tuple[bytes, ...]], Outcome | Pending] = {}
 
         def settled(query: Query) -> Outcome | Pending:
@@ -184,7 +184,7 @@ class Fetch(Asking, Pending):
         self.settle_all(settled)
 
     def settle_all(self, settled: Callable[[Query], Outcome | Pending]) -> None:
-        """Give everybody who waits, and waits no longer then, what `settled` says for each."""
+        """Settle every waiting client with what `settled` gives for its question; no client waits afterwards."""
         further, self.further = self.further, ()
         if self.query is not None:
             query, self.query = self.query, None
@@ -194,7 +194,7 @@ class Fetch(Asking, Pending):
 
 
 class Forwarder(Protocol):
-    """What a cache stands before."""
+    """The forward zone behind a cache."""
 
     def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
         """See Forward."""
@@ -224,7 +224,7 @@ class Cached:
         """
         self.clock = clock
         self.hits = 0
-        """Answers from the cache; those that were prepared (see prepared) are counted there."""
+        """Answers from the cache; prepared answers are counted elsewhere (see prepared)."""
         self.misses = 0
         self.stale = 0
         """Expired answers given."""
@@ -232,14 +232,14 @@ class Cached:
         """Questions answered by a remembered failure."""
         self.prefetches = 0
         self.overloads = 0
-        """Questions not taken because too many wait for the same."""
+        """Questions not taken because too many clients wait for the same one."""
         self.late = 0
         """Answers that came after their question had failed."""
         self.past = 0
-        """Questions that went past the cache."""
+        """Questions that bypassed the cache."""
         self._forward = forward
         self.beyond: Beyond | None = None
-        """Where chains lead to; without it none is followed."""
+        """The sources that chains lead to; None: no chain is followed."""
         self.store = store
         self._serve_stale = serve_stale
         self._prefetch = prefetch
@@ -247,12 +247,12 @@ class Cached:
         self._stale_timer = stale_timer
         self.fetches: dict[Key, Fetch] = {}
         self.failures: dict[Key, tuple[int, Reason]] = {}
-        """Until when, and what. A dict, for each question that is new is looked for here: the TTLCache of cachetools
-        would add some 5% to what a forwarded question costs.
+        """Until when, and why. A dict, because each new question is looked up here: cachetools' TTLCache would add some
+        5% to the cost of a forwarded question.
         """
 
     def resolve(self, query: Query) -> Outcome | Pending:
-        """The kept answer, or the upstreams'."""
+        """The cached answer, or the upstreams' answer."""
         message = query.message
         question = query.question
         options = query.edns
@@ -313,7 +313,7 @@ class Cached:
         return waiting
 
     def prefetch(self, key: Key, held: Held, query: Query, now: int) -> None:
-        """Ask anew for an answer that is asked for often and will expire soon."""
+        """Fetch an answer anew that is asked for often and will expire soon."""
         ttl = held.stored.ttl
         if (
             held.expires - now > max(1, int(ttl * PREFETCH_SHARE))
@@ -331,11 +331,11 @@ class Cached:
             self._forward.ask(fetch)
 
     def follow(self, query: Query, link: Link) -> Outcome | Pending:
-        """The answer that is made of a link and its target."""
+        """A link joined with the answer for its target."""
         return self.beyond.chains.follow(query, link) if self.beyond else Failure.INTERNAL
 
     def _link(self, key: Key, held: Held, query: Query, now: int) -> Link:
-        """A kept answer that leads on."""
+        """The link of a cached answer that leads on."""
         stored = held.stored
 
         def again(now: int) -> None:
@@ -345,16 +345,16 @@ class Cached:
         return Link(stored.links(query, now - held.since), expires=held.expires, since=now, again=again)
 
     def replace(self, forward: Forwarder) -> None:
-        """Ask other upstreams from now on; what is out at the old ones is still waited for."""
+        """Ask other upstreams from now on; replies from the old ones are still taken."""
         self._forward = forward
 
     def forget_failures(self, name: bytes | None) -> None:
-        """Forget what failed of a folded name (None: of all)."""
+        """Forget the failures of a folded name (None: of all names)."""
         for key in [key for key in self.failures if name is None or key[:-5] == name]:
             del self.failures[key]
 
     def failed(self, fetch: Fetch, why: Reason) -> None:
-        """The upstreams have given no data."""
+        """The upstreams gave no data: remember that, and tell the waiting clients."""
         if why is not Failure.OVERLOAD:
             self.failures.pop(fetch.key, None)
             if len(self.failures) >= MAX_FAILURES:
@@ -363,7 +363,7 @@ class Cached:
         fetch.settle_all(lambda query: self.given_up(query, fetch.held, why))
 
     def came_late(self, key: Key, kept: Stored) -> None:
-        """An answer to a question that had failed: good for who asks next, and for who has asked again."""
+        """Keep a late answer to a question that had failed, and give it to clients that have asked again."""
         self.late += 1
         self.failures.pop(key, None)
         if kept.ttl:
@@ -378,7 +378,7 @@ class Cached:
         fetch.settle_all(lambda query: self.given_up(query, fetch.held, Failure.UPSTREAM))
 
     def given_up(self, query: Query, held: Held | None, why: Reason) -> Outcome | Pending:
-        """What a client gets when the upstreams give nothing."""
+        """What a client gets when the upstreams give no answer."""
         if held is not None:
             self.stale += 1
             if held.stored.leads_on:
@@ -388,7 +388,7 @@ class Cached:
 
 
 def _is_common(options: edns.Edns, question_end: int, size: int) -> bool:
-    """Whether the OPT record is all that a question has beside it, without options that are end to end."""
+    """Whether the OPT record is the only record beside the question, and has no end-to-end options."""
     if options.start != question_end or options.end != size:
         return False
     return not options.options or all(code in edns.HOP_BY_HOP for code, _ in edns.split_options(options.options))

@@ -1,12 +1,12 @@
-"""Whether one upstream takes EDNS, from its replies to questions with an OPT record: time goes in, decisions come out.
+"""The EDNS ability of one upstream, judged from its replies to OPT records: time goes in, decisions come out.
 
     unknown or able   asked with OPT
-    doubted           two signs came in one question, but not yet in enough questions; asked with OPT
+    doubted           both signs came in a question, but not yet in enough questions; asked with OPT
     unable            asked without OPT until the term ends; then the next question tries OPT again
 
-A question gives two signs: OPT was refused (FORMERR, NOTIMP, BADVERS) or met silence, and the same question without OPT
-got a proper answer. One such question may be forged or unlucky, so a few in a row must agree, without an answer to OPT
-in between. RFC 6891 sections 6.2.2 and 7.
+The two signs in a question: OPT was refused (FORMERR, NOTIMP, BADVERS) or met silence, and the same question without
+OPT got a proper answer. One such question may be forged or unlucky, so a few in a row must agree, without an answer to
+OPT in between (RFC 6891 sections 6.2.2 and 7).
 """
 
 import math
@@ -31,13 +31,13 @@ _AFTER_ID = HEADER_SIZE - 2
 
 
 class EdnsAbility:
-    """What is known of one upstream. Times are monotonic seconds."""
+    """The EDNS ability of one upstream. Times are monotonic seconds."""
 
     __slots__ = ("answered_at", "without_until", "since", "problem", "_refusals", "_silences", "_term", "_changed_at")
 
     def __init__(self) -> None:
         self.answered_at = -math.inf
-        """When the newest question with OPT was asked that got a reply other than a refusal of OPT."""
+        """When the newest question was asked that got a reply to OPT other than a refusal."""
         self.without_until = 0.0
         """When OPT is tried again; 0 while it is sent."""
         self.since: float | None = None
@@ -57,7 +57,7 @@ class EdnsAbility:
 
     @property
     def silence_turn(self) -> int:
-        """Which of a question's datagrams goes without OPT while those with it meet silence, from 0."""
+        """The first datagram of a question, from 0, that goes without OPT while datagrams with OPT meet silence."""
         return 1 if self._silences or self.answered_at == -math.inf else 3
 
     def asks_without(self, now: float) -> bool:
@@ -65,7 +65,7 @@ class EdnsAbility:
         return now < self.without_until
 
     def answered(self, now: float, asked_at: float) -> None:
-        """A reply came to a question with OPT that does not refuse it."""
+        """A reply came that does not refuse the OPT record of its question."""
         self.answered_at = max(self.answered_at, asked_at)
         self._refusals = self._silences = 0
         if self.without_until and now >= self.without_until:
@@ -73,23 +73,23 @@ class EdnsAbility:
             self._changed_at = now
 
     def refused(self, now: float, problem: str) -> bool:
-        """A question was refused with OPT and answered without; whether the upstream is unable from now on."""
+        """A question was refused with OPT and answered without; returns whether the upstream is now unable."""
         self._refusals += 1
         return self._refusals >= self._needed(now, REFUSALS) and self._become_unable(now, problem)
 
     def silent(self, now: float) -> bool:
-        """A question met silence with OPT and was answered without; whether the upstream is unable from now on."""
+        """A question met silence with OPT and was answered without; returns whether the upstream is now unable."""
         self._silences += 1
         return self._silences >= self._needed(now, SILENCES) and self._become_unable(now, "silence")
 
     def _needed(self, now: float, first: int) -> int:
-        """One question is enough when the end of a term is tried."""
+        """Questions needed: one is enough when OPT is tried again after a term."""
         return 1 if self.without_until and now >= self.without_until else first
 
     def _become_unable(self, now: float, problem: str) -> bool:
         if self.asks_without(now):
-            return False  # another question that was out at the same time
-        # An upstream that was able for less time than it was asked without: it flips, and is tried less and less often.
+            return False  # a question that was in flight at the same time
+        # An upstream that was able for less time than its term lasted flips: it is tried less and less often.
         again = self.without_until or now - self._changed_at < self._term
         self._term = min(self._term * 2, LONGEST_TERM) if again else FIRST_TERM
         if not self.without_until:

@@ -1,22 +1,22 @@
-"""A question on its way through the upstreams of a zone, from its first attempt to its end.
+"""A question in flight at the upstreams of a zone, from its first attempt to its end.
 
-is asked    at the next upstream that is not down (at any, when all are), in rounds through the list: the second when
-            the first is over, each later one when the question is half again as old (see patience)
-is slow     for that upstream (see health): the next one is asked too, a hedge, if it is up and the budget allows
-no reply    in the attempt's time, or the upstream's port is closed, or sending fails: the next upstream; a late
-            reply is still taken
-refuses OPT the same upstream at once without OPT (see edns_ability); an answer to the attempt with OPT still wins
-an error    (FORMERR, SERVFAIL, NOTIMP, REFUSED): the next upstream; the last such reply is the answer
-            when the first round ends without a better one
-truncated   over UDP: the same upstream again over TCP; if that fails, who can use a truncated reply gets it, for
-            the others the next upstream is asked
-folded      in another case than the random one that was asked: the same upstream over TCP, which nobody can forge
+Upstreams that are not down (any, when all are) are asked in rounds through their list. The second round begins when
+the first is over, each later one when the question is half again as old (see patience). The course of an attempt:
+
+slow        for this upstream (see health): the next one is asked too, a hedge, if it is up and the budget allows
+no reply    in time, or the port is closed, or sending fails: the next upstream is asked; a late reply is still taken
+no OPT      OPT is refused: the same upstream at once without OPT (see edns_ability); an answer with OPT still wins
+error       FORMERR, SERVFAIL, NOTIMP or REFUSED: the next upstream; the last error is the answer when the first round
+            ends without a better reply
+truncated   over UDP: the same upstream again over TCP; if that fails, a client that can use a truncated reply gets it,
+            for any other client the next upstream is asked
+folded      not in the random case of the question: the same upstream over TCP, where nobody can forge a reply
 broken      or larger than was offered: the next upstream
-useless     to whoever asks, though well-formed: as an error
-an answer   the first good one; one that comes after the question has failed is kept for others (see came_late)
+useless     to the asker, though well-formed: like an error
+answer      the first good one wins; one that comes after the question has failed is kept for others (see came_late)
 
-A question has three ages (see patience): every question gets the first, one whose upstream answers others gets the
-second, and the third, for which no client waits, is for whoever can keep a late answer.
+A question has three ages (see patience). Every question gets the first age. A question whose upstream answers others
+gets the second. In the third no client waits: it is for an asker that can keep a late answer.
 """
 
 import time
@@ -39,7 +39,7 @@ _TC_OCTET = TC >> 8
 
 
 class Verdict(Enum):
-    """What a reply is worth to whoever asks."""
+    """What a reply is worth to the asker."""
 
     GOOD = "an answer"
     USELESS = "no better than an error"
@@ -47,13 +47,13 @@ class Verdict(Enum):
 
 
 class Upstreams(Protocol):
-    """What a question needs of its zone."""
+    """What a question needs from its zone."""
 
     attempts: tuple[Attempts, ...]
     """In the order of the upstreams."""
     fetches: Fetches
     unanswered: "dict[Asking, float]"
-    """Questions in their first age, the oldest first, and when they came (monotonic seconds)."""
+    """Questions in their first age with the time when they came (monotonic seconds), the oldest first."""
 
     def begun_at(self, question: "Asking") -> float | None:
         """When a question came; None when it has ended."""
@@ -64,15 +64,15 @@ class Upstreams(Protocol):
         ...
 
     def next_attempts(self, question: "Asking", now: float) -> Attempts | None:
-        """Those of the next upstream for a question to try in this round; None when there is none left."""
+        """The attempts at the next upstream that a question tries in this round; None when none is left."""
         ...
 
     def pause(self, question: "Asking", until: float) -> None:
-        """Call a question's `resume` at that time."""
+        """Call a question's `resume` at the time `until`."""
         ...
 
     def take_hedge(self) -> bool:
-        """Take one hedge from the budget, if it has one left."""
+        """Take one hedge from the budget; False if none is left."""
         ...
 
     def draw(self) -> float:
@@ -81,9 +81,9 @@ class Upstreams(Protocol):
 
 
 class Asking(ABC):
-    """A question on its way, and its own first attempt: most have no other (an Attempt, and Truncated).
+    """A question in flight; it is its own first attempt, and most have no other (an Attempt, and Truncated).
 
-    What most questions never need stands in the class until it is set.
+    Attributes that most questions never need stay on the class until they are set.
     """
 
     wire: bytes
@@ -92,7 +92,7 @@ class Asking(ABC):
     identity: bytes
     upstreams: Upstreams
     order: tuple[int, ...]
-    """Positions of the upstreams."""
+    """Positions of the upstreams, in the order in which they are asked."""
     opt: bool = True
     """Its message has an OPT record."""
     whole: bool = True
@@ -100,31 +100,31 @@ class Asking(ABC):
     largest: int
     """Octets that a reply over UDP may have."""
     exact = False
-    """The name is in random case, which a reply over UDP must have too."""
+    """The name is in random case, which a reply over UDP must repeat."""
     step = 1
     """Upstreams considered so far, over all rounds; the first one without a call."""
     over = False
     failed = False
-    """It ended without an answer: one that comes late is kept."""
+    """It ended without an answer: a late answer is kept."""
     plain = True
-    """Nothing has happened but its first attempt: all below is as it was."""
+    """Nothing but its first attempt has happened: all attributes below have their first values."""
     first: Attempts | None = None
-    """Where it was asked first, by its own message."""
+    """The attempts at the upstream that got its own message first."""
     live = 0
-    """Attempts that have neither a reply nor timed out."""
+    """Attempts that neither have a reply nor have timed out."""
     fallback = b""
-    """The reply to give when none better comes."""
+    """The reply to give when no better one comes."""
     blamed: tuple[Upstream, ...] = ()
-    """Upstreams that replied with an error: their fault if there is an answer elsewhere."""
+    """Upstreams that replied with an error: it is their fault if another upstream has an answer."""
     fetch: Fetch | None = None
-    """On its way while it is asked again over TCP."""
+    """Set while the question is asked again over TCP."""
     opt_left_out = False
     """The reply at hand is to the question without its OPT record."""
     heard = False
-    """A reply came, but none to end it with: it is not loss that keeps it."""
+    """A reply came, but none that ends the question: the cause is not loss."""
     _further: tuple[FurtherAttempt, ...] = ()
     _missed: frozenset[Upstream] = frozenset()
-    """Upstreams that answer others, but not an attempt of this question in its time."""
+    """Upstreams that answer others, but not an attempt of this question in time."""
     _refusals: tuple[tuple[Upstream, str], ...] = ()
     """Upstreams that refused OPT, and how."""
     _next_round_at = 0.0
@@ -133,18 +133,18 @@ class Asking(ABC):
 
     @abstractmethod
     def accept(self, reply: bytes) -> Verdict:
-        """What a reply is worth, which matches the question; unless it is broken, what it says is kept for `ended`."""
+        """What a matching reply is worth; unless it is broken, its content is kept for `ended`."""
 
     @abstractmethod
     def ended(self, failure: Failure | None) -> None:
-        """It has ended, with a failure or with the last reply that was accepted. Called once."""
+        """The question has ended, with a failure or with the last reply that was accepted. Called once."""
 
     @abstractmethod
     def came_late(self, reply: bytes) -> None:
-        """A reply came after it had ended without one."""
+        """A reply came after the question had ended without one."""
 
     def tire(self) -> bool:
-        """Its clients wait no longer; whether the question goes on without them."""
+        """Its clients wait no longer; returns whether the question goes on without them."""
         return False
 
     def randomise_case(self) -> None:
@@ -156,7 +156,7 @@ class Asking(ABC):
         self.exact = True
 
     def advance(self, now: float) -> None:
-        """Ask the next upstream, now or when the next round is due; without one wait for late replies, or end."""
+        """Ask the next upstream, now or when the next round is due. If none is left, wait for late replies, or end."""
         self.plain = False
         upstreams = self.upstreams
         while not self._paused:
@@ -177,7 +177,7 @@ class Asking(ABC):
                 if self.ask(attempts, now, False):
                     return
             elif begins:
-                break  # nobody is worth another attempt
+                break  # no upstream is worth another attempt
         if not self._paused and not self._may_still_be_answered():
             self.give_up()
 
@@ -187,7 +187,7 @@ class Asking(ABC):
         self._go_on(now)
 
     def ask(self, attempts: Attempts, now: float, hedge: bool, without: bool = False) -> bool:
-        """Ask an upstream, `without` OPT or as it needs; False if that failed at once."""
+        """Ask an upstream, `without` OPT or as the upstream needs; False if that failed at once."""
         left_out = without_opt(self.wire, self.question) if without or self._leaves_out(attempts, now) else None
         if self.first is None and left_out is None:
             if not attempts.upstream.ask(self):
@@ -204,7 +204,7 @@ class Asking(ABC):
         return True
 
     def datagrams(self, attempts: Attempts) -> int:
-        """How often it was asked at an upstream."""
+        """How often an upstream was asked this question."""
         return (self.first is attempts) + sum([further.attempts is attempts for further in self._further])
 
     def since(self, asked_at: float) -> float:
@@ -271,13 +271,13 @@ class Asking(ABC):
         self.fold(upstream, self.wire)
 
     def fold(self, upstream: UdpUpstream, wire: bytes) -> None:
-        """A reply came to this message, right but for its case."""
+        """A reply to this message came that is right except for the case of its name."""
         self.plain = False
         if not self.over and not self.fetch:
             self.fetch = self.upstreams.fetches.begin(self, upstream, time.monotonic(), wire)
 
     def take(self, attempt: Attempt, attempts: Attempts, reply: bytes, hedge: bool) -> None:
-        """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
+        """A reply to an attempt came; `hedge`: the attempt was made while an earlier one was slow."""
         self.plain = False
         upstream = attempts.upstream
         now = time.monotonic()
@@ -341,7 +341,7 @@ class Asking(ABC):
         return not self.fallback and (self.fetch is not None or bool(self.alive(begun_at)))
 
     def alive(self, begun_at: float) -> list[Upstream]:
-        """The upstreams that were asked, and have answered something since this question began."""
+        """The upstreams that were asked this question, and have answered something asked since it began."""
         asked = {further.attempts.upstream for further in self._further}
         if self.first is not None:
             asked.add(self.first.upstream)
@@ -363,7 +363,7 @@ class Asking(ABC):
         self.finish(Failure.OVERLOAD)
 
     def give_up(self, failure: Failure = Failure.UPSTREAM) -> None:
-        """End with the best reply that there is, or without one."""
+        """End with the best reply, or without one."""
         usable = self.fallback and self.accept(self.fallback) is not Verdict.BROKEN
         self.failed = not usable
         self.finish(None if usable else failure)
@@ -373,7 +373,7 @@ class Asking(ABC):
         self.over = True
         self.upstreams.remove(self)
         if not self.plain:
-            # They know their question; without this each would stay until the garbage collector finds the circle.
+            # Attempts refer to their question: this breaks the cycle, which only the garbage collector would find.
             self._further = ()
             if self.fetch:
                 self.fetch.drop()
@@ -386,8 +386,8 @@ class Asking(ABC):
             self.advance(now)
 
     def _may_still_be_answered(self) -> bool:
-        """Whether a late reply is worth waiting for: where there is a fallback, only one of an upstream that is up, and
-        never one to OPT of an upstream that refused OPT.
+        """Whether a late reply is worth waiting for: if there is a fallback, only one from an upstream that is up; and
+        never one to a message with OPT from an upstream that refused OPT.
         """
         waiting = [further.attempts for further in self._further if self._is_awaited(further, further.attempts)]
         if self.first is not None and self._is_awaited(self, self.first):
@@ -398,7 +398,7 @@ class Asking(ABC):
         return attempt in attempts and not (attempt.opt and self._has_refused(attempts.upstream))
 
     def _leaves_out(self, attempts: Attempts, now: float) -> bool:
-        """Whether the next datagram to an upstream goes without OPT: it cannot take OPT, or is silent to it so far."""
+        """Whether the next datagram to an upstream omits OPT: the upstream cannot take OPT, or was silent to it."""
         if not self.opt:
             return False
         edns = attempts.upstream.health.edns
@@ -411,7 +411,7 @@ class Asking(ABC):
         return begun_at is not None and edns.answered_at <= begun_at
 
     def _ask_without_opt(self, attempts: Attempts, reply: bytes, refused: str, now: float, hedge: bool) -> None:
-        """OPT was refused, or somebody forged that: ask the same upstream without it, once."""
+        """OPT was refused, or the refusal was forged: ask the same upstream without OPT, once."""
         upstream = attempts.upstream
         if self._has_refused(upstream):
             self._go_on(now)
@@ -424,7 +424,7 @@ class Asking(ABC):
         return any(refusing is upstream for refusing, _ in self._refusals)
 
     def _learn(self, upstream: Upstream, now: float) -> None:
-        """An upstream has answered without OPT what it did not answer with OPT."""
+        """An upstream answered the question without OPT, but not with OPT."""
         health = upstream.health
         refused = next((how for refusing, how in self._refusals if refusing is upstream), "")
         if refused:
@@ -462,7 +462,7 @@ class Asking(ABC):
         for blamed in self.blamed:
             blamed.health.erred(now)
         if in_time:
-            # It was not the name that was slow.
+            # So the name was not slow.
             for missed in self._missed:
                 missed.health.failed(now, "no reply in time")
         for attempts in self.upstreams.attempts:

@@ -1,17 +1,17 @@
-"""How one upstream is doing, from what its replies and silences say: time goes in, decisions come out.
+"""The health of one upstream, judged from its replies and silences: time goes in, decisions come out.
 
     UP        asked without reserve
-    SUSPECT   did not reply in time: others are asked before it until a reply comes, whatever it was asked and when
-    DOWN      three timeouts, each of a question asked after the one before; or half of its last questions failed; or
-              its port is closed. Only probes go there until a reply comes to something asked since then
+    SUSPECT   did not reply in time: other upstreams are asked first until it replies to any question, old or new
+    DOWN      three timeouts, each of a question asked after the timeout before; or half of its last questions failed;
+              or its port is closed. Only probes go there until a reply comes to a question asked since then
 
-    timeout       smoothed RTT and four times its variation (RFC 6298), doubled with each timeout in a row
-    hedge_after   the 95th percentile of the last RTTs: who waits longer may ask another upstream too
-    slow          a question waited for longer than a dead upstream is given, while others were answered
+    timeout       smoothed RTT plus four times its variation (RFC 6298), doubled with each timeout in a row
+    hedge_after   the 95th percentile of the last RTTs: a question that waits longer may go to another upstream too
+    slow          a question waited longer than a dead upstream is given, while others were answered
 
-A question failed if it got no reply, one that does not parse, or an error while another upstream had an answer. An
-upstream that answers what was asked later than a question is alive: that question's silence is no timeout of the
-upstream (see alive_since), and counts as a failure only if the answer then comes in time by another attempt.
+A question failed if it got no reply, a reply that does not parse, or an error while another upstream had an answer. An
+upstream is alive if it answers something asked later than a question. Silence to that question is then no timeout of
+the upstream (see alive_since), and counts as a failure only if another attempt gets the answer in time.
 """
 
 import math
@@ -29,10 +29,10 @@ _VARIATION_SMOOTHING = 1 / 4
 """The constants of RFC 6298 section 2."""
 SAMPLES = 64
 FEWEST_SAMPLES = 16
-"""RTTs without which nothing is said about their 95th percentile."""
+"""The fewest RTTs from which the 95th percentile is computed."""
 _SAMPLES_PER_PERCENTILE = 8
 SAMPLE_INTERVAL = 0.001
-"""Seconds in which one RTT is enough: at tens of thousands of replies a second the others would say the same."""
+"""Seconds in which one RTT is enough: at tens of thousands of replies a second further RTTs say nothing new."""
 WINDOW = 5.0
 """Seconds over which failures are compared with good replies, from the first failure on."""
 FAILURES_TO_DOWN = 5
@@ -40,19 +40,19 @@ RATIO_TO_DOWN = 0.5
 TIMEOUTS_TO_DOWN = 3
 PROBE_INTERVAL = 1.0
 MAX_PROBE_INTERVAL = 4.5
-"""Seconds: under the 5 in which a recovered upstream is in use again."""
+"""Seconds: less than the 5 in which a recovered upstream must be in use again."""
 PROBE_BACKOFF = 1.5
 PROBE_JITTER = 0.2
 _RELAPSE = 10.0
-"""Seconds: whoever fails again so soon after it came back is probed no more often than before."""
+"""Seconds: an upstream that fails again so soon after it came back is probed no more often than before."""
 LATELY = 5.0
 """Seconds: an upstream that replied within this time is worth more attempts."""
 SLOW_SECONDS = 60.0
-"""Seconds without a slow question after which an upstream is slow no more."""
+"""Seconds without a slow question after which an upstream is no longer slow."""
 
 
 class Condition(IntEnum):
-    """The less, the sooner it is asked."""
+    """The condition of an upstream; a lower value is asked sooner."""
 
     UP = 0
     SUSPECT = 1
@@ -95,18 +95,18 @@ class Health:
     def __init__(self) -> None:
         self.condition = Condition.UP
         self.caution = False
-        """Whether a question needs more than to be sent: the upstream is not up, or its EDNS is in doubt."""
+        """Whether a question must not simply be sent: the upstream is not up, or its EDNS ability is in doubt."""
         self.edns = EdnsAbility()
         self.heard_at = -math.inf
         """When the last reply came, to a millisecond."""
         self.alive_at = -math.inf
-        """When the newest question was asked that has a reply, to a millisecond."""
+        """When the newest question with a reply was asked, to a millisecond."""
         self.slow_at = -math.inf
         """When a question was last found slow."""
         self.slow_since: float | None = None
         """When the upstream last became slow; None: it never was."""
         self.slow_questions = 0
-        """Questions that waited for longer than a dead upstream is given; a number that only grows."""
+        """Questions that waited longer than a dead upstream is given; a number that only grows."""
         self.srtt = 0.0
         """Smoothed RTT in seconds; 0 before the first reply."""
         self.rttvar = 0.0
@@ -114,22 +114,22 @@ class Health:
         """Seconds that an attempt has."""
         self.hedge_after = math.inf
         self.erring = False
-        """Whether it is down because of errors that it sends, which another such error does not end."""
+        """Whether it is down because it replies with errors; another error then is no recovery."""
         self.since: float | None = None
         """When the condition last changed; None: it never has."""
         self.problem = ""
-        """Why it was last not up, in a few words, also when it is up again; empty: it always was."""
+        """Why it was last not up, in a few words, also when it is up again; empty: it always was up."""
         self.errors = 0
         """Replies with an error that may be the upstream's fault; a number that only grows."""
         self.probe_at = math.inf
         """When the next probe is due; infinite while it is up."""
         self.good = 0
         self.bad = 0
-        """Questions in this window."""
+        """Good replies and failed questions in this window."""
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._taken = 0
         self.sample_at = 0.0
-        """Replies that come before are only counted in `good`."""
+        """Replies that come before this time are only counted in `good`."""
         self._window_start = -math.inf
         self._timeouts = 0
         """In a row; several questions that were in flight together count once."""
@@ -144,7 +144,7 @@ class Health:
         return self.condition is Condition.UP
 
     def alive_since(self, moment: float) -> bool:
-        """Whether something has a reply that was asked after a moment."""
+        """Whether a question that was asked after a moment has a reply."""
         return self.alive_at > moment
 
     def replied_lately(self, now: float) -> bool:
@@ -156,7 +156,7 @@ class Health:
         return now - self.slow_at < SLOW_SECONDS
 
     def found_slow(self, now: float) -> bool:
-        """A question waits for longer than a dead upstream is given; whether the upstream was not slow before."""
+        """A question waits longer than a dead upstream is given; returns whether the upstream was not slow before."""
         became = not self.is_slow(now)
         self.slow_questions += 1
         self.slow_at = now
@@ -165,11 +165,11 @@ class Health:
         return became
 
     def weigh(self) -> None:
-        """Set `caution`, after a change of the condition or of what is known of EDNS."""
+        """Set `caution`, after a change of the condition or of the EDNS ability."""
         self.caution = self.condition is not Condition.UP or self.edns.doubted
 
     def replied(self, now: float, asked_at: float) -> None:
-        """A reply came that is no error."""
+        """A reply came that is not an error."""
         self.good += 1
         if now < self.sample_at:
             return
@@ -189,7 +189,7 @@ class Health:
             self.sample_at = 0.0
 
     def replied_with_error(self, now: float, asked_at: float) -> None:
-        """An error came, SERVFAIL or REFUSED: a sign of life, and not known yet to be the upstream's fault."""
+        """A SERVFAIL or REFUSED came: a sign of life, and not known yet to be the upstream's fault."""
         self.errors += 1
         if not self.erring:
             self.replied(now, asked_at)
@@ -209,7 +209,7 @@ class Health:
         if self.condition is Condition.UP:
             self._schedule(now)
             self._become(Condition.SUSPECT, now, "no reply in time")
-            # The first probe goes at once: where only this question is slow, the upstream is up again in one RTT.
+            # The first probe goes at once: if only this question is slow, the upstream is up again in one RTT.
             self.probe_at = now
             self._probes -= 1
         if self._timeouts >= TIMEOUTS_TO_DOWN:
@@ -239,7 +239,7 @@ class Health:
         self._fail(now, "its port is closed")
 
     def probed(self, now: float, draw: float) -> None:
-        """A probe goes out now; `draw` is a random number from 0 to 1, so that probes of many servers do not meet."""
+        """A probe goes out now; `draw` is a random number from 0 to 1, so that probes to many servers are spread."""
         self._probes += 1
         self._schedule(now, draw)
 

@@ -1,11 +1,11 @@
-"""The attempts at one upstream without a reply yet, by how long they wait: time goes in, those that are due come out.
+"""The outstanding attempts at one upstream, by how long they have waited: time goes in, attempts that are due come out.
 
     fresh    waits for its reply
     slow     has waited so long that another upstream may be asked too
     late     has timed out; its reply is still taken
 
-All that wait in one place are given the same time, so the first is always the oldest, and nothing need be kept for each
-but when it was asked.
+All attempts in one stage have the same limit, so the first is always the oldest, and each needs only the time when it
+was asked.
 """
 
 import time
@@ -17,9 +17,9 @@ from dnsbridge.resolvers.forward.upstream import Asker, Carrier, Upstream
 from dnsbridge.wire.constants import Rcode
 
 LATE_LIMIT = 30_000
-"""Attempts that may be late; over it the oldest is no longer waited for."""
+"""Late attempts that are kept; over the limit the oldest is forgotten."""
 ERRORS_TO_BLAME = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
-"""Replies that are the upstream's fault where another upstream has an answer."""
+"""RCODEs that are the upstream's fault if another upstream has an answer."""
 
 
 class Attempt(Asker, Protocol):
@@ -29,43 +29,43 @@ class Attempt(Asker, Protocol):
     """Whether its message has an OPT record."""
 
     def since(self, asked_at: float) -> float:
-        """When its question began, as long as the question is in flight; else when the attempt was made."""
+        """When its question began, while the question is in flight; else when the attempt was made."""
         ...
 
     def missed(self, upstream: Upstream) -> None:
-        """It has timed out at an upstream that answers others: the question may be slow, or the attempt lost."""
+        """It timed out at an upstream that answers others: the question may be slow, or the attempt lost."""
         ...
 
     def slow(self, now: float, upstream: Upstream) -> None:
-        """It waits for longer than is usual there."""
+        """It waits longer than is usual at this upstream."""
         ...
 
     def lost(self, now: float) -> None:
-        """It was live, and ended without a reply or became late."""
+        """It was live, and ended without a reply, or became late."""
         ...
 
 
 class Question(Attempt, Protocol):
-    """A question that is its own first attempt, and has further ones."""
+    """A question; it is its own first attempt, and may have further ones."""
 
     def take(self, attempt: Attempt, attempts: "Attempts", reply: bytes, hedge: bool) -> None:
-        """A reply came to an attempt; `hedge`: one made while an earlier one was slow."""
+        """A reply to an attempt came; `hedge`: the attempt was made while an earlier one was slow."""
         ...
 
     def fold(self, upstream: UdpUpstream, wire: bytes) -> None:
-        """A reply came to this message, right but for its case."""
+        """A reply to this message came that is right except for the case of its name."""
         ...
 
 
 class Attempts:
-    """Those at one upstream, each with when it was asked (monotonic seconds)."""
+    """The attempts at one upstream, each with the time when it was asked (monotonic seconds)."""
 
     __slots__ = ("upstream", "answered", "fresh", "slow", "late")
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.answered: Attempt | None = None
-        """The last question that had an answer from here: a good one to probe with."""
+        """The last question answered from here: a good one to probe with."""
         self.fresh: dict[Attempt, float] = {}
         self.slow: dict[Attempt, float] = {}
         self.late: dict[Attempt, float] = {}
@@ -77,9 +77,9 @@ class Attempts:
         return len(self.fresh) + len(self.slow) + len(self.late)
 
     def replied(self, attempt: Attempt, reply: bytes, now: float, refused: str) -> bool:
-        """A reply came, which refuses the OPT record of its question or does not (empty): tell the upstream's health.
+        """A reply came: tell the upstream's health. `refused` says how it refuses OPT; empty: it does not.
 
-        Returns whether the attempt was live.
+        Returns whether the attempt was live: fresh or slow.
         """
         asked_at = self.fresh.pop(attempt, 0.0)
         live = True
@@ -99,30 +99,30 @@ class Attempts:
         return live
 
     def expect_more(self, attempt: Attempt, now: float) -> None:
-        """A reply came that may be forged: one more is taken, as if the attempt were late."""
+        """A reply came that may be forged: take one more, as if the attempt were late."""
         if attempt.socket.expect_more(attempt):
             self.late[attempt] = now
 
     def drop(self, attempt: Attempt) -> bool:
-        """No longer wait for one; whether it was live."""
+        """Stop waiting for an attempt; returns whether it was live."""
         self.late.pop(attempt, None)
         return self.fresh.pop(attempt, None) is not None or self.slow.pop(attempt, None) is not None
 
     def abandon(self, attempt: Attempt) -> None:
-        """Wait for one no longer, and take no reply to it, if it waits here at all."""
+        """Stop waiting for an attempt and take no reply to it, if it waits here at all."""
         for stage in (self.fresh, self.slow, self.late):
             if stage.pop(attempt, None) is not None:
                 attempt.socket.forget(attempt.identity)
 
     def turn_slow(self, asked_until: float) -> list[Attempt]:
-        """Those that were asked until then and were fresh are slow now."""
+        """Make the fresh attempts slow that were asked at `asked_until` or before; returns them."""
         moved = _oldest(self.fresh, asked_until)
         for attempt in moved:
             self.slow[attempt] = self.fresh.pop(attempt)
         return moved
 
     def turn_late(self, asked_until: float) -> list[tuple[Attempt, float]]:
-        """Those that were asked until then and were slow are late now; with when they were asked."""
+        """Make the slow attempts late that were asked at `asked_until` or before; returns them with their times."""
         moved = [(attempt, self.slow.pop(attempt)) for attempt in _oldest(self.slow, asked_until)]
         self.late.update(moved)
         for attempt in list(self.late)[: max(0, len(self.late) - LATE_LIMIT)]:
@@ -131,12 +131,12 @@ class Attempts:
         return moved
 
     def forget_late(self, asked_until: float) -> None:
-        """No longer wait for late ones that were asked until then."""
+        """Forget the late attempts that were asked at `asked_until` or before."""
         for attempt in _oldest(self.late, asked_until):
             self._forget(attempt)
 
     def due(self, hedge_after: float, timeout: float, deadline: float) -> float:
-        """When the next of them has waited for so many seconds; infinite if there is none."""
+        """When the next attempt has waited as long as its stage allows (in seconds); infinite if there is none."""
         return min(
             next(iter(self.fresh.values()), float("inf")) + hedge_after,
             next(iter(self.slow.values()), float("inf")) + timeout,
@@ -144,7 +144,7 @@ class Attempts:
         )
 
     def clear(self) -> None:
-        """Wait for none."""
+        """Forget all attempts."""
         for stage in (self.fresh, self.slow, self.late):
             stage.clear()
 
@@ -162,7 +162,7 @@ class FurtherAttempt:
     identity: bytes
 
     def __init__(self, of: Question, attempts: Attempts, hedge: bool, left_out: bytes | None) -> None:
-        """`left_out` is the message without OPT, where that is sent."""
+        """`left_out` is the message without OPT, if that is sent."""
         self.wire = left_out or of.wire
         self.opt = of.opt and left_out is None
         self.question = of.question

@@ -1,11 +1,11 @@
-"""In which order the upstreams of a zone are asked: positions in their list, chosen anew for each question.
+"""The order in which the upstreams of a zone are asked: positions in their list, chosen anew for each question.
 
     sequential    as they are listed
     random        any order
     round_robin   each is first in turn
     fastest       by smoothed RTT; one question in twenty asks another than the fastest first, to learn its RTT
 
-In all of them, those that are suspect come after those that are up, and those that are down last.
+In every order, suspect upstreams come after upstreams that are up, and upstreams that are down come last.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Ordering:
         count = len(healths)
         self._healths = tuple(healths)
         self._draw = draw
-        # One or two upstreams have no other orders than these, so that nothing is made anew for a question.
+        # One or two upstreams have no other orders than these, so nothing is made anew for a question.
         self._rotations: tuple[Order, ...] = tuple(
             [tuple([(first + step) % count for step in range(count)]) for first in range(count)]
         )
@@ -41,7 +41,7 @@ class Ordering:
             "fastest": self._fastest,
         }
         self._choose = choices.get(policy) if count > 1 else None
-        """None where the order is always that of the list: the common case costs no call."""
+        """None if the order is always the order of the list: the common case costs no call."""
 
     def order(self) -> Order:
         """The order for the next question."""
@@ -50,7 +50,7 @@ class Ordering:
         healths = self._healths
         if healths[order[0]].condition:
             return self._by_condition(order)
-        # Of two nothing more need be known: the second comes after one that is up in any case.
+        # With two upstreams this is enough: the first is up, so the second comes after it in any case.
         if len(order) > 2:
             for health in healths:
                 if health.condition:

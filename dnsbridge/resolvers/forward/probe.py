@@ -1,4 +1,4 @@
-"""Probes: questions of our own to upstreams that are not up, until they reply; clients do not pay for finding out."""
+"""Probes: our own questions to upstreams that are not up, until they reply, so clients do not pay for finding out."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from dnsbridge.wire.constants import HEADER_SIZE, Class, Type
 from dnsbridge.wire.query import compose
 
 ROOT_NS = compose(b"\0", Type.NS, Class.IN, 0)[2:]
-"""What is asked while no question has been answered yet: all but its ID."""
+"""A question for the root's NS, which each probe asks, alone while no question has been answered: all but its ID."""
 
 FORGET_SECONDS = 2.0
 
@@ -67,8 +67,8 @@ class Prober:
         sample: Callable[[Upstream], tuple[bytes, bytes] | None],
         heard: Callable[[float], None] = lambda now: None,
     ) -> None:
-        """`sample` gives what to ask an upstream, something that it answered lately, if there is anything: a message
-        without its ID, its question. `heard` is told when a probe has a reply.
+        """`sample` gives a question to ask an upstream, one that was answered lately, if there is one: the message
+        without its ID, and its question section. `heard` is called with the time when a probe has a reply.
         """
         self._upstreams = tuple(upstreams)
         self._sample = sample
@@ -79,7 +79,7 @@ class Prober:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self, now: float) -> None:
-        """See to the upstreams that are not up; may be called at any time."""
+        """Set the timer for the next probe that is due; may be called at any time."""
         due = min([upstream.health.probe_at for upstream in self._upstreams])
         if self._timer is not None:
             if due >= self._due:
@@ -117,8 +117,8 @@ class Prober:
         if earlier and not any(probe.ended for probe in earlier):
             earlier[0].socket.timed_out(now, earlier[0].asked_at, upstream.health.alive_since(earlier[0].asked_at))
         _forget(earlier)
-        # The upstream should know a name that is asked for anyway, which the root need not be; but it may be slow for
-        # that name, where the answer has expired.
+        # The upstream should know a name that clients ask for, but it need not know the root. It may be slow for that
+        # name, however, if its answer has expired.
         sample = self._sample(upstream)
         asked = [self._ask(upstream, *each, now) for each in ((sample, root_ns()) if sample else (root_ns(),))]
         self._out[upstream] = [probe for probe in asked if probe]
@@ -132,7 +132,7 @@ class Prober:
         return probe if upstream.ask(probe) else None
 
     def _expire(self, upstream: Upstream) -> None:
-        """Wait no longer for probes of an upstream that is up by other replies: they would keep a socket open."""
+        """Forget the probes of an upstream that is up by other replies: they would keep a socket open."""
         del self._expiries[upstream]
         if upstream.health.up:
             _forget(self._out.pop(upstream, []))

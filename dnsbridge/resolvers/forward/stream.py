@@ -1,15 +1,15 @@
 """One upstream DNS server over TCP or TLS: its connections, the questions in flight on them, and its health.
 
-    StreamConnection   a connection, also while it is being made, and its questions in flight, by ID
+    StreamConnection   a connection, open or being made, and its questions in flight, by ID
     StreamUpstream     up to four such connections, and the server's health
 
 A frame is two octets of length and a message. Connections are kept for the next questions, questions are sent without
 waiting for earlier replies, and replies are taken in any order (RFC 7766 sections 6.2.1, 6.2.1.1 and 7; RFC 7858).
 
-A connection that ends owes replies. Where it gave some before, the server merely closed it, and the questions are asked
-again on another one (RFC 7766 section 6.2.4); where it gave none, they go to another server.
+A connection may end while it owes replies. If it gave replies before, the server merely closed it, and the questions
+are asked again on another connection (RFC 7766 section 6.2.4). If it gave none, they go to another server.
 
-A connection that cannot be made puts the upstream down, and one that gave nothing is like a question without a reply.
+A connection that cannot be made puts the upstream down. One that ended without a reply is like a question without one.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ CONNECTIONS = 4
 QUESTIONS_PER_CONNECTION = 100
 """In flight at the same time."""
 CONNECT_SECONDS = 5.0
-"""For a connection with its TLS handshake; the questions that wait for it may give up earlier."""
+"""Limit for a connection with its TLS handshake; the questions that wait for it may give up earlier."""
 IDLE_SECONDS = 10.0
 """A connection without a question or a reply for so long is closed."""
 SILENCES = 3
@@ -78,7 +78,7 @@ class StreamConnection(asyncio.Protocol):
             self._write(self._transport, identity, asker)
 
     def forget(self, identity: bytes) -> None:
-        """A question is no longer waited for."""
+        """Stop waiting for the reply to a question."""
         self.waiting.pop(identity, None)
         self._close_when_done()
 
@@ -88,7 +88,7 @@ class StreamConnection(asyncio.Protocol):
             self._silent_at = now
             self._silences += 1
             if self._silences >= SILENCES:
-                # Nothing may come any more, as when a firewall has forgotten the connection.
+                # Replies may never come, for example when a firewall has forgotten the connection.
                 self.retired = True
         self._upstream.timed_out(now, asked_at, alive)
 
@@ -97,7 +97,7 @@ class StreamConnection(asyncio.Protocol):
         return False
 
     def close(self) -> None:
-        """End it; nobody hears of it. May be repeated."""
+        """End the connection; its questions are not told. May be repeated."""
         self.waiting.clear()
         self._connecting.cancel()
         self._end()
@@ -106,8 +106,8 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send what has been waiting."""
-        # uvloop's transports are no subclass of asyncio's, so there is nothing to check at run time.
+        """Send the questions that were waiting."""
+        # uvloop's transports do not subclass asyncio's, so there is nothing to check at run time.
         self._transport = cast(asyncio.Transport, transport)
         self._used_at = self._loop.time()
         self._timer = self._loop.call_later(self._upstream.idle_seconds, self._look)
@@ -115,7 +115,7 @@ class StreamConnection(asyncio.Protocol):
             self._write(self._transport, identity, asker)
 
     def data_received(self, data: bytes) -> None:
-        """Take the replies that are complete."""
+        """Take complete replies."""
         received = self._received
         received += data
         start = 0
@@ -124,7 +124,7 @@ class StreamConnection(asyncio.Protocol):
             if len(received) < end:
                 break
             if not self._owed:
-                # No server has more to say than it was asked.
+                # A server has no more messages to send than it was asked questions.
                 self._upstream.mismatched += 1
                 self._abort()
                 return
@@ -184,7 +184,7 @@ class StreamConnection(asyncio.Protocol):
         transport.write((len(asker.wire) + 2).to_bytes(2, "big") + identity + asker.wire)
 
     def _look(self) -> None:
-        """Close it if it is idle, or look again when it may be."""
+        """Close the connection if it is idle, else look again when it may be."""
         left = self._used_at + self._upstream.idle_seconds - self._loop.time()
         if left <= 0 and not self.waiting:
             self._upstream.idle_closed += 1
@@ -198,13 +198,13 @@ class StreamConnection(asyncio.Protocol):
             self.close()
 
     def _abort(self) -> None:
-        """End it, and let the questions go elsewhere."""
+        """End the connection, and let the questions go elsewhere."""
         self.retired = True
         if self._transport:
             self._transport.abort()
 
     def _end(self) -> list[Asker]:
-        """Take no more questions; those in flight are the caller's."""
+        """Take no more questions; returns those in flight, for the caller to handle."""
         self.retired = True
         if self._timer:
             self._timer.cancel()
@@ -245,7 +245,7 @@ class StreamUpstream(Upstream):
 
     @property
     def timeout(self) -> float:
-        """Seconds that an attempt has: the RTT says nothing while it may have to wait for a connection."""
+        """Seconds that an attempt has. The RTT says nothing while a question may have to wait for a connection."""
         return self.health.timeout if all(each.replies for each in self._connections) else MAX_TIMEOUT
 
     @property
@@ -255,7 +255,7 @@ class StreamUpstream(Upstream):
 
     @property
     def connections(self) -> int:
-        """Connections that are there or being made."""
+        """Connections open or being made."""
         return len(self._connections)
 
     def ask(self, asker: Asker) -> bool:
@@ -273,13 +273,13 @@ class StreamUpstream(Upstream):
         return True
 
     def timed_out(self, now: float, asked_at: float, alive: bool) -> None:
-        """A question that was asked here got no reply in time; `alive`: others did."""
+        """A question that was asked here got no reply in time; `alive`: other questions did."""
         self.timeouts += 1
         if not alive:
             self._silent(now, asked_at, "no reply in time")
 
     def replied(self) -> None:
-        """A reply came that matches."""
+        """A matching reply came."""
         self.received += 1
         if self.problem:
             log.info("upstream %s replies again", self)
@@ -290,7 +290,7 @@ class StreamUpstream(Upstream):
         opened = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             await asyncio.get_running_loop().sock_connect(opened, self._destination)
-            # Where the upstream is on this host and its port is closed, the kernel may draw that very port.
+            # If the upstream is on this host and its port is closed, the kernel may draw that port as the source port.
             if opened.getsockname() == opened.getpeername():
                 raise ConnectionRefusedError(111, "connected to itself")
         except BaseException:
@@ -308,7 +308,7 @@ class StreamUpstream(Upstream):
             asker.refused(failed)
 
     def connection_broke(self, failed: StreamConnection, askers: list[Asker]) -> None:
-        """A connection ended that owed the replies to these questions."""
+        """A connection ended that owed replies to these questions."""
         self.broken += 1
         if not failed.replies:
             self._silent(time.monotonic(), failed.begun_at, "it closes connections without a reply")

@@ -1,7 +1,7 @@
-"""Questions whose reply was truncated over UDP, asked again over TCP at the same server (RFC 7766 section 5).
+"""TCP fetches: questions with a truncated UDP reply, asked again over TCP at the same server (RFC 7766 section 5).
 
-Fetches   of one forward zone: a StreamUpstream beside each UDP upstream, made on first use
-Fetch     one such question, on its way
+Fetches   all fetches of one forward zone, with a StreamUpstream beside each UDP upstream, made on first use
+Fetch     one such question in flight
 """
 
 import random
@@ -15,21 +15,21 @@ from dnsbridge.resolvers.forward.upstream import Carrier
 
 
 class Truncated(Protocol):
-    """Who needs the whole reply; told once, unless it drops the fetch before."""
+    """A question that needs the whole reply; told once, unless it drops the fetch before."""
 
     question: bytes
 
     def fetched(self, upstream: UdpUpstream, reply: bytes) -> None:
-        """The reply over TCP, of the server of this UDP upstream."""
+        """The reply came over TCP, from the server of this UDP upstream."""
         ...
 
     def not_fetched(self) -> None:
-        """There will be none."""
+        """No reply will come over TCP."""
         ...
 
 
 class Fetches:
-    """Fetches on their way, a bounded number."""
+    """The fetches in flight, a bounded number."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -37,7 +37,7 @@ class Fetches:
         self._streams: dict[UdpUpstream, StreamUpstream] = {}
 
     def begin(self, truncated: Truncated, upstream: UdpUpstream, now: float, wire: bytes) -> "Fetch | None":
-        """A fetch from the server of a UDP upstream; None if there are too many, or TCP to it does not work.
+        """Begin a fetch from the server of a UDP upstream; None if there are too many, or TCP to it does not work.
 
         `wire` is the message after its ID.
         """
@@ -56,14 +56,14 @@ class Fetches:
         return fetch
 
     def close(self) -> None:
-        """Close all connections; nobody hears of fetches on their way."""
+        """Close all connections; questions with a fetch in flight are not told."""
         for stream in self._streams.values():
             stream.close()
         self.under_way.clear()
 
 
 class Fetch:
-    """A question on its way over TCP."""
+    """A question in flight over TCP."""
 
     __slots__ = (
         "wire",
@@ -110,7 +110,7 @@ class Fetch:
     def refused(self, failed: Carrier) -> None:
         """The connection cannot be made, or broke."""
         if self not in self._fetches.under_way:
-            return  # dropped while news of the break went round
+            return  # dropped while other questions were told of the break
         self._fetches.under_way.discard(self)
         self._upstream.tcp_failures += 1
         self._truncated.not_fetched()
@@ -128,7 +128,7 @@ class Fetch:
 
 
 def _may_ask(stream: StreamUpstream, now: float) -> bool:
-    """Whether TCP to a server may work; while it is down, now and then a fetch is the probe."""
+    """Whether TCP to a server may work. While TCP is down, a fetch now and then serves as the probe."""
     if stream.health.condition is not Condition.DOWN:
         return True
     if now < stream.health.probe_at:

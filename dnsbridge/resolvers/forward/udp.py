@@ -1,12 +1,12 @@
 """One upstream DNS server over UDP: its sockets, the questions in flight on them, and its health.
 
-    Asker              a question that can be asked here: its octets, and whom to tell how it went
-    Carrier            where a question is in flight
+    Asker              a question to ask here: its octets, and callbacks for its outcome (see upstream)
+    Carrier            the socket that a question is in flight on (see upstream)
     UpstreamSocket     a connected socket and its questions in flight, by ID
-    UdpUpstream           a pool of such sockets, and the server's health
+    UdpUpstream        a pool of such sockets, and the server's health
 
-Against forged replies (RFC 5452 section 4): the kernel takes datagrams from the upstream's address and port only, each
-socket has a source port that the kernel drew at random, the ID is random, and the question must come back as it went.
+Against forged replies (RFC 5452 section 4): the kernel takes datagrams only from the upstream's address and port, it
+draws the source port of each socket at random, the ID is random, and the reply must repeat the question as sent.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 POOL_SIZE = 32
 QUESTIONS_PER_SOCKET = 10_000
-"""After that many a socket gives way to one with another source port."""
+"""After so many questions a socket is replaced by one with another source port."""
 FOLDED_TO_BELIEVE = 3
-"""A server whose first so many replies have another case than was asked is thought not to know better."""
+"""A server whose first so many replies change the case of the name is taken to fold the case of all names."""
 REPLIES_PER_TURN = 64
-"""Replies read from one socket before the event loop sees to others."""
+"""Replies read from one socket before the event loop serves others."""
 _DRAW = Layout("!2sB")
 _BLOCK = 4096 * _DRAW.size
 
@@ -45,14 +45,14 @@ class UpstreamSocket:
         self.asked = 0
         self.retired = False
         self.second = False
-        """It repeats what another socket of this host could not send: its own error is final."""
+        """It repeats a question that another socket of this host could not send: its own error is final."""
         self.send = connected.send
         self._socket = connected
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connected.fileno(), self._readable)
 
     def forget(self, identity: bytes) -> None:
-        """A question is no longer waited for."""
+        """Stop waiting for the reply to a question."""
         self.waiting.pop(identity, None)
         if self.retired and not self.waiting:
             self.close()
@@ -75,13 +75,13 @@ class UpstreamSocket:
         return True
 
     def retire(self) -> None:
-        """Take no more questions; close when there is nothing to wait for."""
+        """Take no more questions; close when no reply is awaited."""
         self.retired = True
         if not self.waiting:
             self.close()
 
     def close(self) -> None:
-        """Give up the socket; may be repeated."""
+        """Close the socket; may be repeated."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
@@ -106,7 +106,7 @@ class UpstreamSocket:
                 continue
             question = asker.question
             if reply.startswith(question, HEADER_SIZE) and reply[2] & 0xF8 == 0x80 and reply[4:6] == b"\0\1":
-                # The common reply, a response to the very octets that were asked, is told without a call.
+                # The common reply, a response to the very octets that were asked, is recognised without a call.
                 if asker.exact:
                     upstream.exact += 1
             elif not relay.matches(reply, question):
@@ -114,7 +114,7 @@ class UpstreamSocket:
                     upstream.mismatched += 1
                     continue
                 if asker.exact:
-                    # It does not show the name's case, so it proves too little.
+                    # A bare error does not show the name's case, so it proves too little.
                     asker.folded(upstream)
                     continue
                 reply = relay.with_question(reply, question)
@@ -125,7 +125,7 @@ class UpstreamSocket:
             upstream.received += 1
             asker.replied(reply)
             if not waiting:
-                # Nothing more is expected: one more read would only say so.
+                # No more replies are expected: one more read would find nothing.
                 if self.retired:
                     self.close()
                 return
@@ -139,15 +139,15 @@ class UdpUpstream(Upstream):
         super().__init__(address, port, socket.SOCK_DGRAM)
         self._pool: list[UpstreamSocket | None] = [None] * POOL_SIZE
         self._sockets: set[UpstreamSocket] = set()
-        """Those of the pool, and the retired ones that still wait for replies."""
+        """The sockets of the pool, and retired sockets that still wait for replies."""
         self._draws: Iterator[tuple[bytes, int]] = iter(())
-        """IDs and slots of the pool, at random."""
+        """Random IDs and random slots of the pool."""
         self._outbox: list[tuple[UpstreamSocket, bytes, bytes]] = []
         """Questions to send in this turn of the event loop: socket, ID, and the message after it."""
         self.exact = 0
-        """Replies in the random case in which they were asked."""
+        """Replies in the random case in which the question was sent."""
         self.folded = 0
-        """Replies in another one."""
+        """Replies in another case."""
         self.refused_by_icmp = 0
         self.own_errors = 0
         """Errors of this host's sockets, each followed by a second attempt on a fresh one."""
@@ -200,10 +200,10 @@ class UdpUpstream(Upstream):
         return True
 
     def _send(self) -> None:
-        """Send what was asked in this turn of the event loop.
+        """Send the questions of this turn of the event loop.
 
-        All of it together: one datagram after another keeps the upstream awake, which costs half as much as to wake it
-        for each.
+        They go together: one datagram after another keeps the upstream awake, which costs half as much as waking it for
+        each.
         """
         outbox, self._outbox = self._outbox, []
         self.sent += len(outbox)
@@ -211,7 +211,7 @@ class UdpUpstream(Upstream):
             try:
                 chosen.send(identity + wire)
             except ConnectionRefusedError as error:
-                # It speaks of an earlier datagram of this socket; this one was not sent.
+                # The error is about an earlier datagram of this socket; this one was not sent.
                 self.sent -= 1
                 self.socket_failed(chosen, error)
             except OSError as error:
@@ -243,16 +243,16 @@ class UdpUpstream(Upstream):
         asker.refused(failed)
 
     def may_fold(self) -> bool:
-        """A reply came in another case than asked: whether this server is one that does so with all."""
+        """Count a reply in another case than asked; returns whether this server folds the case of all names."""
         self.folded += 1
         if not self.exact and self.folded == FOLDED_TO_BELIEVE:
             log.info("upstream %s: folds the case of names, so its replies are taken in any case", self)
         return not self.exact and self.folded >= FOLDED_TO_BELIEVE
 
     def socket_failed(self, failed: UpstreamSocket, error: OSError) -> None:
-        """A socket reports an error: drop it.
+        """A socket reports an error: drop the socket.
 
-        Where ICMP says that the port is closed, its questions go elsewhere; what is this host's error is tried again.
+        If ICMP says that the port is closed, its questions go elsewhere. After a local error they are sent again.
         """
         closed_port = isinstance(error, ConnectionRefusedError)
         if closed_port:
@@ -262,17 +262,17 @@ class UdpUpstream(Upstream):
         failed.waiting.clear()
         failed.close()
         if askers:
-            # Not from here: each may be sent on a socket that fails too, and so on, deeper than the stack.
+            # Not from here: each may be sent on a socket that fails too, and so on, deeper than the stack allows.
             asyncio.get_running_loop().call_soon(_refuse if closed_port else self._send_all_again, failed, askers)
 
     def renew_sockets(self) -> None:
-        """Ask on fresh sockets from now on: the old ones keep a source address that may lead nowhere any more."""
+        """Ask on fresh sockets from now on: the old ones keep a source address that may no longer work."""
         for each in self._pool:
             if each is not None:
                 self._unpool(each)
 
     def forget_socket(self, closed: UpstreamSocket) -> None:
-        """A socket was closed."""
+        """Forget a closed socket."""
         self._sockets.discard(closed)
         if closed in self._pool:
             self._pool[self._pool.index(closed)] = None
@@ -294,8 +294,8 @@ class UdpUpstream(Upstream):
         used.retire()
 
     def _open(self, slot: int | None) -> UpstreamSocket | None:
-        """A new socket for a slot of the pool, and when there is none to be had, any other of the pool; or, without a
-        slot, one beside the pool.
+        """A new socket for a slot of the pool; if the host has none left, any other socket of the pool. Without a slot,
+        a new socket beside the pool. None if there is no socket to send on.
         """
         if self._closed:
             return None
@@ -305,7 +305,7 @@ class UdpUpstream(Upstream):
             return None if slot is None else next((each for each in self._pool if each), None)
         try:
             opened.connect(self._destination)
-            # Where the upstream is on this host and its port is closed, the kernel may draw that very port.
+            # If the upstream is on this host and its port is closed, the kernel may draw that port as the source port.
             to_itself = opened.getsockname() == opened.getpeername()
         except OSError:
             opened.close()

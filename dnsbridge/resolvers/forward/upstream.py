@@ -1,8 +1,8 @@
-"""What all upstreams have in common, whatever carries questions to them (see udp, stream).
+"""The interfaces of all upstreams, whatever carries questions to them (see udp, stream).
 
-Upstream     one server: its address, its health, what is counted
+Upstream     one server: its address, its health, its counters
 Carrier      a socket or a connection on which questions are in flight
-Asker        a question that an upstream can be asked
+Asker        a question to ask an upstream
 """
 
 import socket
@@ -19,20 +19,20 @@ class Carrier(Protocol):
     """A socket or a connection on which questions are in flight."""
 
     def forget(self, identity: bytes) -> None:
-        """A question is no longer waited for."""
+        """Stop waiting for the reply to a question."""
         ...
 
     def timed_out(self, now: float, asked_at: float, alive: bool = False) -> None:
-        """A question has no reply in time, but is still waited for; `alive`: its upstream answers others."""
+        """A question got no reply in time, but a late one is still taken; `alive`: its upstream answers others."""
         ...
 
     def expect_more(self, asker: "Asker") -> bool:
-        """Take one more reply to a question that has one; whether that is possible."""
+        """Take one more reply to a question that has one; returns whether that is possible."""
         ...
 
 
 class Asker(Protocol):
-    """A question that an upstream can be asked."""
+    """A question to ask an upstream."""
 
     wire: bytes
     """The message after its ID octets."""
@@ -46,15 +46,15 @@ class Asker(Protocol):
     """The ID under which it is in flight there; set by `UdpUpstream.ask`."""
 
     def replied(self, reply: bytes) -> None:
-        """A reply that matches came; the question is no longer in flight."""
+        """A matching reply came; the question is no longer in flight."""
         ...
 
     def folded(self, upstream: "UdpUpstream") -> None:
-        """A reply over UDP came that is right but for the case of its name; one that is right is still awaited."""
+        """A reply over UDP came that is right except for the case of its name; the right one is still awaited."""
         ...
 
     def refused(self, failed: Carrier) -> None:
-        """The socket or connection failed on which it was in flight. Called in a later turn of the event loop."""
+        """The socket or connection that carried it failed. Called in a later turn of the event loop."""
         ...
 
 
@@ -75,13 +75,13 @@ class Upstream(ABC):
         """Replies that matched."""
         self.timeouts = 0
         self.late = 0
-        """Replies that came after the time of their attempt, or when the question had its answer from elsewhere."""
+        """Replies that came after their attempt had timed out, or after the question was answered from elsewhere."""
         self.late_dropped = 0
-        """Late replies no longer waited for because too many were."""
+        """Late attempts forgotten because there were too many."""
         self.hedges = 0
         """Questions asked here because another upstream was slow."""
         self.hedges_won = 0
-        """Those of them that were answered from here."""
+        """Hedges that were answered from here."""
         self.probes = 0
         self.mismatched = 0
         """Messages that answered nothing in flight: very late, forged, or garbage."""

@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 BURST = 6
 INTERVAL = 60.0
-"""Lines of one upstream: so many at once, then one each so many seconds."""
+"""Log lines about one upstream: BURST at once, then one each INTERVAL seconds."""
 
 
 class _Told:
-    """What the log last said of an upstream."""
+    """What the log last said about an upstream."""
 
     __slots__ = ("upstream", "down", "without_until", "slow_since", "lines")
 
@@ -30,7 +30,7 @@ class _Told:
 
 
 class UpstreamNews:
-    """Compares the upstreams with what the log last said of them."""
+    """Compares the upstreams with what the log last said about them."""
 
     def __init__(self, upstreams: Sequence[Upstream]) -> None:
         self._told = [_Told(upstream) for upstream in upstreams]
@@ -42,7 +42,7 @@ class UpstreamNews:
             down = health.condition is Condition.DOWN
             if down is not told.down:
                 told.down = down
-                # An upstream over a connection says itself why that failed.
+                # A StreamUpstream logs by itself why its connection failed.
                 if not isinstance(told.upstream, StreamUpstream):
                     _write(told, now, f"is down: {health.problem}" if down else "is up again", warn=down)
             if health.slow_since != told.slow_since:

@@ -1,10 +1,10 @@
-"""Forwarding: the questions of one zone and its upstreams, asked in the policy's order until one gives an answer.
+"""A forward zone: its questions and its upstreams, asked in the policy's order until one of them gives an answer.
 
-    resolve(query)   passes a client's question on as it came (see transparent); an identical one in flight is joined
-    ask(asking)      puts any other question on its way
+    resolve(query)   forwards a client's question as it came (see wire.relay), or joins an identical one in flight
+    ask(asking)      starts any other question
 
-How a question fares is in asking, how long it may take in patience. Of too many questions the oldest ends. There is no
-timer, task or future per question: one timer looks at the oldest ones.
+The course of a question is in exchange, its time limits are in patience. When there are too many questions, the oldest
+end. There is no timer, task or future per question: one timer looks at the oldest questions.
 """
 
 import asyncio
@@ -45,18 +45,18 @@ from dnsbridge.wire.stored import Stored, keep
 
 IN_FLIGHT = 10_000
 DROPPED_SHARE = 100
-"""One in so many questions in flight, the oldest ones, makes room when there are too many."""
+"""One in so many questions in flight is dropped when there are too many: the oldest ones."""
 JOINED = 1_000
-"""Askers that may wait together for one question."""
+"""Clients that may join one question."""
 TCP_FETCHES = 100
 HEDGE_SHARE = 0.1
 """Hedges that may be made for each question sent."""
 HEDGE_BURST = 10.0
 LONGEST_SLEEP = 0.01
-"""Seconds that the timer sleeps at most while questions are in flight: the least that a hedge waits for."""
+"""Seconds that the timer sleeps at most while questions are in flight: the shortest time before a hedge."""
 SHORTEST_SLEEP = 0.002
 LAG = 0.01
-"""Seconds by which the timer may be late before it lets replies be read that came meanwhile."""
+"""Seconds by which the timer may be late; if it is later, replies that came meanwhile are read first."""
 
 Key = tuple[bytes, int, bool, tuple[bytes, ...]]
 """What makes two questions identical: the message for the upstream without its ID, the client's limit and transport,
@@ -65,7 +65,7 @@ and the aliases that led to it.
 
 
 class Passing(Asking):
-    """A client's question, passed on as it came, and all who wait for it."""
+    """A client's question, forwarded as it came, and all clients that wait for it."""
 
     def __init__(self, forward: "Forward", query: Query, key: Key, beyond: Beyond | None) -> None:
         self.wire = key[0]
@@ -80,7 +80,7 @@ class Passing(Asking):
         self._key = key
         self._beyond = beyond
         self._link: Link | None = None
-        """What came, if it leads on."""
+        """The accepted reply, if it leads on."""
         self._outcome: Outcome = Failure.UPSTREAM
 
     def accept(self, reply: bytes) -> Verdict:
@@ -89,7 +89,7 @@ class Passing(Asking):
         verdict = Verdict.GOOD
         self._link = None
         if query.qclass == Class.IN and query.flags & RD and not reply[2] & TC >> 8:
-            # Other classes, and servers asked what they know by themselves, follow rules of their own.
+            # Other classes, and questions without RD, follow their own rules.
             whose = self._beyond.whose if self._beyond else None
             kept = keep(self.question, bool(query.edns and query.edns.dnssec_ok), reply, whose)
             if not isinstance(kept, Stored):
@@ -97,7 +97,7 @@ class Passing(Asking):
             if kept.failed:
                 verdict = Verdict.USELESS
                 if kept.rcode != reply[3] & 15:
-                    # The upstream takes it for an answer: a referral, or a chain that does not end.
+                    # The upstream takes this for an answer: a referral, or a chain that does not end.
                     self._outcome = Answer(kept.render(query, 0))
                     return verdict
             if kept.leads_on:
@@ -117,7 +117,7 @@ class Passing(Asking):
         return verdict
 
     def _is_of_a_cluster(self, reply: bytes) -> bool:
-        """Whether a truncated reply speaks of a cluster's names, which no upstream may."""
+        """Whether a truncated reply has records for a cluster's names, which no upstream may give."""
         query = self._query
         if not reply[2] & TC >> 8 or query.qclass != Class.IN or not query.flags & RD or self._beyond is None:
             return False
@@ -128,7 +128,7 @@ class Passing(Asking):
         )
 
     def came_late(self, reply: bytes) -> None:
-        """See Asking: nobody would get it."""
+        """See Asking: no client would get it."""
 
     def ended(self, failure: Failure | None) -> None:
         """See Asking."""
@@ -140,7 +140,7 @@ class Passing(Asking):
 
 
 class Forward:
-    """The upstreams of one forward zone. Counters only grow, but for `in_flight`."""
+    """The upstreams of one forward zone. Counters other than `in_flight` only grow."""
 
     def __init__(
         self,
@@ -155,19 +155,19 @@ class Forward:
         insist: bool = True,
         random_case: bool = False,
     ) -> None:
-        """`upstreams` has at least one, and this owns them; times are in seconds, that of an attempt is the longest.
+        """`upstreams` has at least one, and this object owns them. Times are in seconds; `attempt_timeout` is a limit.
 
-        `deadline` is for a question whose upstreams are silent to everything, `patience` for one that has an upstream
-        alive: the same as `deadline` where somebody else has an answer in hand.
-        When all are down, all are asked in order all the same if `insist`, else the question fails at once: right where
-        somebody else has an answer in hand. `random_case`: names go out in random case, and must come back in it.
+        `deadline` is for a question whose upstreams are silent to everything, `patience` for a question with a live
+        upstream. The two are equal where the caller has another answer in hand.
+        When all upstreams are down, `insist` asks them all in order; else the question fails at once, which is right
+        where the caller has another answer. `random_case`: names go out in random case, and must come back in it.
         """
         self.upstreams = tuple(upstreams)
         self.attempt_timeout = attempt_timeout
         self.deadline = deadline
         self.patience = patience
         self.longest = max(LONGEST, patience) if patience > deadline else deadline
-        """Seconds after which nothing is left of a question."""
+        """Seconds after which a question ends in any case."""
         self.in_flight_limit = in_flight_limit
         self.insist = insist
         self._random_case = random_case
@@ -177,20 +177,20 @@ class Forward:
         self.hedges_denied = 0
         """Hedges over the budget."""
         self.overloads = 0
-        """Questions that ended because too many were in flight, or waited for the same."""
+        """Questions that ended because too many were in flight, or too many clients waited for the same one."""
         self.coalesced = 0
-        """Questions that waited with an identical one."""
+        """Questions that joined an identical one."""
         self.passing: dict[Key, Passing] = {}
         self.unanswered: dict[Asking, float] = {}
-        """Questions in their first age, the oldest first, with when they came; so are the others."""
+        """Questions in their first age with the time when they came, the oldest first; the other ages are alike."""
         self.patient: dict[Asking, float] = {}
-        """Those that are over `deadline`."""
+        """Questions past `deadline`."""
         self.lingering: dict[Asking, float] = {}
-        """Those that are over `patience`: nobody waits for them but who asks again."""
+        """Questions past `patience`: only clients that ask again wait for them."""
         self._ages = (self.unanswered, self.patient, self.lingering)
         self.draw = random.random
         self._pauses: list[tuple[float, int, Asking]] = []
-        """A heap of questions that wait for their next round, some of them over: when, a number, the question."""
+        """A heap of questions that wait for their next round: the time, a number, the question. Some are over."""
         self._pauses_made = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ordering = Ordering(policy, [upstream.health for upstream in self.upstreams], random.random)
@@ -205,7 +205,7 @@ class Forward:
         return len(self.unanswered) + len(self.patient) + len(self.lingering)
 
     def resolve(self, query: Query, beyond: Beyond | None = None) -> Outcome | Pending:
-        """Pass a client's question on; a chain that leads elsewhere is followed if what is `beyond` is known."""
+        """Forward a client's question. A chain that leads elsewhere is followed if `beyond` is given."""
         key = (relay.outgoing(query), query.limit, query.stream, query.trail)
         passing = self.passing.get(key)
         if passing is None:
@@ -220,10 +220,10 @@ class Forward:
         return passing.pending.outcome or passing.pending
 
     def ask(self, asking: Asking) -> None:
-        """Put a question on its way; it may end at once."""
+        """Start a question; it may end at once."""
         unanswered = self.unanswered
         if len(unanswered) + len(self.patient) + len(self.lingering) >= self.in_flight_limit:
-            # Not one by one: a dict whose first entries were taken takes long to find the next first.
+            # Not one by one: a dict takes long to find its first entry after its first entries were removed.
             oldest_first = chain(self.lingering, self.patient, unanswered)
             for oldest in list(islice(oldest_first, max(1, self.in_flight_limit // DROPPED_SHARE))):
                 self.overloads += 1
@@ -251,7 +251,7 @@ class Forward:
             self._schedule(now)
 
     async def close(self) -> None:
-        """Close all connections; what is in flight ends with Failure.UPSTREAM, and so does what comes later."""
+        """Close all connections. Questions in flight end with Failure.UPSTREAM, and so do later questions."""
         self._prober.close()
         for attempts in self.attempts:
             attempts.clear()
@@ -296,7 +296,7 @@ class Forward:
         heapq.heappush(self._pauses, (until, self._pauses_made, question))
 
     def take_hedge(self) -> bool:
-        """Take one hedge from the budget, if it has one left."""
+        """Take one hedge from the budget; False if none is left."""
         if self._hedges.take(self._sent()):
             return True
         self.hedges_denied += 1
@@ -313,7 +313,7 @@ class Forward:
         return all(upstream.health.condition is Condition.DOWN for upstream in self.upstreams)
 
     def _sample(self, upstream: Upstream) -> tuple[bytes, bytes] | None:
-        """What to probe an upstream with: its own last answer, which it may have at hand, or else that of another."""
+        """The question to probe an upstream with: the last one it answered, else one that another upstream answered."""
         answered = {attempts.upstream: attempts.answered for attempts in self.attempts if attempts.answered}
         question = answered.get(upstream) or next(iter(answered.values()), None)
         return (question.wire, question.question) if question else None
@@ -324,7 +324,7 @@ class Forward:
         return min(upstream.health.hedge_after, timeout), timeout
 
     def _schedule(self, now: float) -> None:
-        """Look at the oldest ones when the first of them is due."""
+        """Set the timer for the first question or attempt that is due."""
         self._prober.wake(now)
         due = self._pauses[0][0] if self._pauses else math.inf
         for age, seconds in zip(self._ages, (self.deadline, self.patience, self.longest), strict=True):
@@ -335,7 +335,7 @@ class Forward:
         if due == math.inf:
             self._timer = None
             return
-        # A millisecond later than due: the loop's clock may be that coarse. One that is asked next may be due sooner.
+        # A millisecond later than due: the loop's clock may be that coarse. A later question may be due sooner.
         delay = min(max(due - now + 0.001, SHORTEST_SLEEP), LONGEST_SLEEP)
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake, now + delay)
 
@@ -370,7 +370,7 @@ class Forward:
         self._schedule(now)
 
     def _end_ages(self, now: float) -> None:
-        """Let each question go on that is at the end of an age, or end."""
+        """Move each question that is at the end of an age to the next age, or end it."""
         for question, begun_at in _begun_by(self.unanswered, now - self.deadline):
             if question.over:
                 continue

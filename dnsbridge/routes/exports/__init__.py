@@ -1,17 +1,17 @@
-"""Exports: a set of routes as the text that some other program takes.
+"""Exports: a set of routes as text for another program.
 
 `export` is the whole interface; `FORMATS` is the table of formats, by name. Each module has the formats of one family:
 
     scripts       iproute2, route-add, macos          lines for a shell
     windows       windows, powershell
-    linux         netplan, networkd, nmcli            the settings of a Linux host's network
-    vpn           openvpn, wireguard                  what a VPN's clients are told
+    linux         netplan, networkd, nmcli            network settings of a Linux host
+    vpn           openvpn, wireguard                  settings for the clients of a VPN
     dhcp          dhcp-dnsmasq, dhcp-kea, dhcp-hex    option 121 (RFC 3442)
     daemons       bird, frr                           static routes of a routing daemon
     routers       junos, ios, huawei-vrp              static routes of a router
     documents     json
 
-Nothing from outside (names of clusters, zones, devices) gets into a text but through an allow-list or quoted.
+Text from outside (names of clusters, zones, devices) is quoted or passes an allow-list.
 """
 
 import re
@@ -38,7 +38,7 @@ _NOT_IN_COMMENT = re.compile(r"[^A-Za-z0-9 .,:;'/()\[\]=@+_-]")
 
 
 def export(name: str, routes: Sequence[Route], about: About = About()) -> Exported | Refused:  # noqa: B008  # frozen
-    """Routes, in order, as the text of a format; `name` is a key of FORMATS."""
+    """Ordered routes as the text of a format; `name` is a key of FORMATS."""
     format_ = FORMATS[name]
     if about.interface and format_.interface and not _is_interface(format_, about.interface):
         return Refused(f"--interface: {about.interface[:60]!r} is no name of {format_.interface}")

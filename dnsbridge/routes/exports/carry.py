@@ -1,9 +1,9 @@
-"""What a format can carry of a set: the rest is taken out here, and said, so that the formats only write.
+"""The part of a set that a format can carry. The rest is removed here with a note, so that the formats only write.
 
-    next hops     several where a format has one: the first is taken
-    weights       where it knows none: all alike
-    devices       a next hop that is a device alone, or a link-local address on one, where that device is not: left out
-    names         a next hop on a device whose name is no plain word: left out, lest a name becomes a line of its own
+    next hops     several, where the format has one: the first is taken
+    weights       where the format has none: all next hops are alike
+    devices       a device alone, or a link-local address on one, that the text's target does not have: left out
+    names         a next hop on a device whose name is not a plain word: left out, so that no name becomes a line
     IPv6          where the format has none: left out
 
 A note names at most three prefixes, however long the set is.
@@ -21,7 +21,7 @@ from dnsbridge.routes.model import NextHop, Note, Prefix, Route, Severity
 NAMED = 3
 """Prefixes that a note names."""
 _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,14}")
-"""What every format takes as it stands; the kernel allows more (dev_valid_name), and nobody uses it."""
+"""Names that every format takes unquoted; the kernel allows more (dev_valid_name), which nobody uses."""
 
 
 def is_device(name: str) -> bool:
@@ -30,12 +30,12 @@ def is_device(name: str) -> bool:
 
 
 def needs_device(hop: NextHop) -> bool:
-    """Whether a next hop is not known by its address alone."""
+    """Whether a next hop is incomplete without its device."""
     return hop.address is None or (isinstance(hop.address, IPv6Address) and hop.address.is_link_local)
 
 
 def carried(format_: Format, routes: tuple[Route, ...], interface: str) -> tuple[tuple[Route, ...], tuple[Note, ...]]:
-    """The routes as the format can have them on an interface (empty: not said), and notes about what it cannot."""
+    """The routes as the format can carry them on an interface (empty: not named), and notes about the rest."""
     routes, notes = _family(format_, routes)
     if format_.hops is Hops.NONE:
         return routes, notes

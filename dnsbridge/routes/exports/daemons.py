@@ -22,7 +22,7 @@ def _bird(routes: tuple[Route, ...], about: About) -> Iterator[str]:
 
 
 def _via(hop: NextHop, about: About) -> str:
-    """An address, with its device as the scope where it has one; a device alone is a string."""
+    """An address, with its device, if any, as the scope; a device alone is a string."""
     device = hop.device or about.interface
     if hop.address is None:
         return f'via "{device}"'
@@ -30,7 +30,7 @@ def _via(hop: NextHop, about: About) -> str:
 
 
 def _frr(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """A line for each next hop: lines of one prefix are its ECMP next hops (FRR's staticd)."""
+    """One line for each next hop: the lines of one prefix are its ECMP next hops (FRR's staticd)."""
     for route in routes:
         family = "ipv6" if route.prefix.version == 6 else "ip"
         for hop in route.next_hops:

@@ -1,13 +1,13 @@
 """DHCP option 121, classless static routes (RFC 3442): dhcp-dnsmasq, dhcp-kea, dhcp-hex.
 
-A route is, in octets: the prefix length, as many octets of the prefix as it has significant ones, the router.
+A route in octets: the prefix length, the significant octets of the prefix, the router.
 
     10.17.0.0/16 via 10.0.0.1      10 0a 11 0a000001
     0.0.0.0/0 via 10.0.0.1         00 0a000001
 
 A client that gets option 121 ignores option 3 (routers), so its default route must be in here: `About.default_gateway`.
-An option has at most 255 octets; RFC 3396 has a longer one split and put together by the client. Kea splits by itself,
-dnsmasq refuses the line.
+An option has at most 255 octets. A longer one is split, and the client joins the parts (RFC 3396). Kea splits by
+itself; dnsmasq refuses the line.
 """
 
 import json
@@ -66,7 +66,7 @@ def _dnsmasq(routes: tuple[Route, ...], about: About) -> Iterator[str]:
 
 
 def _kea(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """Kea's option-data as octets, which versions without a form for the option take as well as those with one."""
+    """Kea's option-data as octets: versions with and without a form for the option take them."""
     data = option_121(routes, about)
     option = {"space": "dhcp4", "code": OPTION, "csv-format": False, "data": data.hex(), "always-send": True}
     yield from json.dumps({"option-data": [option] if data else []}, indent=2).splitlines()

@@ -1,4 +1,4 @@
-"""A JSON array of the routes, for programs; its keys stay, and are those of `routes plan --output json`.
+"""A JSON array of the routes, for programs. Its keys are stable, and the same as in `routes plan --output json`.
 
     {"prefix": "10.244.1.0/24", "next_hops": [{"address": "10.0.0.11", "device": "", "weight": 1}], "kind": "pod",
      "cluster": "dev", "origin": "Node node1"}

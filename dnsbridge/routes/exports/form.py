@@ -1,9 +1,9 @@
-"""What an export is made of, and what every format says about itself.
+"""The parts of an export, and the description of a format.
 
-About        what a format needs beside the routes: an interface, DNS servers, zones, a default gateway
-Format       a format: what it can carry, and how a route is written in it
-Exported     the text, and what a person should know about it
-Refused      why there is none
+About        the input of a format beside the routes: an interface, DNS servers, zones, a default gateway
+Format       a format: what it can carry, and how it writes a route
+Exported     the text, and notes for people
+Refused      why there is no text
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from dnsbridge.routes.model import IPAddress, Note, Route
 
 
 class About(Struct, frozen=True):
-    """What the place is like that the text is for; all of it may be left out."""
+    """The place that the text is for; every field may be left out."""
 
     interface: str = ""
-    """Where the routes go that name no device: a device, a connection, an adapter."""
+    """The device, connection or adapter of routes that name no device."""
     dns: tuple[IPAddress, ...] = ()
     """DNS servers that answer the zones."""
     zones: tuple[str, ...] = ()
-    """The names that clients should ask them for."""
+    """The zones that clients should ask these servers about."""
     default_gateway: IPv4Address | None = None
-    """What a DHCP client's default route leads to."""
+    """The gateway of a DHCP client's default route."""
 
 
 class Exported(Struct, frozen=True):
@@ -38,7 +38,7 @@ class Exported(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """There is no text that would do what is wanted."""
+    """No text can do what is wanted."""
 
     problem: str
     """Why, and what to do, in one line."""
@@ -71,20 +71,20 @@ class Format(Struct, frozen=True):
     help: str
     """One line for people."""
     lines: Lines
-    """The text for routes that the format can carry: what it cannot has been taken out."""
+    """The lines for routes that the format can carry; all else was removed before."""
     use: str = ""
     """How the text is used, for its first comment."""
     comment: str = "#"
-    """What a line of comment begins with; empty: the format has none."""
+    """The start of a comment line; empty: the format has no comments."""
     hops: Hops = Hops.ONE
     devices: Devices = Devices.ANY
     ipv6: bool = True
     interface: str = "an interface"
-    """What `About.interface` is here: `a connection`; empty where it has no use."""
+    """What `About.interface` is here, such as `a connection`; empty: unused."""
     needs_interface: bool = False
     dns: bool = False
-    """Whether DNS servers and zones are a part of it."""
+    """Whether the text includes DNS servers and zones."""
     free_names: bool = False
-    """Interfaces have any printable name, and are quoted; else they are devices of Linux."""
+    """Interface names may be any printable text, and are quoted; otherwise they are Linux devices."""
     check: Callable[[tuple[Route, ...], About], tuple[Note, ...] | Refused] = lambda _routes, _about: ()
-    """What else can be said against a set."""
+    """Further checks of a set: notes, or a refusal."""

@@ -1,7 +1,7 @@
-"""Settings of a Linux host's network: netplan, systemd-networkd, NetworkManager.
+"""Network settings of a Linux host: netplan, systemd-networkd, NetworkManager.
 
-DNS is not in here: a server added to a link would be asked in turn with those that the link has, and they say of the
-cluster's names that there are none.
+DNS is left out: a server added to a link would take turns with the link's other servers, and these answer that the
+cluster's names do not exist.
 """
 
 import shlex
@@ -26,7 +26,7 @@ def _netplan(routes: tuple[Route, ...], about: About) -> Iterator[str]:
 
 
 def _networkd(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """A [Route] section each (systemd.network(5)); MultiPathRoute where there are several next hops."""
+    """One [Route] section for each route (systemd.network(5)); MultiPathRoute for several next hops."""
     for route in routes:
         yield ""
         yield "[Route]"
@@ -45,7 +45,7 @@ def _multipath(hop: NextHop) -> str:
 
 
 def _nmcli(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """+ipv4.routes adds to the routes that a connection has, and a route that it has already only once (nmcli(1))."""
+    """+ipv4.routes adds to a connection's routes, and does not add an existing route again (nmcli(1))."""
     connection = shlex.quote(about.interface)
     for route in routes:
         family = "ipv6" if route.prefix.version == 6 else "ipv4"

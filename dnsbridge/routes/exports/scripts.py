@@ -1,4 +1,4 @@
-"""Scripts for a shell, whose lines also work one by one: iproute2, route-add (net-tools), macos."""
+"""Shell scripts whose lines also work one by one: iproute2, route-add (net-tools), macos."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ def _route_add(routes: tuple[Route, ...], about: About) -> Iterator[str]:
 
 
 def _check_route_add(routes: tuple[Route, ...], about: About) -> tuple[Note, ...]:
-    """net-tools says RTF_HOST of a single IPv6 address, and Linux reads it as `onlink`, which wants a device."""
+    """net-tools sets RTF_HOST for a single IPv6 address, and Linux reads it as `onlink`, which needs a device."""
     lacking = [
         route.prefix
         for route in routes

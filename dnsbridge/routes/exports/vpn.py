@@ -1,4 +1,4 @@
-"""What the clients of a VPN are told: openvpn (lines of the server), wireguard (lines of a client).
+"""Settings for the clients of a VPN: openvpn (lines of the server), wireguard (lines of a client).
 
 Next hops do not matter: a client sends into the tunnel, and the server's host has the routes.
 """
@@ -13,7 +13,7 @@ _ALLOWED_IN_LINE = 8
 
 
 def _openvpn(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """openvpn(8): --push, --route, --route-ipv6, --dhcp-option; DNS6 is what older clients take for IPv6."""
+    """openvpn(8): --push, --route, --route-ipv6, --dhcp-option; older clients take DNS6 for IPv6."""
     for route in routes:
         prefix = route.prefix
         if prefix.version == 6:

@@ -6,11 +6,11 @@ from dnsbridge.routes.exports.form import About, Devices, Format
 from dnsbridge.routes.model import Route
 
 _QUOTES = "'\u2018\u2019\u201a\u201b"
-"""All that PowerShell takes for a single quote; doubled, each is itself (about_Quoting_Rules)."""
+"""Characters that PowerShell reads as a single quote; doubling one escapes it (about_Quoting_Rules)."""
 
 
 def _route_exe(routes: tuple[Route, ...], _about: About) -> Iterator[str]:
-    """-p keeps a route over a restart. The interface is the one by which the gateway is reached."""
+    """-p keeps a route over a restart. The interface is the one that reaches the gateway."""
     for route in routes:
         prefix, gateway = route.prefix, route.next_hops[0].address
         if prefix.version == 6:
@@ -20,7 +20,7 @@ def _route_exe(routes: tuple[Route, ...], _about: About) -> Iterator[str]:
 
 
 def _powershell(routes: tuple[Route, ...], about: About) -> Iterator[str]:
-    """New-NetRoute wants an interface; without one named it is the one by which the gateway is reached."""
+    """New-NetRoute needs an interface: the named one, else the one that reaches the gateway."""
     for route in routes:
         gateway = route.next_hops[0].address or ("::" if route.prefix.version == 6 else "0.0.0.0")
         which = f"-DestinationPrefix '{route.prefix}' -NextHop '{gateway}'"

@@ -1,1 +1,1 @@
-"""What is known of a cluster's prefixes and nodes, from each kind of source."""
+"""The prefixes and nodes of a cluster, from each kind of source."""

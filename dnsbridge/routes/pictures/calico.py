@@ -1,8 +1,8 @@
-"""What Calico's objects say: which node has which block of pods, how it carries packets, what it announces.
+"""Calico's objects: which node has which block of pods, how packets are carried, what is announced.
 
-BlockAffinity   a block is a node's
-IPAMBlock       the same, and the addresses in it that pods of other nodes borrowed: a /32 (/128) of its own each;
-                one of which neither is known is only to be reached by gateways
+BlockAffinity   the node of a block
+IPAMBlock       the same, and the addresses in it that pods of other nodes borrowed, each a /32 (/128) of its own;
+                a block with no known node and no borrowed address is reached only by gateways
 IPPool          ipipMode, vxlanMode: Never, Always, CrossSubnet (a tunnel only between nodes of two subnets)
 BGPConfiguration, BGPPeer   what is announced beside the blocks, and to whom
 """
@@ -21,7 +21,7 @@ VXLAN_MTU = 1450
 
 
 def pods(objects: ByClass, cluster: str) -> Provided | None:
-    """What Calico says; None where there is no Calico. Without blocks its addresses come from Node.spec.podCIDRs."""
+    """What Calico says; None where there is no Calico. Without blocks, pod addresses come from Node.spec.podCIDRs."""
     pools, affinities, blocks = objects.of(IPPool), objects.of(BlockAffinity), objects.of(IPAMBlock)
     if not (pools or affinities or blocks):
         return None
@@ -34,7 +34,7 @@ def pods(objects: ByClass, cluster: str) -> Provided | None:
 
 
 def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str, int]:
-    """Its name and MTU. Pools say what will be; a node's tunnel alone says it where there is no pool to see."""
+    """The encapsulation's name and MTU. Pools say what will be used; the nodes' tunnels count only without pools."""
     tunnels = {("IPIP", pool.ipip) for pool in pools} | {("VXLAN", pool.vxlan) for pool in pools}
     if not pools:
         tunnels = {(node.tunnel.upper(), "Always") for node in nodes if node.tunnel}
@@ -46,7 +46,7 @@ def _encapsulation(pools: Sequence[IPPool], nodes: Sequence[Node]) -> tuple[str,
 
 
 def _lent(block: IPAMBlock) -> tuple[Block, ...]:
-    """The addresses in it that pods of other nodes borrowed."""
+    """The addresses in a block that pods of other nodes borrowed."""
     origin = f"IPAMBlock {block.name}"
     return tuple(Block(host_prefix(address_of(packed)), (node,), origin) for packed, node in block.borrowed)
 
@@ -85,13 +85,13 @@ def _blocks(
 
 
 def announced(objects: ByClass) -> tuple[str, ...]:
-    """The prefixes of ClusterIPs that its nodes announce."""
+    """The ClusterIP prefixes that the nodes announce."""
     configured = objects.of(BGPConfiguration)
     return tuple(sorted({cidr for each in configured for cidr in each.service_cluster_ips}))
 
 
 def of_announcing(objects: ByClass, cluster: str, services: Sequence[Prefix]) -> list[Note]:
-    """What is worth knowing of what it announces, next to the prefixes of ClusterIPs that the cluster has."""
+    """Notes about what Calico announces, compared with the cluster's ClusterIP prefixes (`services`)."""
     peers = [peer for peer in objects.of(BGPPeer) if peer.address]
     if not peers and not objects.of(BGPConfiguration):
         return []

@@ -1,4 +1,4 @@
-"""What Cilium says: the pod CIDRs of its CiliumNodes, which need not be those of the Nodes (cluster-pool IPAM)."""
+"""Cilium's objects: the pod CIDRs of CiliumNodes, which may differ from the Nodes' pod CIDRs (cluster-pool IPAM)."""
 
 from dnsbridge.cluster.objects import CiliumNode
 from dnsbridge.routes.pictures.picture import Block, prefix_of
@@ -6,7 +6,7 @@ from dnsbridge.routes.pictures.provider import ByClass, Provided
 
 
 def pods(objects: ByClass) -> Provided | None:
-    """What Cilium says; None where there is no Cilium. Without blocks it takes those of Node.spec.podCIDRs."""
+    """What Cilium says; None where there is no Cilium. Without blocks, Node.spec.podCIDRs count."""
     nodes = objects.of(CiliumNode)
     if not nodes:
         return None

@@ -1,13 +1,13 @@
-"""GET /routes: what a dnsbridge tells hosts without credentials of the clusters, as one JSON document.
+"""GET /routes: what a dnsbridge serves to hosts that have no cluster credentials, as one JSON document.
 
     {"version": 1,
      "clusters": [{"cluster": "dev", "fresh": true, "nodes": [...], "blocks": [...], "services": [...], ...}],
      "routes": [{"prefix": "10.244.1.0/24", "next_hops": [{"address": "10.0.0.12"}], "kind": "pod", ...}],
      "status": {...}}
 
-`clusters` are pictures (see picture): who has which prefixes, and by which addresses. A host that pulls works its own
-next hops out from them, for it alone knows what is on its links. `routes` are those that the server's own place needs,
-for people and other programs. What comes from outside is checked against the types below, their bounds included.
+`clusters` are pictures (see picture): which nodes have which prefixes, and at which addresses. A host that pulls works
+its own next hops out from them, since only that host knows its links. `routes` are the routes that the server's own
+place needs, for people and other programs. A received document is checked against the types and bounds below.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ VERSION = 1
 MAX_OCTETS = 64 << 20
 """Of a document."""
 _Text = Annotated[str, Meta(max_length=1000, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z")]
-"""Printed in plans and logs: no control characters, which would be commands to a terminal, or lines of their own."""
+"""Printed in plans and logs: no control characters, which could command a terminal or begin a new line."""
 _MAX_NODES, _MAX_PREFIXES, _FEW = 50_000, 500_000, 1000
 
 
@@ -82,11 +82,11 @@ class _Document(Struct):
 
 
 class Told(Struct, frozen=True):
-    """One cluster as a server tells of it."""
+    """One cluster as a server describes it."""
 
     picture: Picture
     fresh: bool
-    """Whether the server's own picture is complete and recent; if not, nothing is withdrawn by it."""
+    """Whether the server's own picture is complete and recent; if not, it withdraws nothing."""
 
 
 class Unusable(Exception):
@@ -97,7 +97,7 @@ _decoder = msgspec.json.Decoder(_Document)
 
 
 def encode(clusters: Sequence[Told], routes: Sequence[Route]) -> bytes:
-    """The document without its end (see `with_status`): what counts for whether it has changed."""
+    """The document without its status (see `with_status`): the part that decides whether it has changed."""
     document = {
         "version": VERSION,
         "clusters": [_cluster(each) for each in clusters],
@@ -125,7 +125,7 @@ def decode(octets: bytes) -> tuple[Told, ...]:
 
 
 def shown(route: Route) -> dict[str, Any]:
-    """A route as JSON has it; devices are the server's own and say nothing elsewhere."""
+    """A route for JSON, without devices: they are the server's own and mean nothing elsewhere."""
     return {
         "prefix": str(route.prefix),
         "next_hops": [_hop(hop) for hop in route.next_hops if hop.address],

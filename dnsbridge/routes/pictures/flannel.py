@@ -1,4 +1,4 @@
-"""What flannel says: a /24 for each node by Node.spec.podCIDRs, and by its backend how packets get there.
+"""What flannel says: each node has a /24 in Node.spec.podCIDRs, and the backend decides how packets get there.
 
 vxlan      a tunnel; with DirectRouting only between subnets
 host-gw    no tunnel: all nodes share one layer 2
@@ -12,7 +12,7 @@ from dnsbridge.routes.pictures.picture import prefix_of
 from dnsbridge.routes.pictures.provider import ByClass, Provided
 
 _MTU = {"vxlan": 1450, "host-gw": 0, "wireguard": 1420, "ipip": 1480, "udp": 1472}
-"""By backend, on Ethernet; FLANNEL_MTU of its subnet.env, which no object shows."""
+"""By backend, on Ethernet: FLANNEL_MTU in flannel's subnet.env, which no object shows."""
 _WORDS = {"vxlan": "VXLAN", "wireguard": "WireGuard", "ipip": "IPIP", "udp": "UDP"}
 
 

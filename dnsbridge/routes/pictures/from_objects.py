@@ -1,4 +1,4 @@
-"""From a cluster's objects to its picture.
+"""The picture of a cluster from its objects.
 
     pods       the blocks of Calico, else the pod CIDRs of CiliumNodes, else Node.spec.podCIDRs; a pool of Calico that
                holds none of these is routed as a whole, by gateways
@@ -46,9 +46,9 @@ from dnsbridge.zone.reverse import Prefixes
 AUTO = Prefixes()
 """Settings that leave all prefixes to the objects."""
 MAX_CLUSTER_IPS = 256
-"""Services that are routed one by one where nobody says which prefix they are in."""
+"""ClusterIPs that are routed one by one where no source names their prefix."""
 MAX_PODS = 1000
-"""Addresses of pods that are looked at where no block is known."""
+"""Pod addresses that are looked at where no block is known."""
 SETTING_SERVICES, SETTING_PODS = "routes.service_cidrs", "routes.pod_cidrs"
 
 
@@ -58,7 +58,7 @@ def picture_of(
     said: Prefixes = AUTO,
     precedence: int = 0,
 ) -> Picture:
-    """The picture of a cluster with these objects; `said` is what the settings say of its prefixes."""
+    """The picture of a cluster with these objects; `said` is what the settings say about its prefixes."""
     grouped = ByClass(objects)
     nodes = _nodes(grouped)
     provider = _provider(grouped, cluster)
@@ -102,12 +102,12 @@ def _nodes(objects: ByClass) -> tuple[Node, ...]:
 
 
 def _of_calico(node: CalicoNode) -> Node:
-    """A node of which no more is known than what Calico says."""
+    """A node that only Calico's objects know."""
     return Node(node.name, tuple([address_of(each) for each in node.addresses]), labels=dict(node.labels))
 
 
 def _node(node: NodeObject, given: tuple[bytes, ...]) -> Node:
-    """A node, and the addresses that its network provider has for it in an object of its own."""
+    """A node; `given` are its addresses in the network provider's own object."""
     packed = (
         *node.calico_addresses,
         *node.flannel_addresses,
@@ -120,7 +120,7 @@ def _node(node: NodeObject, given: tuple[bytes, ...]) -> Node:
 
 
 def _provider(objects: ByClass, cluster: str) -> Provided:
-    """Who gives the pods their addresses. Pools of Calico beside flannel are those of its policies alone (Canal)."""
+    """The provider of pod addresses. Calico's pools beside flannel serve Calico's policies alone (Canal)."""
     of_calico = calico.pods(objects, cluster)
     if of_calico and of_calico.blocks is not None:
         return of_calico
@@ -128,7 +128,7 @@ def _provider(objects: ByClass, cluster: str) -> Provided:
 
 
 def _blocks(objects: ByClass, provider: Provided, cluster: str, notes: list[Note]) -> tuple[Block, ...]:
-    """The provider's, else those of the nodes."""
+    """The provider's blocks, else the pod CIDRs of the nodes."""
     given = [block for node in objects.of(NodeObject) for block in _given(node)]
     if provider.blocks is None:
         blocks, disputes = _undisputed(given)
@@ -165,7 +165,7 @@ def _compare(
     cluster: str,
     notes: list[Note],
 ) -> None:
-    """Say where a node's pods are not in its own podCIDRs: what Kubernetes gave is not what the provider uses."""
+    """Note the nodes whose pods are outside their podCIDRs: the provider does not use what Kubernetes gave."""
     if not given:
         return
     mine: dict[str, list[Prefix]] = {}
@@ -192,7 +192,7 @@ def _within(
     cluster: str,
     notes: list[Note],
 ) -> tuple[Block, ...]:
-    """The blocks within what the settings say, and that itself, which gateways can lead to."""
+    """The blocks within the prefixes of the settings, and these prefixes themselves, which gateways can lead to."""
     if said.pods is None:
         return blocks
     kept, outside = list[Block](), list[Prefix]()
@@ -216,7 +216,7 @@ def _pools(objects: ByClass, said: Prefixes) -> tuple[Prefix, ...]:
 
 
 def _without_nodes(blocks: tuple[Block, ...], cluster: str, notes: list[Note]) -> tuple[Block, ...]:
-    """The blocks where no node's address is known: only gateways can lead to them."""
+    """The blocks without their nodes, since no node's address is known: only gateways can lead to them."""
     names = sorted({name for block in blocks for name in block.nodes})
     if names:
         text = f"no source says at which addresses {some(names)} are; add `kubectl get nodes -o yaml`, or `calicoctl`'s"
@@ -225,7 +225,7 @@ def _without_nodes(blocks: tuple[Block, ...], cluster: str, notes: list[Note]) -
 
 
 def _spare(pools: tuple[Declared, ...], blocks: tuple[Block, ...], said: Prefixes) -> tuple[Declared, ...]:
-    """The pools that hold no block; where the settings name prefixes of pods, these are routed instead."""
+    """The pools that hold no block; none where the settings name pod prefixes, which are routed instead."""
     if said.pods is not None:
         return ()
     return tuple(
@@ -271,7 +271,7 @@ def _services(
     prefixes = sorted({each.prefix for each in taken}, key=order)
     for other, found in others:
         apart = [each.prefix for each in found if not any(covers(prefix, each.prefix) for prefix in prefixes)]
-        if apart and other != "Calico's BGPConfiguration":  # whose words are compared the other way round
+        if apart and other != "Calico's BGPConfiguration":  # of_announcing compares the other way round
             text = f"{first} and {other} disagree about ClusterIPs ({some(prefixes)}, {some(apart)}); "
             notes.append(Note(Severity.WARNING, cluster, f"{text}{first} are taken"))
     return tuple({each.prefix: each for each in taken}.values())

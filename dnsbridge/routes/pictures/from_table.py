@@ -1,23 +1,23 @@
-"""From a node's routes to the picture of its cluster.
+"""The picture of a cluster from the kernel tables of its nodes or gateways.
 
-    blackhole P proto bird                     a block of this node; its pods' /32s vanish in it
+    blackhole P proto bird                     a block of this node, which absorbs its pods' /32s
     P dev cni0 proto kernel src A              the same (flannel, bridge)
     P dev docker0 proto kernel src A           the same where flannel's blocks are beside it, else Docker's
     P via A dev cilium_host, A in P            the same (Cilium)
-    A dev caliXXXX scope link                  a pod of this node, by itself where no block of its own holds it
-    P via X dev eth0 proto bird                a block of node X, which the table shares a link with
+    A dev caliXXXX scope link                  a pod of this node, by itself where no block of this node holds it
+    P via X dev eth0 proto bird                a block of node X, which shares a link with this node
     P via X dev tunl0 proto bird onlink        the same, X is the node's address outside the tunnel (IPIP)
     P encap ip ... dst X ... dev tun0          the same
-    P via T dev flannel.1 onlink               a block of a node whose address the table does not say, T is inside
+    P via T dev flannel.1 onlink               a block of a node whose address the table does not show, T is inside
     P dev flannel.1                            pods behind a tunnel, of nodes that the table does not name
     P proto kernel scope link src A            A is this node's own address
 
-The default route never is a block, nor what every host has: its own links, link-local and multicast prefixes. A next
-hop that is dead, or whose link is down, does not count; a bridge of pods does: while it has no pod it has no carrier.
+The default route is never a block, and neither are prefixes that every host has: its own links, link-local, multicast.
+A next hop that is dead, or whose link is down, does not count. A bridge of pods counts: without pods it has no carrier.
 
-What other programs put into the table is not the cluster's: static routes, DHCP's, other routing daemons'. Through a
-gateway it counts all the same where the gateway reaches it by a next hop or a tunnel, but for what DHCP gave, and what
-is behind the next hop of the default route. Where the settings say which prefixes are pods' or services', that decides.
+Other programs' routes are not the cluster's: static routes, DHCP's, other routing daemons'. Where routes lead through a
+gateway, they count if the gateway has a next hop or a tunnel for them, except routes from DHCP and routes through the
+next hop of the default route. Where the settings name the prefixes of pods or services, the settings decide.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ from dnsbridge.zone.reverse import Prefixes
 PROVIDERS = ("bird", "12", "80", "", "boot")
 """Protocols that pod networks use: Calico's BIRD, Calico's Felix, and boot, which `ip route` prints with `-d` only."""
 OF_THE_HOST = ("dhcp", "16", "ra", "9", "redirect", "1")
-"""Protocols by which a host is told its own way out."""
+"""Protocols that tell a host its own way out."""
 VXLAN_DEVICES = ("flannel.", "flannel-v6.", "vxlan.calico", "vxlan-v6.calico", "cilium_vxlan")
 OVERLAY_DEVICES = (
     *VXLAN_DEVICES,
@@ -53,15 +53,15 @@ OVERLAY_DEVICES = (
         "weave",
     ),
 )
-"""Tunnels that pod networks make, or lead into."""
+"""Tunnels that pod networks make, and interfaces that lead into them."""
 TUNNEL_DEVICES = ("tun", "wg", "gre", "ipip", "ip6tnl", "sit", "vti", "vxlan", "geneve", "kilo")
-"""Tunnels that may be anybody's."""
+"""Tunnels that any program may have made."""
 OWN_POD_DEVICES = ("cali", "cni0", "cbr0", "lxc", "kube-bridge")
-"""Interfaces that a node's own pods are on."""
+"""Interfaces of a node's own pods."""
 INNER_DEVICES = (*OWN_POD_DEVICES, "cilium_", "veth", "docker", "virbr", "kube-ipvs", "nodelocaldns")
 """Interfaces that no other node is on."""
 _BESIDE = 16
-"""Two blocks of IPv4 of one length that share so many bits are of one pod network."""
+"""Two blocks of IPv4 of one length that share this many leading bits belong to one pod network."""
 
 
 class Table(Struct, frozen=True):
@@ -71,7 +71,7 @@ class Table(Struct, frozen=True):
     """For people: a file's name, or `this host's table`."""
     routes: tuple[TableRoute, ...]
     host: str = ""
-    """Whose it is, where a prompt says so."""
+    """The host of the table, where a prompt names it."""
 
     @property
     def title(self) -> str:
@@ -82,7 +82,7 @@ class Table(Struct, frozen=True):
 def picture_of_tables(
     cluster: str, tables: Sequence[Table], said: Prefixes = AUTO, *, through: bool = False
 ) -> Picture:
-    """The picture of the cluster whose nodes have these tables; `said` is what the settings say of its prefixes.
+    """The picture of the cluster whose nodes have these tables; `said` is what the settings say about its prefixes.
 
     `through`: routes lead through gateways, whose tables these are.
     """
@@ -113,21 +113,21 @@ def picture_of_tables(
 
 
 class _Left(Struct):
-    """The routes of a table that were left out, by why."""
+    """The routes of a table that were left out, by reason."""
 
     foreign: list[str] = []
     """Not the cluster's."""
     nowhere: list[str] = []
     """Not the cluster's, and leading nowhere: of less interest."""
     down: list[str] = []
-    """Their link is down, or that of one of their next hops."""
+    """Their link, or the link of one of their next hops, is down."""
     elsewhere: list[str] = []
     """In a routing table of their own."""
     outside: list[str] = []
     """Outside what the settings name."""
 
     def notes(self, table: str) -> list[Note]:
-        """What is to be said."""
+        """The notes about them."""
         found = []
         if self.foreign or self.nowhere:
             foreign = some([*self.foreign, *self.nowhere])
@@ -146,23 +146,23 @@ class _Left(Struct):
 
 
 class _Read:
-    """What the tables so far have said."""
+    """What the tables so far say."""
 
     def __init__(self, said: Prefixes, through: bool) -> None:
         self._said = said
         self._through = through
         self._declared = (*(said.pods or ()), *(said.services or ()))
         self._pods: list[Prefix] = []
-        """Addresses of IPv6 that the pods of the table's node have."""
+        """IPv6 addresses of the pods of the table's node."""
         self.blocks: dict[Prefix, Block] = {}
         self.nodes: dict[str, Node] = {}
         self.owners: list[str] = []
-        """The nodes that the tables are of."""
+        """The nodes whose tables these are."""
         self.notes: list[Note] = []
         self.tunnels: set[str] = set()
 
     def take(self, table: Table) -> None:
-        """One table more."""
+        """Take one more table."""
         addresses = _own_addresses(table)
         own = Node(str(addresses[0]) if addresses else table.title, addresses)
         self.owners.append(own.name)
@@ -210,9 +210,9 @@ class _Read:
         return any(covers(prefix, route.prefix) for prefix in self._declared)
 
     def _is_of_flannel(self, prefix: Prefix) -> bool:
-        """Whether other nodes' blocks are beside a prefix, which then is a block of this node."""
+        """Whether other nodes' blocks are beside a prefix, which makes it a block of this node."""
         if any(covers(pool, prefix) for pool in _DOCKER_POOLS if prefix.prefixlen == _DOCKER_LENGTHS[pool]):
-            return False  # what Docker takes by itself
+            return False  # Docker's own default
         blocks = self.blocks.values()
         if any(not each.nodes and covers(each.prefix, prefix) and each.prefix != prefix for each in blocks):
             return True  # the whole network is routed into flannel's tunnel
@@ -223,13 +223,13 @@ class _Read:
         return any(covers(each.supernet(new_prefix=_BESIDE), prefix) for each in peers)
 
     def _nodes_of(self, route: TableRoute, own: Node, routers: set[IPAddress | None]) -> tuple[str, ...] | None:
-        """The nodes that have what a route leads to, none where it does not say; None: it is not the cluster's."""
+        """The nodes that a route leads to; empty: the route does not say; None: the route is not the cluster's."""
         declared = self._is_declared(route)
         of_pods = route.protocol in PROVIDERS or declared
         if route.type == "blackhole":
             return (own.name,) if of_pods else None
         if route.type in WITHOUT_NEXT_HOP:
-            # `route -6 -n` shows a block of this node so, like any route that leads nowhere.
+            # `route -6 -n` shows a block of this node like any route that leads nowhere.
             return (own.name,) if not route.protocol and any(covers(route.prefix, pod) for pod in self._pods) else None
         hops = [hop for hop in route.next_hops if hop not in route.down] or list(route.next_hops)
         vias = sorted((hop for hop in hops if hop.address), key=hop_order)
@@ -251,13 +251,13 @@ class _Read:
         return tuple(dict.fromkeys(names))
 
     def _counts_through(self, route: TableRoute, vias: Sequence[NextHop], routers: set[IPAddress | None]) -> bool:
-        """Whether a route of another program counts, since the routes of the cluster lead through this gateway."""
+        """Whether another program's route counts because routes to the cluster lead through this gateway."""
         return (
             self._through and route.protocol not in OF_THE_HOST and not routers.issuperset(hop.address for hop in vias)
         )
 
     def _node_at(self, hop: NextHop, route: TableRoute, own: Node) -> str:
-        """The node that a next hop is. In a VXLAN or Cilium's network its address there is of no use outside."""
+        """The node behind a next hop. An address inside a VXLAN or Cilium's network is of no use outside."""
         if hop.address in own.addresses:
             return own.name
         inside = hop.device.startswith((*OVERLAY_DEVICES, *INNER_DEVICES)) and not hop.device.startswith("tunl0")
@@ -288,7 +288,7 @@ _DOCKER_POOLS = tuple(_DOCKER_LENGTHS)
 
 
 def _is_of_every_host(route: TableRoute) -> bool:
-    """Whether hosts without a cluster have such a route too: it says nothing that people should look at."""
+    """Whether hosts without a cluster have such a route too: then people need no note about it."""
     prefix = route.prefix
     if route.type not in ("unicast", *WITHOUT_NEXT_HOP):
         return True  # local, broadcast, multicast
@@ -325,7 +325,7 @@ def _short(route: TableRoute) -> str:
 
 
 def _own_addresses(table: Table) -> tuple[IPAddress, ...]:
-    """Those of the node that a table is of, outside the pod network; the one from which it reaches others first."""
+    """The addresses of a table's node outside the pod network; first the one on the link of the most next hops."""
     links = Counter(
         hop.device for route in table.routes if not route.is_default for hop in route.next_hops if hop.address
     )
@@ -340,7 +340,7 @@ def _own_addresses(table: Table) -> tuple[IPAddress, ...]:
 
 
 def _without_pods(blocks: dict[Prefix, Block]) -> tuple[Block, ...]:
-    """Blocks without those that another one of the same node holds: the pods of a blackholed block."""
+    """The blocks that no other block of the same node contains: the pods of a blackholed block are dropped."""
     kept: list[Block] = []
     above: list[Block] = []
     for prefix in sorted(blocks, key=order):

@@ -10,8 +10,8 @@
         nexthop via 10.200.20.106 dev bond0 weight 1
         nexthop via 10.200.20.107 dev bond0 weight 1
 
-A line is a route, or one more next hop of the route above. The text is hostile: a line that does not read so is refused
-with the reason. The other forms of a table are in routes.tables, which reads whole texts.
+A line is a route, or one more next hop of the route above. The text is hostile: any other line is refused with the
+reason. The other forms of a table are in routes.tables, which reads whole texts.
 """
 
 import re
@@ -49,7 +49,7 @@ _VALUE_WORDS = """
 _FLAGS = frozenset(_FLAG_WORDS.split())
 _WITH_VALUE = frozenset(_VALUE_WORDS.split())
 _REMARK = re.compile(r"#|//|;|<|--|->|=>|\(|[\u2190-\u21ff\u27f0-\u27ff]")
-"""How a word behind a route begins that people wrote: a comment, an arrow, a parenthesis."""
+"""The start of a remark that people wrote after a route: a comment, an arrow, a parenthesis."""
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}")
 _PREFIX = re.compile(r"[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}")
@@ -57,33 +57,33 @@ _DEVICE = re.compile(r"[^\s/]{1,15}(?:@[^\s/]{1,15})?")
 
 
 class UnfitLine(ValueError):
-    """Why a line is no route."""
+    """Why a line is not a route."""
 
 
 class TableRoute(Struct, frozen=True):
     """One route of a kernel's table."""
 
     line: int
-    """Where it stands, from 1."""
+    """The line's number, from 1."""
     prefix: Prefix
     type: str = "unicast"
     """`unicast`, `blackhole`, `local` ... (rtnetlink's RTN_*)."""
     next_hops: tuple[NextHop, ...] = ()
-    """None for a blackhole and its likes."""
+    """Empty for a blackhole and the like."""
     protocol: str = ""
     """`kernel`, `bird`, `static`, a number ...; empty: boot, which `ip route` does not show, or unknown."""
     scope: str = ""
     source: IPAddress | None = None
-    """The address that packets get (`src`)."""
+    """The source address that packets get (`src`)."""
     metric: int = 0
     table: str = ""
-    """The routing table, where it is said and not the main one."""
+    """The routing table, where named and not the main one."""
     down: tuple[NextHop, ...] = ()
-    """Those of the next hops that are dead, or whose link is down."""
+    """The next hops that are dead, or whose link is down."""
     beyond: bool = False
-    """Whether it leads on from its link by a tunnel of its own (`encap`), or a next hop that is not shown."""
+    """Whether it leads beyond its link by a tunnel of its own (`encap`), or by a next hop that is not shown."""
     remark: str = ""
-    """What somebody wrote behind it."""
+    """What somebody wrote after the route."""
 
     @property
     def is_default(self) -> bool:
@@ -129,7 +129,7 @@ def route_of(words: Sequence[str], number: int) -> TableRoute:
 
 
 def with_next_hop(route: TableRoute, words: Sequence[str]) -> TableRoute:
-    """A route with one more next hop, by the words of a line that begins with `nexthop`. Raises UnfitLine."""
+    """A route with one more next hop, from the words of a line that begins with `nexthop`. Raises UnfitLine."""
     if len(route.next_hops) >= MAX_NEXT_HOPS:
         raise UnfitLine(f"over {MAX_NEXT_HOPS} next hops of one route")
     fields = _fields(words[1:])
@@ -149,7 +149,7 @@ def _destination(word: str, fields: dict[str, str]) -> Prefix:
 def _fields(words: Sequence[str]) -> dict[str, str]:
     """The words after a destination, as `ip` prints them: flags, and names with a value; then a remark.
 
-    Beside the names that `ip` uses: `down`, `encap` and `remark`.
+    The keys are the names that `ip` uses, and `down`, `encap`, `remote` and `remark`.
     """
     found: dict[str, str] = {}
     rest = iter(enumerate(words))
@@ -182,7 +182,7 @@ def _fields(words: Sequence[str]) -> dict[str, str]:
 
 
 def _encapsulation(words: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """How many words describe the tunnel that a route makes, up to its next hop; and where an IP tunnel leads to."""
+    """The number of words, up to the next hop, that describe a route's tunnel; and where an IP tunnel leads."""
     ends = next((at for at, word in enumerate(words) if word in ("via", "dev")), len(words))
     if not ends:
         raise UnfitLine("encap: a value is missing")
@@ -221,7 +221,7 @@ def address_of(text: str, where: str) -> IPAddress:
 
 
 def device_of(text: str) -> str:
-    """An interface's name, which people are shown; it may be empty. Raises UnfitLine."""
+    """An interface's name, fit to be shown to people; it may be empty. Raises UnfitLine."""
     if text and not (_DEVICE.fullmatch(text) and text.isprintable()):
         raise UnfitLine(f"dev: expected an interface's name, got {excerpt(text)}")
     return text
@@ -242,7 +242,7 @@ def number_of(text: str, where: str) -> int:
 
 
 def named(text: str, where: str) -> str:
-    """A name that people are shown. Raises UnfitLine."""
+    """A name, fit to be shown to people. Raises UnfitLine."""
     if not text.isprintable() or len(text) > MAX_REMARK:
         raise UnfitLine(f"{where}: expected a protocol's name, got {excerpt(text)}")
     return text
@@ -254,6 +254,6 @@ def table_of(text: str) -> str:
 
 
 def remark_of(words: Sequence[str]) -> str:
-    """What somebody wrote behind a route, without the sign that it begins with; as people may be shown it."""
+    """What somebody wrote after a route, without the leading sign, and fit to be shown to people."""
     text = " ".join(words)[: 4 * MAX_REMARK].strip("#/;<>-=() \u2190\u2192\u21d0\u21d2\u27f5")
     return "".join(each for each in text if each.isprintable())[:MAX_REMARK].strip()

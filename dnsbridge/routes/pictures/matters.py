@@ -1,4 +1,4 @@
-"""Which changes of a cluster's objects may change its picture: endpoints come and go all the time, and routes stay."""
+"""Which changes of a cluster's objects may change its picture: endpoints come and go all the time, but routes stay."""
 
 from msgspec import structs
 
@@ -6,14 +6,15 @@ from dnsbridge.cluster.changes import Change, Gone
 from dnsbridge.cluster.objects import Endpoints, EndpointSlice, Namespace, Object, Pod, Service
 
 _OF_NAMES = (Endpoints, EndpointSlice, Namespace, Pod)
-"""Objects that say nothing of prefixes."""
+"""Objects that say nothing about prefixes."""
 _OF_NAMES_KINDS = frozenset(kind.kind for kind in _OF_NAMES)
 
 
 def matters(change: Change, held: Object | None, *, all_services: bool) -> bool:
     """Whether a change may change the picture; `held` is the object as it was.
 
-    With `all_services` each service counts: one of which the ClusterIP lies in a known prefix says nothing by itself.
+    With `all_services` every service counts. Otherwise only the cluster's DNS service counts: the ClusterIPs of the
+    others lie in a known prefix.
     """
     if isinstance(change, Gone):
         return change.key.kind not in _OF_NAMES_KINDS and (held is None or _of_routes(held, all_services))
@@ -22,7 +23,7 @@ def matters(change: Change, held: Object | None, *, all_services: bool) -> bool:
         return False
     if not (_of_routes(new, all_services) or (held and _of_routes(held, all_services))):
         return False
-    # A kubelet writes its node's status every few minutes, and nothing that is kept of it differs.
+    # A kubelet writes its node's status every few minutes, and the fields that are kept stay equal.
     return held is None or structs.replace(held, resource_version=new.resource_version) != new
 
 

@@ -1,12 +1,12 @@
-"""A cluster as routes see it: who has which prefixes, by whom its services are reached, what disagrees.
+"""A cluster as routes see it: which nodes have which prefixes, who serves its services, which sources disagree.
 
     Picture      one cluster
     Node         a node: its addresses, whether it is Ready, its labels
-    Block        a prefix of pods and the nodes that have it; no nodes: the settings say no more than the prefix
-    Declared     a prefix of ClusterIPs, or one address of a service, and which object says so
+    Block        a prefix of pods and the nodes that have it; no nodes: only the prefix is known
+    Declared     a prefix of ClusterIPs, or one address of a service, and the object that says so
 
 A picture comes from a cluster's objects (see from_objects) or from a node's kernel table (see from_table). It says
-nothing of the place where routes are wanted: that is for next_hops.
+nothing about the place where routes are wanted (see next_hops).
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ class Node(Struct, frozen=True, gc=False):
 
     name: str
     addresses: tuple[IPAddress, ...] = ()
-    """Outside the overlay, the one that its network provider uses first."""
+    """Addresses outside the overlay, first the one that its network provider uses."""
     ready: bool = True
     labels: Mapping[str, str] = {}
 
@@ -33,13 +33,13 @@ class Block(Struct, frozen=True, gc=False):
 
     prefix: Prefix
     nodes: tuple[str, ...]
-    """The names of the nodes that have it: one, but in a router's table with several next hops; none where only
-    gateways can know."""
+    """The names of the nodes that have it: one, or several from a router's table with several next hops; none where
+    only gateways know the way."""
     origin: str
 
 
 def by_owners(blocks: Iterable[Block]) -> dict[tuple[tuple[str, ...], int], list[Block]]:
-    """Blocks by the names of their nodes and the version of their prefix, in the order in which they came."""
+    """Blocks by the names of their nodes and the version of their prefix, in their original order."""
     found: dict[tuple[tuple[str, ...], int], list[Block]] = {}
     for block in blocks:
         found.setdefault((block.nodes, block.prefix.version), []).append(block)
@@ -47,14 +47,14 @@ def by_owners(blocks: Iterable[Block]) -> dict[tuple[tuple[str, ...], int], list
 
 
 class Declared(Struct, frozen=True, gc=False):
-    """A prefix or an address that every node serves, by kube-proxy or what stands for it."""
+    """A prefix or an address that every node serves, by kube-proxy or its replacement."""
 
     prefix: Prefix
     origin: str
 
 
 class External(Struct, frozen=True, gc=False):
-    """An address of services beside their ClusterIPs."""
+    """An address of a service beside its ClusterIPs."""
 
     prefix: Prefix
     source: str
@@ -67,38 +67,38 @@ class Picture(Struct, frozen=True):
 
     cluster: str = ""
     precedence: int = 0
-    """Of two clusters that claim a prefix the one with the higher number has it."""
+    """Of two clusters that claim a prefix, the one with the higher number has it."""
     network: str = ""
     """The kind of its pod network, for people: `Calico, BGP`, `flannel, VXLAN`."""
     mtu: int = 0
-    """Octets of the largest packet that its overlay carries on Ethernet; 0: it has none."""
+    """Octets of the largest packet that its overlay carries on Ethernet; 0: there is no overlay."""
     nodes: tuple[Node, ...] = ()
     gateways: tuple[str, ...] = ()
-    """Nodes whose own tables this was read from: they know the way to all of it."""
+    """Nodes whose own tables the picture comes from: they know the way to every prefix."""
     blocks: tuple[Block, ...] = ()
     pools: tuple[Prefix, ...] = ()
-    """What blocks are taken from, as far as it is known; not routed itself."""
+    """The prefixes that blocks are taken from, as far as known; not routed themselves."""
     spare: tuple[Declared, ...] = ()
-    """Those of them that no block is taken from yet: gateways lead there, and nobody misses a route else."""
+    """Pools that no block is taken from yet: gateways lead there; without gateways nobody misses a route."""
     services: tuple[Declared, ...] = ()
     """Prefixes of ClusterIPs; where none is known, the ClusterIPs themselves."""
     dns: tuple[Declared, ...] = ()
     """The ClusterIPs of the cluster's DNS."""
     external: tuple[External, ...] = ()
     pods: tuple[IPAddress, ...] = ()
-    """Addresses of pods that are in no block; some of them."""
+    """Some addresses of pods that are in no block."""
     notes: tuple[Note, ...] = ()
 
 
 @lru_cache(1 << 16)
 def prefix_of(text: str) -> Prefix:
-    """The prefix of a canonical text. Remembered: to read one costs more than all else that happens to a block."""
+    """The prefix of a canonical text. Cached: parsing one costs more than all else that happens to a block."""
     return ip_network(text)
 
 
 @lru_cache(1 << 16)
 def address_of(packed: bytes) -> IPAddress:
-    """The address of 4 or 16 octets, remembered likewise."""
+    """The address of 4 or 16 octets, cached likewise."""
     return ip_address(packed)
 
 

@@ -1,4 +1,4 @@
-"""What a picture is made of: a cluster's objects by class, and what the network provider says.
+"""The parts of a picture: a cluster's objects by class, and what the network provider says.
 
 ByClass      objects by class
 Provided     what a network provider says: which node has which pods, how it carries packets
@@ -28,7 +28,7 @@ class ByClass:
         self._found = {cls: sorted(of_class, key=attrgetter("namespace", "name")) for cls, of_class in found.items()}
 
     def of(self, cls: type[_T]) -> list[_T]:
-        """All of a class, by namespace and name: two hosts that are told the same in another order choose alike."""
+        """All objects of a class, by namespace and name: hosts that get them in different orders choose alike."""
         found: list[_T] = self._found.get(cls, [])  # type: ignore[assignment]  # by their class
         return found
 
@@ -41,7 +41,7 @@ class Provided(Struct, frozen=True):
     mtu: int = 0
     """As in Picture."""
     blocks: tuple[Block, ...] | None = None
-    """None: those of Node.spec.podCIDRs."""
+    """None: the blocks are those of Node.spec.podCIDRs."""
     notes: tuple[Note, ...] = ()
     pools: tuple[Declared, ...] = ()
-    """What its blocks are taken from, as far as that is to be routed where it says no blocks."""
+    """The prefixes that its blocks are taken from, if they are to be routed where they hold no block."""

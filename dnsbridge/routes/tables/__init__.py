@@ -1,6 +1,6 @@
-"""What people save of their routes, and of Calico's blocks: a text goes in, values come out (see reading).
+"""Saved listings of routes and of Calico's blocks: a text goes in, values come out (see reading).
 
-One form of text is one module:
+Each form of text has one module:
 
     kernel_table     `ip route`, `ip -6 route`, `ip -d route`          (beside this package)
     iproute_json     `ip -j route`, also pretty, also -6

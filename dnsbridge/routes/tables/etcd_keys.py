@@ -1,13 +1,13 @@
-"""Calico's data in etcd, as `etcdctl get /calico --prefix --keys-only` lists it, as the objects that it stands for.
+"""Calico's keys in etcd, as `etcdctl get /calico --prefix --keys-only` lists them, decoded to objects.
 
     /calico/ipam/v2/host/NODE/ipv4/block/192.244.190.128-26           a block of a node
     /calico/ipam/v2/host/NODE/ipv6/block/fd80:24e2:f998:72d6::-122    the same, IPv6
-    /calico/ipam/v2/assignment/ipv4/block/192.244.190.128-26          a block, whoever has it
+    /calico/ipam/v2/assignment/ipv4/block/192.244.190.128-26          a block, whichever node has it
     /calico/v1/ipam/v4/pool/192.244.0.0-16                            a pool of Calico 2
     /calico/resources/v3/projectcalico.org/ippools/NAME               a pool of Calico 3, by its value alone
 
 Without `--keys-only` a line of JSON follows each key: the state of a block's affinity, the addresses of a block, an
-object of projectcalico.org/v3 (nodes say their addresses there). Keys: libcalico-go/lib/backend/model.
+object of projectcalico.org/v3 (a Node has its addresses there). Source of the keys: libcalico-go/lib/backend/model.
 """
 
 import json
@@ -42,7 +42,7 @@ def says(key: str) -> bool:
 
 
 def object_of(key: str, value: str = "") -> Object | Flawed | None:
-    """The object of a key and, if it is known, its value; None where there is none to be had. Raises UnfitLine."""
+    """The object of a key and, if known, its value; None: the key stands for no object. Raises UnfitLine."""
     said: dict[str, Any] | None
     if found := _HOST.fullmatch(key):
         cidr = prefix_of_key(found[2])
@@ -63,7 +63,7 @@ def object_of(key: str, value: str = "") -> Object | Flawed | None:
 
 
 def decoded(said: object) -> Object | Flawed | None:
-    """The slim object of one as plain data; None where it is of no use. Raises UnfitLine."""
+    """The slim object from plain data; None: it is of no use. Raises UnfitLine."""
     match decode(said):
         case Invalid() as invalid:
             raise UnfitLine(str(invalid)[:200])
@@ -90,7 +90,7 @@ def _said(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dashed(cidr: Prefix) -> str:
-    """As Calico names the object of a block."""
+    """The name that Calico gives the object of a block."""
     return re.sub(r"[./:]", "-", str(cidr))
 
 

@@ -1,4 +1,4 @@
-"""A row of what `calicoctl ipam show --show-blocks` prints, as the object that it stands for.
+"""A row of `calicoctl ipam show --show-blocks`, as an object.
 
     +----------+-------------------+-----------+------------+--------------+
     | GROUPING |       CIDR        | IPS TOTAL | IPS IN USE |   IPS FREE   |
@@ -7,7 +7,7 @@
     | Block    | 10.244.0.192/26   |        64 | 1 (2%)     | 63 (98%)     |
     +----------+-------------------+-----------+------------+--------------+
 
-It does not say which node has a block.
+The listing does not say which node has a block.
 """
 
 import re
@@ -28,7 +28,7 @@ def is_frame(line: str) -> bool:
 
 
 def row(line: str) -> IPPool | IPAMBlock | None:
-    """The pool or the block of a row; None: the line is no row. Raises UnfitLine."""
+    """The pool or the block of a row; None: the line is not a row. Raises UnfitLine."""
     found = _ROW.fullmatch(line)
     if not found:
         return None

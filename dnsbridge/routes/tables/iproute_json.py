@@ -6,7 +6,7 @@
      {"dst":"10.96.0.0/12","flags":[],"nexthops":[{"gateway":"10.0.0.6","dev":"eth0","weight":1,"flags":["dead"]}]},
      {"dst":"10.244.6.0/24","encap":"ip","id":0,"src":"0.0.0.0","dst":"10.0.0.6","dev":"tun0","flags":[]}]
 
-The last line is iproute2's own: `dst` stands there twice, first the destination, then the tunnel's far end.
+The last line is as iproute2 prints it: `dst` appears twice, first the destination, then the tunnel's far end.
 """
 
 import json
@@ -36,14 +36,14 @@ from dnsbridge.routes.pictures.kernel_table import (
 )
 
 BEGINS = re.compile(r"[ \t]*\[\s*(?:\{|\])")
-"""How the line begins that the array begins on."""
+"""The start of the line that the array begins on."""
 _GAP = re.compile(r"[\s,]*")
 
 _Fields = dict[str, Any]
 
 
 class Entry(Struct, frozen=True):
-    """A route of the array, or why one is none."""
+    """An element of the array: a route, or why it is not one."""
 
     line: int
     route: TableRoute | UnfitLine
@@ -58,7 +58,7 @@ class End(Struct, frozen=True):
 
 
 def entries(text: str, at: int, first: int) -> Iterator[Entry | End]:
-    """The routes of the array that begins at a position, whose line is `first`; then its end."""
+    """The elements of the array that begins at a position, on line `first`; then the array's end."""
     at = text.index("[", at) + 1
     decoder = json.JSONDecoder(object_pairs_hook=_first_values)
     line, counted = first, at
@@ -84,7 +84,7 @@ def entries(text: str, at: int, first: int) -> Iterator[Entry | End]:
 
 
 def _first_values(pairs: list[tuple[str, Any]]) -> _Fields:
-    """An object; of a key that comes twice the first value, and the second as `remote`."""
+    """An object. A key that comes twice keeps its first value; the second `dst` becomes `remote`."""
     found: _Fields = {}
     for key, value in pairs:
         if key == "dst" and key in found:

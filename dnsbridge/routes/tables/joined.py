@@ -1,10 +1,10 @@
-"""Listings of Calico's blocks beside what else is known of the cluster.
+"""Listings of Calico's blocks, joined with other sources about the cluster.
 
-    objects_with     the objects of a cluster and those of listings; of one that both have, the listing's
-    joined           the picture of these objects and the picture of nodes' tables, as one
+    objects_with     the objects of a cluster and of listings; where both have an object, the listing's
+    joined           the picture of these objects and the picture of nodes' tables, as one picture
 
-A listing of etcd's keys names nodes and no addresses; a table has addresses and no names. Where both have a block, its
-node is known by both.
+A listing of etcd's keys names nodes without addresses; a table has addresses without names. A block in both gives its
+node the name and the address.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ def objects_with(objects: Iterable[Object], listed: Sequence[Object]) -> list[Ob
 
 
 def nodes_by_tables(listed: Sequence[Object], of_tables: Picture) -> list[Object]:
-    """Nodes that listings name, by the addresses that tables say for their blocks."""
+    """The nodes that listings name, with the addresses that tables give for their blocks."""
     addresses = {each.name: each.addresses for each in of_tables.nodes}
     owners = {each.prefix: each.nodes[0] for each in of_tables.blocks if len(each.nodes) == 1}
     found: dict[str, Object] = {}
@@ -35,7 +35,7 @@ def nodes_by_tables(listed: Sequence[Object], of_tables: Picture) -> list[Object
 
 
 def joined(of_listing: Picture, of_tables: Picture) -> Picture:
-    """Both as one; where both know a node it has the listing's name, and where both know a block it is the table's."""
+    """Both as one. A node in both has the listing's name; a block in both is the table's if its node has an address."""
     at = {address: node.name for node in of_listing.nodes for address in node.addresses}
     names = {node.name: at[address] for node in of_tables.nodes for address in node.addresses if address in at}
     nodes = {node.name: node for node in of_listing.nodes}

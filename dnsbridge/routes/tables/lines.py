@@ -1,9 +1,9 @@
-"""The lines of a text that somebody pasted, and those among them that say nothing of routes.
+"""The lines of a pasted text, and those among them that say nothing about routes.
 
     lines         a text -> its lines, each with its number and where it ends
-    plain         a line -> the same with plain spaces, without what invisible characters and quotation add
+    plain         a line -> the same with plain spaces, without invisible characters and quotation signs
     is_comment    `# node 2`, `// ...`, `; ...`, `...`, the fences of Markdown and of wikis
-    heading       a prompt or a command, or what programs print above each host's output -> the host it names
+    heading       a prompt, a command, or the line that a program prints above a host's output -> the host it names
 
 Prompts: `[root@node1 ~]# ip route`, `root@node1:~# route -n`, `node1> ip route`, `$ ssh node1 'ip route'`, `/ # ip r`.
 """
@@ -25,10 +25,10 @@ _AT_HOST = re.compile(r"(?:\([^)]*\) ?)?\[?[\w.-]+@(?P<host>[\w.-]+)[^#$%>\u276f
 _HOST = re.compile(r"(?P<host>[A-Za-z][\w.-]*)[#$%>](?: .*)?")
 _BARE = re.compile(r"(?:[~/][^ ]* |\[[^\]]*\] ?)?[$#%>\u276f\u279c+](?: .*)?|PS [^>]*>.*")
 _ABOVE = re.compile(r"(?P<host>[\w.-]+) \| [A-Z]+!? \| rc=\d+ >>|==> (?P<file>.+) <==")
-"""Of `ansible -m command`, and of `head` or `tail` with several files."""
+"""The lines that `ansible -m command`, and `head` or `tail` with several files, print above an output."""
 _COMMANDS = frozenset(("ip", "route", "netstat", "busybox", "sudo", "ssh", "etcdctl", "calicoctl", "kubectl", "docker"))
 _WITH_VALUE = frozenset(("-p", "-i", "-l", "-o", "-F", "-J", "-b", "-c", "-e", "-m", "-S", "-W"))
-"""Options of ssh that take a value in a word of its own."""
+"""Options of ssh whose value is a word of its own."""
 _SHELLS = frozenset(("bash", "sh", "ash", "dash", "zsh"))
 
 
@@ -42,11 +42,11 @@ class Line(Struct, frozen=True):
     end: int
     """Where it ends, without the characters that end it."""
     next: int
-    """Where the next one begins; beyond the text after the last."""
+    """Where the next line begins; beyond the text for the last line."""
 
 
 def lines(text: str) -> Iterator[Line]:
-    """The lines, whatever ends them."""
+    """The lines, with any line ending."""
     at = 0
     number = 0
     for number, found in enumerate(LINE_END.finditer(text), 1):
@@ -86,7 +86,7 @@ def heading(line: str) -> str | None:
 
 
 def _remote(words: Sequence[str]) -> str:
-    """The host that `ssh` is told, empty without one."""
+    """The host of an `ssh` command; empty without one."""
     if "ssh" not in words:
         return ""
     rest = iter(words[words.index("ssh") + 1 :])

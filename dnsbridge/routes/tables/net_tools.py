@@ -12,8 +12,8 @@
     fd00:2::/64                    fd00::6                    UG   1024 1     0 eth0
     fd00:1::/64                    ::                         !n   1024 1     0 lo       blackhole or another
 
-A row is recognised by itself, since many save what `grep UG` left of a table. The form knows neither who made a route
-nor the host's own address; `route -ee` cuts interfaces' names after six letters.
+A row is recognised without a heading, since many people save only what `grep UG` left. The form shows neither the
+protocol of a route nor the host's own address; `route -ee` cuts interface names after six letters.
 """
 
 import re
@@ -37,30 +37,30 @@ _FLAGS = re.compile(r"[U!][A-Za-z!]{0,12}")
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _IPV6 = re.compile(r"\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _PREFIX6 = re.compile(r"\[?[0-9A-Fa-f:.]+\]?/[0-9]{1,3}")
-"""Without a colon where the prefix is one of IPv4-compatible addresses: `0.0.0.0/96`."""
+"""A prefix of IPv4-compatible addresses has no colon: `0.0.0.0/96`."""
 _FIGURE = re.compile(r"[0-9]+|-")
 _COLUMNS, _COLUMNS6 = 8, 7
 
 
 def is_heading(words: Sequence[str]) -> bool:
-    """Whether a line is one of those above the rows."""
+    """Whether a line is a heading above the rows."""
     return tuple(word.lower() for word in words[:2]) in _HEADINGS
 
 
 def is_row(words: Sequence[str]) -> bool:
-    """Whether a line is a row of IPv4."""
+    """Whether a line is an IPv4 row."""
     return len(words) > 3 and bool(_IPV4.fullmatch(words[2]) and _FLAGS.fullmatch(words[3]))
 
 
 def is_row6(words: Sequence[str]) -> bool:
-    """Whether a line is a row of IPv6."""
+    """Whether a line is an IPv6 row."""
     if len(words) < 3 or not _FLAGS.fullmatch(words[2]):
         return False
     return bool(_PREFIX6.fullmatch(words[0]) and (_IPV6.fullmatch(words[1]) or words[1] == "*"))
 
 
 def row(words: Sequence[str], number: int, mss: bool) -> TableRoute:
-    """The route of a row of IPv4; `mss`: its fifth column is no metric. Raises UnfitLine."""
+    """The route of an IPv4 row; `mss`: the fifth column is not a metric. Raises UnfitLine."""
     if len(words) < _COLUMNS:
         raise UnfitLine(f"expected {_COLUMNS} columns as `route -n` prints them, got {len(words)}")
     destination = "0.0.0.0" if words[0] in ("default", "*") else words[0]
@@ -84,12 +84,12 @@ def row(words: Sequence[str], number: int, mss: bool) -> TableRoute:
     address = address_of(words[1], "Gateway") if has_gateway and words[1] != "0.0.0.0" else None
     hop = NextHop(address, device_of(device))
     metric = 0 if mss else number_of(words[4], "Metric")
-    hidden = has_gateway and not address  # by IPv6
+    hidden = has_gateway and not address  # an IPv6 gateway
     return TableRoute(number, prefix, next_hops=(hop,), metric=metric, beyond=hidden, remark=remark)
 
 
 def row6(words: Sequence[str], number: int) -> TableRoute:
-    """The route of a row of IPv6. Raises UnfitLine."""
+    """The route of an IPv6 row. Raises UnfitLine."""
     if len(words) < _COLUMNS6:
         raise UnfitLine(f"expected {_COLUMNS6} columns as `route -6 -n` prints them, got {len(words)}")
     destination = words[0].replace("[", "").replace("]", "")

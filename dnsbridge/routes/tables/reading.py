@@ -1,11 +1,11 @@
-"""A text that somebody saved of a host's routes or of Calico's data, as values; each line's form is recognised.
+"""A saved text of a host's routes or of Calico's data, as values; the form of each line is recognised.
 
-    Text     routes by host, objects of Calico, what was left out and why
-    Refused  a text of which nothing can be used
+    Text     routes by host, objects of Calico, and the lines that were left out, with the reason
+    Refused  why nothing in a text can be used
 
-A form may follow another, and one host another: what stands behind a prompt of another host is another host's table. A
-line of which nothing is made is said with its number, and costs nothing else. The text is hostile: time and memory are
-bounded by its length, and what is said of it by MAX_LEFT_OUT.
+A text may mix forms and hosts: the lines after another host's prompt are another host's table. An unusable line is
+reported with its number, and the other lines still count. The text is hostile: its length bounds time and memory, and
+MAX_LEFT_OUT bounds the report.
 """
 
 from collections.abc import Sequence
@@ -30,35 +30,35 @@ MAX_ROUTES = 200_000
 MAX_OBJECTS = 100_000
 """Blocks, pools and nodes of one text."""
 MAX_LINE = 4096
-"""Characters, but for the values of etcd's keys."""
+"""Characters, except for the values of etcd's keys."""
 MAX_LEFT_OUT = 20
-"""Lines that are said one by one."""
+"""Lines that are reported one by one."""
 MAX_BAD = 20_000
-"""Lines of which nothing is made: with more, a text is none of the forms."""
+"""Unusable lines beyond these: with more, a text is none of the forms."""
 _MAX_HOSTS = 1000
 _MAX_BROKEN = 20
-"""Arrays of JSON that are not whole; each may cost a look at all of the text."""
+"""JSON arrays that are not whole; each may cost a scan of the whole text."""
 
 
 class LeftOut(Struct, frozen=True):
-    """A line of which nothing was made."""
+    """An unusable line."""
 
     line: int
     problem: str
     is_route: bool
-    """Whether it begins as a route does, so that a route is missing."""
+    """Whether it begins like a route, so that a route is missing."""
 
 
 class HostRoutes(Struct):
     """The table of one host."""
 
     host: str
-    """By the prompt above it; empty where none names it."""
+    """From the prompt above the table; empty where none names it."""
     routes: list[TableRoute]
 
 
 class Text(Struct):
-    """What a text says."""
+    """The content of a text."""
 
     hosts: list[HostRoutes]
     objects: list[Object]
@@ -66,9 +66,9 @@ class Text(Struct):
     more_left_out: int = 0
     """Lines left out beyond MAX_LEFT_OUT."""
     more_routes_left_out: int = 0
-    """Those of them that begin as a route does."""
+    """The lines among these that begin like a route."""
     other_keys: int = 0
-    """Keys of etcd that say nothing of blocks."""
+    """etcd's keys that say nothing about blocks."""
 
 
 class Refused(Struct, frozen=True):
@@ -80,7 +80,7 @@ class Refused(Struct, frozen=True):
 
 
 def read(text: str) -> Text | Refused:
-    """What a text says of routes and blocks."""
+    """The routes and blocks of a text, or why it is of no use."""
     reader = _Reader(text)
     try:
         reader.take_all()
@@ -97,7 +97,7 @@ def read(text: str) -> Text | Refused:
 
 
 class _TooMuchError(Exception):
-    """At which line, and what there is too much of."""
+    """The line, and what there is too much of."""
 
 
 class _Reader:
@@ -106,13 +106,13 @@ class _Reader:
         self._text = text
         self._mss = False
         self._key = ""
-        """The key of etcd on the line above, whose value may come."""
+        """etcd's key on the line above, whose value may follow."""
         self._broken = 0
         self._routes = 0
         self._open = False
         """Whether a `nexthop` belongs to the last route."""
         self._pasted_at = 0
-        """How many routes of this host there were at the last prompt or comment."""
+        """The number of this host's routes at the last prompt or comment."""
         self._links: dict[object, IPAddress] = {}
         """This host's own address on each of its links."""
 
@@ -129,7 +129,7 @@ class _Reader:
         self._take_key(number + 1)
 
     def _take(self, line: Line) -> int:
-        """Take a line, or several; where the next one begins that is not taken."""
+        """Take one line or several; return where the next line begins."""
         text = self._text
         if self._key and text.startswith("{", line.at):
             self._take_value(line)
@@ -181,7 +181,7 @@ class _Reader:
         for each in iproute_json.entries(self._text, line.at, line.number):
             if isinstance(each, iproute_json.End):
                 self._broken += not each.whole
-                rest = LINE_END.search(self._text, each.at)  # nothing is read behind it on its last line
+                rest = LINE_END.search(self._text, each.at)  # the rest of the array's last line is not read
                 return rest.end() if rest else len(self._text) + 1
             if isinstance(each.route, UnfitLine):
                 self._leave_out(each.line, str(each.route), is_route=True)
@@ -233,7 +233,7 @@ class _Reader:
                 self._links[link] = route.source
 
     def _split(self) -> None:
-        """What came since the last prompt or comment is another host's: it has another address on the same link."""
+        """Give the routes since the last prompt or comment to another host: its address on the link differs."""
         routes = self.found.hosts[-1].routes
         at = self._pasted_at
         if not at:
@@ -246,7 +246,7 @@ class _Reader:
 
     def _begin(self, host: HostRoutes) -> None:
         if len(self.found.hosts) >= _MAX_HOSTS:
-            raise _TooMuchError(0, f"over {_MAX_HOSTS} hosts in one text")  # what follows would be the wrong host's
+            raise _TooMuchError(0, f"over {_MAX_HOSTS} hosts in one text")  # the rest would go to the wrong host
         self.found.hosts.append(host)
         self._links, self._pasted_at = {}, 0
 
@@ -256,7 +256,7 @@ class _Reader:
         self.found.objects.append(obj)
 
     def _turn_to(self, host: str) -> None:
-        """What follows is of this host; of the same as before where it has no name."""
+        """The lines that follow are this host's; without a name, the same host's as before."""
         self._open, self._mss = False, False
         hosts = self.found.hosts
         self._pasted_at = len(hosts[-1].routes)
@@ -287,7 +287,7 @@ class _Reader:
 
 
 def _with_more_hops(last: TableRoute, route: TableRoute) -> TableRoute | None:
-    """The last route with the next hops of this one too, where both are one: some print each next hop of IPv6 apart."""
+    """The last route with this one's next hops, where both are one route: some print each IPv6 next hop apart."""
     if last.prefix != route.prefix or route.prefix.version == 4 or not (last.next_hops and route.next_hops):
         return None
     hops = last.next_hops + route.next_hops

@@ -1,1 +1,1 @@
-"""Routes announced over BGP by ExaBGP, a child process."""
+"""Routes announced over BGP by a child process, ExaBGP."""

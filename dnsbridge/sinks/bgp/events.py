@@ -1,11 +1,11 @@
-"""What ExaBGP's API says, a line at a time, as values. Pure.
+"""The lines of ExaBGP's API, decoded one at a time into events. Pure.
 
-    done, error                                              the answer to the oldest command not answered yet
+    done, error                                              the answer to the oldest unanswered command
     {"type": "state", "neighbor": {..., "state": "up"}}      up, down (with a reason), connected
     {"type": "negotiated", ...}                              the address families that a session carries
     {"type": "update", "neighbor": {..., "direction": "send", "message": {"update": ...}}}    sent to a peer
 
-All else is None: it says nothing about the routes.
+Any other line gives None: it says nothing about the routes.
 """
 
 import re
@@ -18,13 +18,13 @@ from dnsbridge.routes.model import IPAddress, Prefix
 
 
 class Answer(Struct, frozen=True):
-    """A command was taken over, or not understood."""
+    """A command was accepted, or not understood."""
 
     well: bool
 
 
 class Negotiated(Struct, frozen=True):
-    """What a session carries, said before it is up."""
+    """The address families of a session, reported before it is up."""
 
     peer: IPAddress
     versions: frozenset[int]
@@ -38,7 +38,7 @@ class Up(Struct, frozen=True):
 
 
 class Down(Struct, frozen=True):
-    """There is no session, and the peer may or may not have kept what it was told."""
+    """There is no session; the peer may or may not have kept the routes."""
 
     peer: IPAddress
     reason: str
@@ -93,7 +93,7 @@ class _Line(Struct):
 
 _DECODER = msgspec.json.Decoder(_Line)
 _NOTIFICATION = re.compile(r"notification (received|sent) \((\d+),(\d+)\)")
-# RFC 4271 sections 4.5 and 6, RFC 4486: the errors that a person can do something about.
+# Errors that a person can do something about (RFC 4271 sections 4.5 and 6, RFC 4486).
 _ERRORS = {
     (2, 2): "Bad Peer AS",
     (2, 3): "Bad BGP Identifier",
@@ -112,7 +112,7 @@ _ERRORS = {
 
 
 def event(line: str) -> Event | None:
-    """What a line says. Never raises."""
+    """The event of a line. Never raises."""
     if line in ("done", "error"):
         return Answer(line == "done")
     try:

@@ -1,18 +1,18 @@
-"""ExaBGP as a managed child: starts it, tells it routes, knows what each peer has been sent.
+"""ExaBGP as a child process: starts it, gives it routes, and records what each peer has been sent.
 
-ExaBGP speaks its API with a process that it starts itself, over that one's standard input and output; its other way
-in, the named pipes of its command line tool, answers commands but says nothing of sessions and of what was sent. The
-process is a shell with two `cat`, between those and two pipes of ours that ExaBGP has inherited, so there is no socket
-or file that anybody else could open.
+ExaBGP speaks its API over the standard input and output of a process that it starts itself. (The named pipes of its
+command line tool answer commands too, but report neither sessions nor updates sent.) That process is a shell with two
+`cat`, which relay to and from two pipes of ours that ExaBGP has inherited. So there is no socket or file that anybody
+else could open.
 
     we --commands--> pipe --cat--> ExaBGP --cat--> pipe --answers, events--> we
 
-When we die, however it happens, the pipe of commands ends, and the shell kills ExaBGP. One that lived on would announce
-for ever what nobody keeps true; one that ended in good order might take the routes back, while peers keep those of a
-speaker whose connection just ends for the graceful restart time (RFC 4724 section 4.2). (The kernel's own
-PR_SET_PDEATHSIG would not do: ExaBGP becomes another user when started by root, which clears it.)
+When this process dies, in whatever way, the command pipe ends and the shell kills ExaBGP. An ExaBGP that lived on would
+announce stale routes for ever. An ExaBGP that ended in good order might withdraw the routes; when its connection just
+breaks, peers keep them for the graceful restart time (RFC 4724 section 4.2). (The kernel's PR_SET_PDEATHSIG would not
+do: ExaBGP changes its user when root starts it, which clears the signal.)
 
-No more than WINDOW commands wait for an answer, a line has at most LINE octets, and of the log the last lines are kept.
+At most WINDOW commands wait for an answer, a line has at most LINE octets, and the last lines of the log are kept.
 """
 
 import asyncio
@@ -35,21 +35,21 @@ from dnsbridge.sinks.bgp.speaker import Speaker, configuration
 log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
-"""For reading the configuration, with all its routes, and the first answer."""
+"""Seconds for reading the configuration, with all its routes, and giving the first answer."""
 ANSWER_SECONDS = 30.0
 WINDOW = 200
 LINE = 2**20
 _LAST_LINES = 12
 RELAY = (
-    # ExaBGP's log must end with ExaBGP, for only then is it known to have ended. A job in the background gets no
-    # standard input (POSIX 2.9.3.1), but may have it by another number.
+    # The shell must not hold ExaBGP's log open: ExaBGP is known to have ended only once its log ends. A job in the
+    # background gets no standard input (POSIX 2.9.3.1), but may have it under another number.
     "exec 2>/dev/null 3<&0; cat <&3 >/proc/$PPID/fd/{events} & cat /proc/$PPID/fd/{commands}; "
-    # Only while it is still our parent: its number may belong to somebody else once it is gone.
+    # Kill it only while it is still the shell's parent: once it is gone, its number may belong to another process.
     "read -r pid name state parent rest </proc/$$/stat; test $parent = $PPID && kill -9 $PPID"
 )
-"""What ExaBGP starts. Needs sh, cat and /proc."""
-# ExaBGP has settings in a file and in variables like these; what matters to us is said here.
-# As root it becomes `nobody`, unless exabgp_daemon_user names somebody else.
+"""The shell command that ExaBGP starts as its API process. Needs sh, cat and /proc."""
+# ExaBGP takes settings from a file and from variables like these; the settings that matter to us are set here.
+# When root starts it, it becomes `nobody`, unless exabgp_daemon_user names another user.
 _ENVIRONMENT = {
     "exabgp_api_ack": "true",
     "exabgp_api_cli": "false",
@@ -69,23 +69,23 @@ _ENVIRONMENT = {
 
 
 class PeerState:
-    """What is known of a peer's session."""
+    """The known state of a peer's session."""
 
     def __init__(self) -> None:
         self.up = False
         self.versions: frozenset[int] = frozenset()
         """IP versions that the session carries."""
         self.told: dict[Prefix, IPAddress] = {}
-        """What it has been sent in this session, with the next hop."""
+        """The prefixes that it has been sent in this session, with their next hops."""
         self.refused = 0
         """Attempts in a row that were refused with a reason."""
         self.reason = ""
-        """The last one; empty when there was no more than no connection."""
+        """The last reason for a refusal; empty when there was just no connection."""
         self.silent = False
-        """Whether nothing was heard of it for so long that it is no longer waited for."""
+        """Whether it has been silent for so long that nothing waits for it any more."""
 
     def take(self, event: Negotiated | Up | Down | Sent) -> None:
-        """Something happened."""
+        """Apply an event to the state."""
         match event:
             case Negotiated():
                 self.versions = event.versions
@@ -108,7 +108,7 @@ class ExaBgp:
     def __init__(self, speaker: Speaker) -> None:
         self.peers = {peer.address: PeerState() for peer in speaker.peers}
         self.ended = asyncio.Event()
-        """It is no longer there."""
+        """Set once the process has ended."""
         self._speaker = speaker
         self._process: asyncio.subprocess.Process | None = None
         self._commands: asyncio.WriteTransport | None = None
@@ -120,14 +120,14 @@ class ExaBgp:
 
     @property
     def last_words(self) -> str:
-        """What its log said last, in one line."""
+        """The last lines of its log, as one line."""
         return " ".join(self._last_lines) or "it says nothing"
 
     async def start(self, routes: Mapping[Prefix, IPAddress]) -> None:
-        """Start it with routes, and wait until it works. Raises SinkProblem."""
+        """Start ExaBGP with routes, and wait until it answers. Raises SinkProblem."""
         if importlib.util.find_spec("exabgp") is None:
             raise SinkProblem("bgp: ExaBGP is not installed; pip install 'dnsbridge[bgp]'")
-        # Private (0700), because passwords are in it, and gone as soon as it has been read.
+        # Private (0700), because the file holds passwords; removed as soon as ExaBGP has read it.
         folder = Path(tempfile.mkdtemp(prefix="dnsbridge-bgp-"))
         try:
             await self._spawn(folder / "exabgp.conf", routes)
@@ -145,14 +145,14 @@ class ExaBgp:
             raise SinkProblem(f"bgp: ExaBGP does not start: {self.last_words}")
 
     async def tell(self, commands: Sequence[str]) -> list[bool]:
-        """Give commands in order; for each whether it was taken over. One that has ended takes none over."""
+        """Give commands in order. Returns for each whether ExaBGP took it; an ExaBGP that has ended takes none."""
         answers: list[bool] = []
         for start in range(0, len(commands), WINDOW):
             answers += await self._tell(commands[start : start + WINDOW])
         return answers
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition of the peers holds, or it has ended; whether it holds."""
+        """Wait until a condition of the peers holds, ExaBGP has ended or time is up. Returns whether it holds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not condition() and not self.ended.is_set():
@@ -161,7 +161,7 @@ class ExaBgp:
         return condition()
 
     async def kill(self) -> None:
-        """End it without a word to the peers, who keep the routes for the graceful restart time. May be repeated."""
+        """Kill ExaBGP without a word to the peers: they keep the routes for the graceful restart time. Idempotent."""
         for transport in (self._commands, self._events):
             if transport:
                 transport.close()
@@ -192,7 +192,7 @@ class ExaBgp:
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=theirs,
                 env={**os.environ, **_ENVIRONMENT},
-                start_new_session=True,  # Ctrl-C on a terminal is for us to act on
+                start_new_session=True,  # so that Ctrl-C on a terminal reaches only us
                 limit=LINE,
             )
             reader = asyncio.StreamReader(limit=LINE)
@@ -219,7 +219,7 @@ class ExaBgp:
         answers = [self._send(command) for command in commands]
         _, late = await asyncio.wait(answers, timeout=ANSWER_SECONDS)
         if late:
-            # Whose answer comes next is no longer known, so nothing that follows could be believed.
+            # Answers can no longer be matched to commands, so no later answer could be trusted.
             log.warning("bgp: ExaBGP does not answer, ending it")
             await self.kill()
         return [answer.result() for answer in answers]
@@ -234,7 +234,7 @@ class ExaBgp:
         return answer
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with suppress(ValueError):  # a line beyond the limit, which is not ExaBGP's
+        with suppress(ValueError):  # a line over the limit, which ExaBGP never writes
             while line := await reader.readline():
                 if said := event(line.decode("utf-8", "replace").strip()):
                     self._take(said)
@@ -266,7 +266,7 @@ class ExaBgp:
         assert self._process
         await self._process.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(1):  # for the reason, which stands at the log's end
+            async with asyncio.timeout(1):  # the reason is at the end of the log
                 await self._tasks[1]
         self._has_ended()
 

@@ -1,14 +1,14 @@
 """The sink `bgp`: announces the routes to routers, as long as it is open.
 
-A session ends with the process that holds it, so this sink is for `dnsbridge routes run`: what a command announces
-would be lost when it ends, at once or after the graceful restart time. A process that does not last refuses.
+A session ends with the process that holds it, so this sink is for `dnsbridge routes run`. Routes that a one-shot
+command announced would be lost when it ends, at once or after the graceful restart time; so the sink refuses there.
 
-    apply      announces what is new or has another next hop (which replaces the old in one step), then withdraws what
-               is no longer wanted, and waits until every peer with a session has been sent that
-    reached    the routes that at least one peer has been sent in the session that it has now
-    failures   by prefix what a peer was not sent; and for a peer without a session one, under its own address
+    apply      announces each route that is new or has another next hop (which replaces the old route in one step), then
+               withdraws each route that is no longer wanted; waits until every peer with a session has been sent that
+    reached    the routes that at least one peer has been sent in its present session
+    failures   by prefix, the routes that a peer was not sent; for a peer without a session one, under its own address
 
-ExaBGP's death is answered with a new one that starts with the whole set, after 1, 2, 4 ... 60 seconds.
+When ExaBGP dies, a new one starts with the whole set, after 1, 2, 4 ... 60 seconds.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from dnsbridge.sinks.bgp.speaker import Peer, Speaker, announce, announced, faul
 log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
-"""Seconds that a first session may take; then the peer is reported, and tried further."""
+"""Seconds that a first session may take; after that the peer is reported, and still retried."""
 REFUSALS = 2
-"""Times in a row that a peer says why it wants no session, after which it is not waited for. A peer that only does not
-take the connection may be busy with the end of an earlier session."""
+"""Refusals in a row, each with a reason, after which nothing waits for the peer. A refused connection alone does not
+count: the peer may still be ending an earlier session."""
 TELL_SECONDS = 30.0
-"""For sending the changes to the peers."""
+"""Seconds for sending the changes to the peers."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-"""Seconds between two starts of an ExaBGP that does not live; one that lived for longer than this was well."""
+"""Seconds between two starts of an ExaBGP that keeps dying. After a longer life the pause is FIRST_PAUSE again."""
 
 
 class BgpSink:
@@ -45,22 +45,22 @@ class BgpSink:
     exclusive = True
 
     def __init__(self, speaker: Speaker, lasting: bool = True) -> None:
-        """`lasting` says that this process stays."""
+        """`lasting` says that this process keeps running."""
         self._speaker = speaker
         self._lasting = lasting
         self._child: ExaBgp | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._routes: dict[Prefix, Route] = {}
-        """As they were wanted; several next hops may be in them."""
+        """The announced routes as they were wanted; a route may have several next hops."""
         self._announced: dict[Prefix, IPAddress] = {}
         self._lock = asyncio.Lock()
 
     async def held(self) -> Held:
-        """What is announced in this process; a new one has nothing yet, whatever peers may still keep."""
+        """The routes that this process announces. A new process has none, whatever routes peers still keep."""
         return Held(in_order(self._routes.values()))
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Announce these and no others. Raises SinkProblem."""
+        """Announce these routes and no others. Raises SinkProblem."""
         if problem := fault(self._speaker):
             raise SinkProblem(problem)
         if not self._lasting:
@@ -82,7 +82,7 @@ class BgpSink:
             return await self._reached(failures)
 
     async def withdraw(self) -> Reached:
-        """Announce nothing, and tell the peers so."""
+        """Withdraw all routes from the peers."""
         async with self._lock:
             if self._child is None or self._child.ended.is_set():
                 self._announced, self._routes = {}, {}
@@ -92,7 +92,7 @@ class BgpSink:
             return await self._reached(failures)
 
     async def close(self) -> None:
-        """End the sessions; peers keep what they were told for the graceful restart time."""
+        """End the sessions; peers keep the routes for the graceful restart time."""
         if self._keeper:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -103,7 +103,7 @@ class BgpSink:
                 self._child = None
 
     async def _announce(self, wanted: Mapping[Prefix, IPAddress]) -> list[Failure]:
-        """Make these what ExaBGP announces. Raises SinkProblem if there is none and none can be started."""
+        """Make ExaBGP announce exactly these. Raises SinkProblem if none is running and none can be started."""
         if self._child is None or self._child.ended.is_set():
             await self._start(wanted)
             return []
@@ -174,7 +174,7 @@ class BgpSink:
         return what + f"nothing takes our connection; does it listen at port {peer.port}, know us, and have {password}?"
 
     async def _keep(self) -> None:
-        """Start a new ExaBGP whenever it has ended."""
+        """Start a new ExaBGP whenever one has ended."""
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:
@@ -197,7 +197,7 @@ class BgpSink:
 
 
 def _router_id(speaker: Speaker) -> IPv4Address:
-    """Our address towards the first IPv4 peer: one for all sessions, as RFC 4271 section 1.1 asks for."""
+    """Our address towards the first IPv4 peer: the same for all sessions, as RFC 4271 section 1.1 demands."""
     if speaker.local_address:
         if speaker.local_address.version == 4:
             return speaker.local_address
@@ -205,7 +205,7 @@ def _router_id(speaker: Speaker) -> IPv4Address:
     peer = next(peer for peer in speaker.peers if peer.address.version == 4)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((str(peer.address), peer.port))  # chooses the address, and sends nothing
+            probe.connect((str(peer.address), peer.port))  # selects the source address, and sends nothing
         except OSError as error:
             raise SinkProblem(
                 f"bgp: no way to peer {peer.address}: {error.strerror}; or set routes.bgp.router_id"

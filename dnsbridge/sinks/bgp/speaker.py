@@ -1,18 +1,18 @@
-"""What a BGP speaker is told of itself and its peers, and ExaBGP's configuration that says so. Pure.
+"""A BGP speaker and its peers, and the ExaBGP configuration made from them. Pure.
 
     Speaker        our AS number, addresses, timers, peers
     Peer           a router's address, port, AS number, MD5 password
-    fault          what is missing, in one line
+    fault          why a speaker cannot run, in one line
     announced      the one next hop of a route that is announced, or why there is none
-    configuration  the text that ExaBGP 5 reads: speaker, relay, and the routes that it starts with
+    configuration  the text that ExaBGP 5 reads: speaker, relay, and initial routes
     announce, withdraw   the commands of its API
 
-A BGP session carries one path for each prefix (RFC 4271 section 9.2.1.3 replaces the earlier one), so of several equal
-next hops one is announced: the heaviest, and among equals the lowest address, which is the same in every run. The
-others are what it fails over to. (Several paths would need ADD-PATH, RFC 7911, which few switches take from a host.)
+A BGP session carries one path for each prefix (a later path replaces the earlier one, RFC 4271 section 9.2.1.3), so
+only one of several equal next hops is announced: the heaviest, then the lowest address, which is the same in every run.
+The others serve as failover. (Several paths would need ADD-PATH, RFC 7911, which few switches take from a host.)
 
-The routes are part of the configuration because a speaker that restarts must have them before its first session is
-up: the End-of-RIB marker that it sends next makes peers drop what they kept of its earlier life (RFC 4724 section 4.2).
+The routes are part of the configuration because a restarted speaker must have them before its first session is up: the
+End-of-RIB marker that it then sends makes peers drop the routes kept from the earlier session (RFC 4724 section 4.2).
 """
 
 import base64
@@ -28,7 +28,7 @@ PASSWORD_OCTETS = 80
 
 
 class Peer(Struct, frozen=True):
-    """A router that is told of the routes."""
+    """A router that the routes are announced to."""
 
     address: IPAddress
     asn: int
@@ -38,22 +38,22 @@ class Peer(Struct, frozen=True):
 
 
 class Speaker(Struct, frozen=True):
-    """Who announces, and to whom."""
+    """The local speaker, and its peers."""
 
     asn: int
     peers: tuple[Peer, ...]
     router_id: IPv4Address | None = None
-    """None: the address from which the first IPv4 peer is reached."""
+    """None: our address towards the first IPv4 peer."""
     local_address: IPAddress | None = None
-    """Where sessions come from; None is the kernel's choice."""
+    """Source address of sessions; None is the kernel's choice."""
     hold_time: int = 90
     """Seconds."""
     graceful_restart: int = 120
-    """Seconds for which peers keep the routes when we are gone; 0 is off."""
+    """Seconds that peers keep the routes after the speaker is gone; 0 is off."""
 
 
 def fault(speaker: Speaker) -> str:
-    """Why a speaker cannot be, in one line that names the setting; empty when it can."""
+    """Why a speaker cannot run, in one line that names the setting; empty when it can."""
     if not speaker.asn:
         return "bgp: our AS number is missing; set routes.bgp.asn"
     if not speaker.peers:
@@ -74,7 +74,7 @@ def fault(speaker: Speaker) -> str:
 
 
 def announced(route: Route) -> IPAddress | str:
-    """The next hop of a route that is announced, or in a few words why it cannot be."""
+    """The next hop to announce for a route, or in a few words why there is none."""
     usable = [
         (-hop.weight, hop_order(hop), hop.address)
         for hop in route.next_hops
@@ -87,12 +87,12 @@ def announced(route: Route) -> IPAddress | str:
 
 
 def announce(prefix: Prefix, next_hop: IPAddress) -> str:
-    """The command, without a line's end."""
+    """The API command that announces a prefix, without a newline."""
     return f"announce route {prefix} next-hop {next_hop}"
 
 
 def withdraw(prefix: Prefix, next_hop: IPAddress) -> str:
-    """The command, without a line's end."""
+    """The API command that withdraws a prefix, without a newline."""
     return f"withdraw route {prefix} next-hop {next_hop}"
 
 
@@ -134,7 +134,7 @@ def configuration(speaker: Speaker, relay: str, routes: Mapping[Prefix, IPAddres
             f"  connect {peer.port};",
         ]
         if peer.password:
-            # In base64 there is nothing in it that ExaBGP's parser could take for its own.
+            # Base64 has no character that means anything to ExaBGP's parser.
             lines += [f"  md5-password {base64.b64encode(peer.password).decode()};", "  md5-base64 true;"]
         lines.append("}")
     return "\n".join(lines) + "\n"

@@ -1,1 +1,1 @@
-"""Routes as a file that BIRD includes."""
+"""Routes as a file that BIRD's configuration includes."""

@@ -1,11 +1,11 @@
-"""The texts of the sink `bird`. Pure.
+"""The texts that the sink `bird` reads: our file, bird.conf and birdc's output. Pure.
 
-read(text)         the routes of a file that we wrote (its form is that of `routes export --format bird`)
-shown(text)        the prefixes that `birdc show route` shows
-patterns(config)   the patterns with which bird.conf includes files
-trial(...)         bird.conf with another file in the place of ours, for BIRD's parser to try
+read(text)         the routes of a file that we wrote, in the form of `routes export --format bird`
+shown(text)        the prefixes in the output of `birdc show route`
+patterns(config)   the patterns by which bird.conf includes files
+trial(...)         bird.conf with another file in place of ours, for BIRD's parser to try
 
-include "/etc/bird/dnsbridge.conf";     what trial looks for: an absolute path, one relative to the folder of
+include "/etc/bird/dnsbridge.conf";     trial looks for these: an absolute path, a path relative to the folder of
 include "conf.d/*.conf";                bird.conf, or a pattern of either kind
 """
 
@@ -22,7 +22,7 @@ _VIA = re.compile(
     r"via (?:(?P<address>[0-9a-f.:]+)(?:%'(?P<scope>[^']+)')?|\"(?P<device>[^\"]+)\")(?: weight (?P<weight>\d+))?"
 )
 _SHOWN = re.compile(r"^(?P<prefix>[0-9a-f.:]+/\d+)\s", re.MULTILINE)
-# BIRD takes an include for one only where it begins a line (conf/cf-lex.l).
+# BIRD recognises an include only at the beginning of a line (conf/cf-lex.l).
 _INCLUDE = re.compile(r"^[ \t]*include[ \t]*\"(?P<path>[^\"\n]+)\"[ \t]*;", re.MULTILINE)
 
 
@@ -43,20 +43,20 @@ def read(text: str) -> tuple[Route, ...]:
 
 
 def shown(text: str) -> frozenset[Prefix]:
-    """What `show route` lists."""
+    """The prefixes that `show route` lists."""
     return frozenset(ip_network(line["prefix"]) for line in _SHOWN.finditer(text))
 
 
 def patterns(config: str, folder: PurePath) -> tuple[str, ...]:
-    """The absolute patterns, such as `/etc/bird/conf.d/*.conf`, of a bird.conf in a folder."""
+    """The include patterns of a bird.conf in `folder`, made absolute: `/etc/bird/conf.d/*.conf`."""
     paths = [str(folder / line["path"]) for line in _INCLUDE.finditer(config)]
     return tuple(path for path in paths if _is_pattern(path))
 
 
 def trial(config: str, folder: PurePath, ours: PurePath, other: PurePath, files: Sequence[PurePath]) -> str | None:
-    """bird.conf (in a folder) as it would be with another file instead of ours; None if it does not include ours.
+    """A bird.conf from `folder` with the file `other` in place of ours; None if it does not include ours.
 
-    All its includes become absolute, for the copy is elsewhere. `files` are those that patterns may stand for.
+    All includes become absolute, because the copy is elsewhere. `files` are the files that patterns may match.
     """
     found = False
 

@@ -2,11 +2,11 @@
 
     held       the routes in the file
     apply      BIRD's own parser tries bird.conf with the new file; then the file is replaced in one step and BIRD
-               reads it (`birdc configure`, which leaves alone what has not changed)
-    reached    the routes that BIRD then shows; one whose next hop is on none of its links it keeps to itself
+               reads it (`birdc configure`, which leaves unchanged routes alone)
+    reached    the routes that BIRD then shows; BIRD does not show a route whose next hop is on none of its links
     withdraw   the file stays, without routes: bird.conf includes it
 
-Whatever the parser rejects leaves the old file, and BIRD, as they were.
+If the parser rejects the new file, the old file and BIRD stay as they were.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from dnsbridge.sinks.command import run
 from dnsbridge.sinks.text_files import read_file, replace_file
 
 ANSWER_SECONDS = 30.0
-"""That BIRD's programs have."""
+"""Seconds that BIRD's programs may take."""
 SETTLE_SECONDS = 3.0
-"""For what BIRD was told to appear among its routes."""
+"""Seconds for new routes to appear in BIRD's table."""
 _LOOK = 0.05
 
 
@@ -36,18 +36,18 @@ class BirdSink:
     exclusive = False
 
     def __init__(self, file: Path, config: Path, socket: Path | None = None) -> None:
-        """`file` is ours, `config` the bird.conf that includes it; no socket is BIRD's default one."""
+        """`file` is ours; `config` is the bird.conf that includes it; `socket` None is BIRD's default socket."""
         self._file = file
         self._config = config
         self._birdc = ["birdc", *(["-s", str(socket)] if socket else [])]
         self._lock = asyncio.Lock()
 
     async def held(self) -> Held:
-        """What the file says. Raises SinkProblem."""
+        """The routes in the file. Raises SinkProblem."""
         return Held(bird_file.read(read_file(self.name, self._file) or ""))
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Make the file say these, and BIRD use them. Raises SinkProblem, with the old file in force."""
+        """Make the file hold these routes, and BIRD use them. Raises SinkProblem, with the old file in force."""
         exported = export("bird", routes)
         if isinstance(exported, Refused):
             raise SinkProblem(f"bird: {exported.problem}")
@@ -83,7 +83,7 @@ class BirdSink:
         """Nothing is open."""
 
     async def _try(self, text: str) -> None:
-        """Have BIRD's parser read bird.conf with this text in the place of our file. Raises SinkProblem."""
+        """Have BIRD's parser read bird.conf with this text in place of our file. Raises SinkProblem."""
         with tempfile.TemporaryDirectory(prefix="dnsbridge-bird-") as name:
             copy = _trial(self._config, self._file, text, Path(name))
             tried = await run(self.name, ["bird", "-p", "-c", str(copy)], ANSWER_SECONDS)
@@ -97,23 +97,23 @@ class BirdSink:
         if told.well and "econfigur" in told.output:  # Reconfigured, Reconfiguration in progress
             return
         if "nable to connect" in told.output:
-            # Not BIRD's fault and not the file's: BIRD reads it when it starts.
+            # BIRD is not running; it reads the file when it starts.
             raise SinkProblem(f"bird: {self._file} is written, but BIRD does not read it: {told.words}")
         replace_file(self.name, self._file, old or "")
         raise SinkProblem(f"bird: BIRD does not take it, so the old file is back: {told.words}")
 
     async def _shown(self) -> frozenset[Prefix]:
-        """What BIRD has of ours, as far as it answers."""
+        """The prefixes of ours that BIRD shows, as far as it answers."""
         prefixes: frozenset[Prefix] = frozenset()
         for version in (4, 6):
             show = ["show", "route", "protocol", f"dnsbridge{version}"]
             told = await run(self.name, [*self._birdc, *show], ANSWER_SECONDS)
-            if told.well:  # not so when there is no such protocol
+            if told.well:  # false when there is no such protocol
                 prefixes |= bird_file.shown(told.output)
         return prefixes
 
     async def _settled(self, wanted: frozenset[Prefix]) -> frozenset[Prefix]:
-        """What it has of ours, as soon as that is what is wanted, or after a while."""
+        """The prefixes of ours that BIRD shows, once they are the wanted ones or SETTLE_SECONDS have passed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_SECONDS
         while True:
@@ -124,17 +124,17 @@ class BirdSink:
 
 
 def _ways(route: Route) -> set[tuple[object, str]]:
-    """Its next hops without weights: a single one has nothing to share with, and no weight in the file."""
+    """The next hops of a route without weights: a single next hop has no weight in the file."""
     return {(hop.address, hop.device) for hop in route.next_hops}
 
 
 def _trial(config: Path, file: Path, text: str, place: Path) -> Path:
-    """A copy of bird.conf in an empty folder, with a text in the place of our file. Raises SinkProblem."""
+    """A copy of bird.conf in an empty folder, with a text in place of our file. Raises SinkProblem."""
     said = read_file("bird", config)
     if said is None:
         raise SinkProblem(f"bird: {config} does not exist; routes.bird.config names the bird.conf that BIRD reads")
     folder, ours, new = config.resolve().parent, file.absolute(), place / "routes.conf"
-    # Ours may not be there yet, and a pattern stands for it all the same once it is.
+    # Our file may not exist yet, but a pattern that matches its name will include it.
     files = {ours, *(Path(each) for pattern in bird_file.patterns(said, folder) for each in glob(pattern))}
     copied = bird_file.trial(said, folder, ours, new, sorted(files))
     if copied is None:

@@ -1,1 +1,1 @@
-"""Routes as static routes of FRR, by vtysh."""
+"""Routes as static routes of FRR, set through vtysh."""

@@ -1,11 +1,11 @@
-"""The lines of FRR's configuration for static routes, and what FRR shows of them. Pure.
+"""The lines of FRR's configuration for static routes, and FRR's view of these routes. Pure.
 
-    ip route 10.233.98.0/24 10.200.20.105 tag 83            one line for each next hop; those of one prefix are ECMP
+    ip route 10.233.98.0/24 10.200.20.105 tag 83            one line for each next hop; lines of one prefix are ECMP
     ip route 10.233.98.0/24 10.200.20.105 eth0 tag 83       on a device
     ipv6 route fd00:98::/64 eth0 tag 83                     a device alone
 
-Ours are those with our tag and nothing else that we would not write (a distance, a table). Lines inside `vrf NAME` are
-indented, and not ours. FRR 8 and later knows no weights for static routes: next hops of one prefix share alike.
+A line is ours if it has our tag and no option that we never write (a distance, a table). Lines inside `vrf NAME` are
+indented, and not ours. FRR 8 and later has no weights for static routes: the next hops of a prefix share equally.
 """
 
 import json
@@ -23,7 +23,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,14}")
 
 
 class Unwritable(Exception):
-    """Why a next hop cannot be a line, in a few words."""
+    """Why a next hop cannot be written as a line, in a few words."""
 
 
 def lines_of(route: Route, tag: int) -> list[str]:
@@ -32,7 +32,7 @@ def lines_of(route: Route, tag: int) -> list[str]:
 
 
 def _line(prefix: Prefix, hop: NextHop, tag: int) -> str:
-    # A word that is no address would be taken for a device, and a device's name with a space for more words.
+    # FRR takes any word that is no address for a device, and would read a device name with a space as two words.
     if hop.device and not _DEVICE.fullmatch(hop.device):
         raise Unwritable(f"FRR's lines cannot name the device {hop.device!r}")
     if hop.address and hop.address.version != prefix.version:
@@ -43,7 +43,7 @@ def _line(prefix: Prefix, hop: NextHop, tag: int) -> str:
 
 
 def read(config: str, tag: int) -> Held:
-    """The static routes of a running configuration: ours, and others' by prefix."""
+    """The static routes of a running configuration: our routes, and the first foreign line of each prefix."""
     own: dict[Prefix, list[NextHop]] = {}
     foreign: dict[Prefix, Foreign] = {}
     for text in config.splitlines():
@@ -81,15 +81,15 @@ def _is_address(word: str) -> bool:
 
 
 class Used(Struct, frozen=True):
-    """What FRR does with a static route."""
+    """A static route that FRR uses."""
 
     prefix: Prefix
     hops: int
-    """Next hops that packets are sent to."""
+    """Number of next hops that packets are sent to."""
 
 
 def used(shown: Iterable[str], tag: int) -> Iterator[Used]:
-    """From what `show ip route static json` and its IPv6 twin print."""
+    """The routes in use, from the output of `show ip route static json` and `show ipv6 route static json`."""
     for text in shown:
         for prefix, entries in json.loads(text or "{}").items():
             for entry in entries:

@@ -1,12 +1,12 @@
-"""The sink `frr`: static routes of FRR, given through vtysh and marked by a tag.
+"""The sink `frr`: static routes of FRR, set through vtysh and marked by a tag.
 
-    held       the static routes of the running configuration with our tag; all others are foreign, whatever they are
-    apply      vtysh checks the lines (`--dryrun`), then staticd takes the difference: new lines before old ones go
-    reached    the routes that FRR has put into the kernel's table; one whose next hop it cannot reach it keeps back
-    failures   by prefix; also where somebody else has a static route, to whose next hops ours are not added
+    held       the static routes of the running configuration with our tag; all other static routes are foreign
+    apply      vtysh checks the lines (`--dryrun`), then staticd takes the difference: additions before removals
+    reached    the routes that FRR has put into the kernel's table; it keeps back a route whose next hop is unreachable
+    failures   by prefix; also where somebody else has a static route: our next hops are not added to a foreign route
 
-The saved configuration is not written: that would save what somebody else is trying out. After a restart of FRR ours
-are missing until `routes run` looks again, or `routes apply`.
+The saved configuration is not written: that would save changes that somebody else is only trying out. After a restart
+of FRR our routes are missing until `routes run` checks again, or until `routes apply`.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from dnsbridge.sinks.command import Done, run
 from dnsbridge.sinks.frr import frr_lines
 
 TAG = 83
-"""The tag of our routes: the number that is also our protocol's in the kernel."""
+"""The tag of our routes: the same number as our routing protocol in the kernel."""
 ANSWER_SECONDS = 120.0
-"""That vtysh has: it gives a line in about a millisecond."""
+"""Seconds that vtysh may take; it needs about a millisecond for a line."""
 SETTLE_SECONDS = 3.0
-"""For what FRR was told to get into the kernel's table."""
+"""Seconds for new routes to reach the kernel's table."""
 _LOOK = 0.05
 
 
@@ -42,14 +42,14 @@ class FrrSink:
         self._lock = asyncio.Lock()
 
     async def held(self) -> Held:
-        """What the running configuration has. Raises SinkProblem."""
+        """The static routes of the running configuration. Raises SinkProblem."""
         done = await run(self.name, [*self._vtysh, "-d", "staticd", "-c", "show running-config"], ANSWER_SECONDS)
         if not done.well:
             raise SinkProblem(f"frr: vtysh does not reach staticd; is FRR running, and may we use it? {done.words}")
         return frr_lines.read(done.output, self._tag)
 
     async def apply(self, routes: Sequence[Route]) -> Reached:
-        """Make the routes all that FRR has with our tag. Raises SinkProblem, with nothing changed."""
+        """Make these FRR's only routes with our tag. Raises SinkProblem, with nothing changed."""
         async with self._lock:
             held = await self.held()
             wanted, failures = self._lines(routes, held)
@@ -68,14 +68,14 @@ class FrrSink:
         return Reached(reached, tuple(Failure(prefix, why) for prefix, why in failures.items()))
 
     async def withdraw(self) -> Reached:
-        """Take all of ours out. Raises SinkProblem."""
+        """Remove all our routes. Raises SinkProblem."""
         return await self.apply(())
 
     async def close(self) -> None:
         """Nothing is open."""
 
     def _lines(self, routes: Sequence[Route], held: Held) -> tuple[dict[Prefix, list[str]], dict[Prefix, str]]:
-        """The lines of routes by prefix, and why some have none."""
+        """The lines of each route by prefix, and for routes without lines the reason."""
         foreign = {each.prefix: each.text for each in held.foreign}
         lines: dict[Prefix, list[str]] = {}
         failures: dict[Prefix, str] = {}
@@ -90,7 +90,7 @@ class FrrSink:
         return lines, failures
 
     def _refused(self, wanted: dict[Prefix, list[str]], held: Held, said: str) -> dict[Prefix, str]:
-        """What FRR did not do, of which it does not say where it is."""
+        """The failures, found by comparing configurations: FRR's message does not name the prefix."""
         now, _ = self._lines(held.own, Held())
         failures = {
             prefix: f"FRR does not take it: {said}"
@@ -100,7 +100,7 @@ class FrrSink:
         return failures | {prefix: f"FRR does not let it go: {said}" for prefix in now if prefix not in wanted}
 
     async def _configure(self, lines: Sequence[str]) -> str:
-        """Have vtysh check lines and staticd take them; what they say against it. Raises SinkProblem, nothing done."""
+        """Have vtysh check lines and staticd take them; returns any complaint. Raises SinkProblem, nothing done."""
         if not lines:
             return ""
         with tempfile.TemporaryDirectory(prefix="dnsbridge-frr-") as folder:
@@ -113,7 +113,7 @@ class FrrSink:
         return done.words if _complains(done) else ""
 
     async def _settled(self, wanted: dict[Prefix, int]) -> dict[Prefix, int]:
-        """How many next hops of each prefix are used, as soon as that is all of them, or after a while."""
+        """The number of next hops in use by prefix, once all are in use or SETTLE_SECONDS have passed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_SECONDS
         while True:

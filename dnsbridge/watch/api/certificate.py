@@ -1,4 +1,4 @@
-"""Until when a certificate is valid. A TLS server that refuses an expired one often only hangs up, without a word."""
+"""Reads a certificate's end of validity: a TLS server that refuses an expired one often hangs up without a word."""
 
 import ssl
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def not_after(path: Path) -> datetime | None:
 
 
 def _children(der: bytes) -> list[tuple[int, bytes]]:
-    """Tags and contents of the values that stand one after the other (X.690, definite lengths)."""
+    """Tags and contents of consecutive values (X.690, definite lengths)."""
     found = []
     at = 0
     while at < len(der):

@@ -1,6 +1,7 @@
-"""The way to an API server: where it is, who we are, and one request. Credentials are those of `kubernetes.aio`.
+"""Connections to an API server: its address, our credentials, and one request at a time.
 
-It costs a third of a second and 20 MB to import, so it is imported when a cluster is first asked.
+`kubernetes.aio` reads the credentials. Its import costs a third of a second and 20 MB, so it happens when a cluster is
+first asked.
 """
 
 import asyncio
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 """Seconds for TCP and TLS."""
 RECEIVE_BUFFER = 128 << 10
-"""Octets of a list that wait in the kernel (tcp(7)). It would take megabytes, and what waits is deciphered in one go,
-while questions wait. A round trip of 20 ms still lets more than 5 MB a second through."""
+"""Octets of a list that may wait in the kernel (tcp(7)). By default the kernel takes megabytes, and waiting octets are
+decrypted in one go while questions wait. With a round trip of 20 ms this still allows over 5 MB a second."""
 _OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
@@ -41,7 +42,7 @@ _OPTIONS = (
 
 
 class ApiAddress(Struct, frozen=True):
-    """Which API server, as whom: a kubeconfig (None: $KUBECONFIG or ~/.kube/config), or the pod's own."""
+    """The API server and user: of a kubeconfig (None: $KUBECONFIG or ~/.kube/config), or the pod's service account."""
 
     kubeconfig: Path | None = None
     context: str | None = None
@@ -54,7 +55,7 @@ class ApiAddress(Struct, frozen=True):
 
     @property
     def path_list(self) -> str:
-        """The kubeconfig, or the several of $KUBECONFIG."""
+        """The path of the kubeconfig, or the path list of $KUBECONFIG."""
         return str(self.kubeconfig) if self.kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
@@ -63,11 +64,11 @@ class CannotConnect(Exception):
 
 
 class NoCredentials(CannotConnect):
-    """There are none at this time: a credential plugin failed, or the client certificate has expired."""
+    """There are no credentials at present: a credential plugin failed, or the client certificate has expired."""
 
 
 class _Session:
-    """Credentials and a pool of connections; closed when it is retired and nobody uses it any more."""
+    """Credentials and a pool of connections; closed once it is retired and has no users."""
 
     def __init__(self, configuration: "Configuration", rest: "RESTClientObject", connector: "BaseConnector") -> None:
         self.configuration = configuration
@@ -82,7 +83,7 @@ class _Session:
         await self.close_if_done()
 
     async def close_if_done(self) -> None:
-        """Close once it is of no more use."""
+        """Close the session if it is retired and has no users."""
         if self.retired and not self.users:
             await self.rest.close()
             await self.connector.close()
@@ -102,7 +103,7 @@ class Connection:
         return str(self._session.configuration.host) if self._session else ""
 
     async def open(self) -> None:
-        """Read where and who, without asking the server anything. Raises CannotConnect."""
+        """Read the address and the credentials, without a request to the server. Raises CannotConnect."""
         await self._open()
 
     async def close(self) -> None:
@@ -111,12 +112,10 @@ class Connection:
 
     @asynccontextmanager
     async def get(self, path: str, silence: float, connect: float = CONNECT_TIMEOUT) -> AsyncIterator["ClientResponse"]:
-        """A response whose body is still to be read; ends with TimeoutError when nothing comes for `silence` seconds.
+        """A response whose body is still to be read; it ends with TimeoutError after `silence` seconds of silence.
 
-        `connect` is in seconds, for TCP and TLS.
-
-        After 401 the credentials are read anew for the next request, while the watches of others go on. Raises
-        CannotConnect, and what aiohttp raises (ClientError, OSError, TimeoutError).
+        `connect` is in seconds, for TCP and TLS. After 401 the credentials are read anew for the next request, while
+        other watches go on. Raises CannotConnect, and what aiohttp raises (ClientError, OSError, TimeoutError).
         """
         session = await self._open()
         session.users += 1
@@ -127,7 +126,7 @@ class Connection:
                     await self._retire(session)
                 yield response
             finally:
-                # A watch that is left has more to say; its connection cannot be used again.
+                # The server may still be sending on an abandoned watch, so its connection cannot be used again.
                 response.close()
         finally:
             await session.leave()
@@ -163,8 +162,8 @@ class Connection:
 
 
 def bear(response: "ClientResponse", silence: float) -> None:
-    """Let what is still to come of a response be silent for so many seconds."""
-    # Compared with None: an idle protocol is a queue, and false while that is empty.
+    """Allow the rest of a response to be silent for `silence` seconds."""
+    # Compared with None: an idle protocol is a queue, and false while it is empty.
     if response.connection is not None and (protocol := response.connection.protocol) is not None:
         protocol.read_timeout = silence
         protocol.start_timeout()
@@ -182,7 +181,7 @@ def _session(configuration: "Configuration") -> _Session:
 
 
 def _socket(info: Any) -> socket.socket:
-    """A socket that notices a peer that is gone (keepalive and TCP_USER_TIMEOUT, tcp(7))."""
+    """A socket that detects a dead peer (keepalive and TCP_USER_TIMEOUT, tcp(7))."""
     family, kind, protocol, _, _ = info
     made = socket.socket(family, kind, protocol)
     for level, option, value in _OPTIONS:
@@ -191,13 +190,13 @@ def _socket(info: Any) -> socket.socket:
 
 
 def check_files(address: ApiAddress) -> None:
-    """The kubeconfig is there and names what is needed; no program that it names is run. Raises CannotConnect."""
+    """Check that the kubeconfig exists and is complete, without running a plugin. Raises CannotConnect."""
     if not address.in_cluster and (problem := problem_of(address.path_list, address.context)):
         raise CannotConnect(f"kubeconfig {problem}")
 
 
 async def configuration_of(address: ApiAddress) -> "Configuration":
-    """Where and who. Raises CannotConnect."""
+    """The address and the credentials. Raises CannotConnect."""
     from kubernetes.aio import config  # noqa: PLC0415
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
 
@@ -216,7 +215,7 @@ async def configuration_of(address: ApiAddress) -> "Configuration":
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except Exception as error:  # a library's reading of a hostile file raises whatever it likes
+    except Exception as error:  # on a hostile file the library raises anything
         raise CannotConnect(f"{address}: {_reason(error)}") from None
     if overheard:
         raise NoCredentials(f"{address}: {' '.join(overheard[0].split())[:300]}")
@@ -231,7 +230,7 @@ _overheard: ContextVar[list[str]] = ContextVar("overheard")
 
 
 def _overhear(record: logging.LogRecord) -> bool:
-    """What the library only logs, and then goes on without: that a credential plugin failed, and why."""
+    """A log filter that keeps the library's warnings: it only logs why a credential plugin failed, and goes on."""
     if record.levelno >= logging.WARNING:
         _overheard.get([]).append(record.getMessage())
     return False

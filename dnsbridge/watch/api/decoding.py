@@ -1,7 +1,7 @@
-"""One object from an API server: octets in, a slim object or the reason that there is none out.
+"""Decodes one object from an API server: octets in, a slim object out, or the reason why there is none.
 
 Taken      a slim object, and the parts of it that were left out
-Skipped    nothing comes from it; with a problem, it is not as the API's schema promises
+Skipped    no object; a problem means that the octets violate the API's schema
 """
 
 import msgspec
@@ -15,7 +15,7 @@ from dnsbridge.watch.api.resources import Resource
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """An object as it came, with what happened to it."""
+    """An object as it came, and the type of its event."""
 
     type: str
     """ADDED, MODIFIED or DELETED."""
@@ -40,7 +40,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """An object that gives nothing."""
+    """An object that is not used."""
 
     key: Key
     version: str
@@ -51,7 +51,7 @@ _decoders: dict[type, msgspec.json.Decoder] = {}  # type: ignore[type-arg]
 
 
 def decode_object(resource: Resource, incoming: Incoming) -> Taken | Skipped:
-    """The slim object of what came, or what is wrong with it. Never raises."""
+    """The slim object of an incoming one, or why there is none. Never raises."""
     decoder = _decoders.get(resource.raw)
     if decoder is None:
         decoder = _decoders[resource.raw] = msgspec.json.Decoder(resource.raw)

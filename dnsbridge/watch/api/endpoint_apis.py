@@ -1,17 +1,17 @@
-"""From which API a cluster's endpoints are read: by the server's own word, and only when all of it has been read.
+"""Chooses the API that a cluster's endpoints are read from. The server decides, and an API counts once read in full.
 
 discovery.k8s.io/v1        EndpointSlices                        Kubernetes 1.21 and later
 discovery.k8s.io/v1beta1   EndpointSlices, and v1 Endpoints      1.17 to 1.20
 v1                         Endpoints                             earlier
 
-The newest API is read until the server says that it does not have it: it lists its groups, and this one is not among
-them; or it lists no groups at all and has no such path. An error, a refusal, a text that is no such list, or silence
-says nothing. What an API lists is kept apart until the list has come to its end, and until the server has said so once
-more in the case of an older API: a proxy that answers for a server must not decide. Then it takes the place of what was
-read before, one service after the other, and no service is without its endpoints in between.
+The newest API is read until the server says that it lacks it: it lists its groups without this one, or it lists no
+groups at all and has no such path. An error, a refusal, a text that is no group list, or silence says nothing. The
+objects of an API are kept apart until its list is complete. For an older API the server must also confirm its answer
+once more, because a proxy that answers for a server must not decide. Then these objects replace those read before, one
+service after the other, and no service is without endpoints in between.
 
-The server is asked again when a connection to it has failed, and every ASK_SECONDS while an older API is read: clusters
-are upgraded.
+The server is asked again when a connection to it has failed, and every ASK_SECONDS while an older API is read, because
+clusters are upgraded.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ from dnsbridge.watch.api.resources import Resource
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 300.0
-"""Between two questions while an older API is read and nothing fails."""
+"""Seconds between two questions while an older API is read and nothing fails."""
 FIRST_ASK_AGAIN = 1.0
-"""Seconds, at most, after which a server that gave no clear answer is asked again; longer each time."""
+"""Seconds, at most, before a server that gave no clear answer is asked again; the delay grows each time."""
 PATIENCE = 1.0
-"""Seconds that the first question may take; then the newest API is read in the meantime."""
+"""Seconds that the first question may take; after that the newest API is read for the time being."""
 TIMEOUT = 10.0
 """Seconds that any other question may take."""
 _LOOK = 0.01
 """Seconds between two looks at a list that is under way."""
 _IDLE_LOOK = 0.5
-"""The same while none is."""
+"""Seconds between two looks while no list is under way."""
 
 
 def words(api: Api, newest: bool) -> str:
-    """What is read, for people."""
+    """The API that is read, as text for people."""
     read = [f"{each.group_version} {each.kind}{'' if each.kind.endswith('s') else 's'}" for each in api]
     if newest:
         return read[0]
@@ -70,11 +70,11 @@ class EndpointApis:
         on_changes: Callable[[list[Change]], None],
         backoff: Backoff | None = None,
     ) -> None:
-        """`newest` says what is read instead; `held` is what all changes so far have made, of all kinds."""
+        """`newest.older` names the older APIs; `held` is the result of all changes so far, of all kinds."""
         self.newest = newest
         self.apis: tuple[Api, ...] = ((newest,), *newest.older)
         self.chosen: Run | None = None
-        """What counts."""
+        """The run that counts."""
         self._trying: Run | None = None
         self._cluster = cluster
         self._connection = connection
@@ -85,19 +85,19 @@ class EndpointApis:
         self._ask_at = 0.0
         """Monotonic time from which on the server may be asked again."""
         self._unanswered = False
-        """The server was asked last without a clear answer."""
+        """The last question got no clear answer."""
         self._asked_at = 0.0
         self._empty_lists = 0
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
     def words(self) -> str:
-        """What is read, for people; empty while nothing counts yet."""
+        """The API that is read, as text for people; empty while no run counts yet."""
         return words(self.chosen.api, self.chosen.api is self.apis[0]) if self.chosen else ""
 
     @property
     def reflectors(self) -> list[Reflector]:
-        """Those of what counts; while nothing does, of what is tried."""
+        """The reflectors of the run that counts; while none does, of the run that is tried."""
         run = self.chosen or self._trying
         return run.reflectors if run else []
 
@@ -125,7 +125,7 @@ class EndpointApis:
         return [run for run in (self.chosen, self._trying) if run]
 
     async def _read(self, api: Api) -> None:
-        """Read this one; what counts goes on counting."""
+        """Start to read this API; the run that counts goes on counting."""
         latest = self._trying or self.chosen
         if latest and latest.api is api:
             return
@@ -141,7 +141,7 @@ class EndpointApis:
         self._trying.start(self._tasks)
 
     async def _news(self) -> None:
-        """Wait until a list is whole, or there is a reason to ask the server."""
+        """Wait until a list is complete, or there is a reason to ask the server."""
         while True:
             now = time.monotonic()
             trying = self._trying
@@ -155,13 +155,13 @@ class EndpointApis:
             await asyncio.sleep(_LOOK if trying else _IDLE_LOOK)
 
     def _doubtful(self, run: Run) -> bool:
-        """Whether the server may have become another one; the newest API is given up for no less than a refusal."""
+        """Whether the server's version may have changed; for the newest API only a refusal is reason to doubt."""
         return run.failed and (run.refused or run.api is not self.apis[0])
 
     async def _ask(self, patience: float) -> Api | None:
-        """Which API the server says that it offers; None: nothing clear."""
+        """Ask the server for the newest API that it offers; None: no clear answer."""
         said: Api | None = None
-        # The reflectors meet the same trouble, and say so.
+        # The reflectors meet the same trouble, and log it.
         with suppress(Exception):
             async with asyncio.timeout(patience):
                 said = await self._word()
@@ -171,7 +171,7 @@ class EndpointApis:
         if said:
             self._backoff.succeeded()
         self._ask_at = now if said else now + self._backoff.delay()
-        # A newest API that is read without trouble needs nobody's word.
+        # If the newest API is read without trouble, no answer is needed.
         doubtful = any(run.refused or run.api is not self.apis[0] for run in self._runs())
         self._unanswered = said is None and doubtful
         return said
@@ -185,7 +185,7 @@ class EndpointApis:
         return None
 
     async def _by_path(self) -> Api | None:
-        """The same of a server that lists no groups: which of the lists it has."""
+        """The newest API of a server that lists no groups: found by asking for the lists; None: no clear answer."""
         for api in self.apis[:-1]:
             async with self._connection.get(api[0].query(limit=1), TIMEOUT) as response:
                 if response.status != 404:
@@ -193,7 +193,7 @@ class EndpointApis:
         return self.apis[-1]
 
     async def _settle(self, run: Run) -> None:
-        """All of it has been read: it counts from now on, and nothing else does."""
+        """Let a run that is read in full count from now on, in place of any other."""
         stale = await self._stale(run)
         if not run.objects and len(stale) >= DISTRUST_FROM:
             self._empty_lists += 1
@@ -208,7 +208,7 @@ class EndpointApis:
         log.info("cluster %s: endpoints from %s", self._cluster, self.words)
 
     async def _stale(self, run: Run) -> list[EndpointSlice | Endpoints]:
-        """What is held of endpoints and is not among what was read."""
+        """The held endpoints that the run has not read."""
         turns = LoopTurns()
         found = []
         for obj in list(self._held.values()):
@@ -218,7 +218,7 @@ class EndpointApis:
         return found
 
     async def _distrust(self, run: Run, held: int) -> None:
-        """Read it anew, a little later."""
+        """Read the API anew, after EMPTY_LIST_SECONDS."""
         problem = f"an empty list, while {held} objects are held; not believed yet"
         log.warning("cluster %s: %s: %s; trying again", self._cluster, run.api[0].plural, problem)
         await run.stop()

@@ -1,4 +1,4 @@
-"""One API that endpoints are read from, beside others at first: what it lists is kept apart until it counts."""
+"""A run of one API that endpoints are read from: its objects are kept apart until the run counts."""
 
 import asyncio
 import time
@@ -13,29 +13,29 @@ from dnsbridge.watch.api.resources import Resource
 Api = tuple[Resource, ...]
 """The resources that are read together."""
 MakeReflector = Callable[[Resource, Mapping[Key, Object], Callable[[list[Change]], None]], Reflector]
-"""For a resource, what is held of it, and who is told of changes."""
+"""Makes the reflector of a resource, with the objects held of it and the receiver of changes."""
 
 
 class Run:
-    """One API that is read, and what it has listed as long as that does not count."""
+    """One API that is read, and the objects that it has listed until the run counts."""
 
     def __init__(self, api: Api, make: MakeReflector, on_changes: Callable[[list[Change]], None]) -> None:
         self.api = api
         self.objects: dict[Key, Object] = {}
         self.late: list[Change] | None = None
-        """What came since `objects` began to be handed over."""
+        """Changes that came since the hand-over of `objects` began; None outside a hand-over."""
         self.counts = False
         self.reflectors = [make(each, _Held(self), self._take) for each in api]
         self.index: Mapping[Key, Object] = {}
-        """What all changes have made, once this counts."""
+        """The result of all changes, once the run counts."""
         self.errors = 0
-        """Of the reflectors, when the server was last asked."""
+        """The reflectors' errors when the server was last asked."""
         self._on_changes = on_changes
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def listed(self) -> bool:
-        """Whether all of it has been read."""
+        """Whether every resource of the API has been listed."""
         return all(each.listed for each in self.reflectors)
 
     @property
@@ -45,25 +45,25 @@ class Run:
 
     @property
     def refused(self) -> bool:
-        """Whether the server said last that it does not have something of it, or does not let us see it."""
+        """Whether the server said last that it lacks a resource of the API, or forbids us to read one."""
         return any(each.absent for each in self.reflectors)
 
     def asked(self) -> None:
-        """The server has been asked."""
+        """Note that the server has been asked."""
         self.errors = sum(each.counts.errors for each in self.reflectors)
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Read it."""
+        """Start to read the API."""
         self._tasks = [tasks.create_task(each.run()) for each in self.reflectors]
 
     async def stop(self) -> None:
-        """Read it no more."""
+        """Stop reading the API."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def take_over(self, stale: Iterable[Object], index: Mapping[Key, Object]) -> None:
-        """Let it count, in place of what is `stale`; `index` is what all changes have made.
+        """Let the run count, in place of the `stale` objects; `index` is the result of all changes.
 
         All endpoints of a service change in one go.
         """
@@ -96,7 +96,7 @@ class Run:
 
 
 class _Held(Mapping[Key, Object]):
-    """What a run's reflectors have made: apart from everything else at first, and then with everything else."""
+    """The objects that a run's reflectors see: only the run's own at first, and all objects once the run counts."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -122,7 +122,7 @@ class LoopTurns:
         self._until = time.monotonic() + TURN
 
     async def give(self) -> None:
-        """Wait, if it is time for that."""
+        """Yield to the event loop if a turn is over."""
         if time.monotonic() > self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + TURN

@@ -1,4 +1,4 @@
-"""What an API server sends on a watch: one JSON document a line, an event each.
+"""The wire format of watches and lists. A watch is one JSON document a line, one event each:
 
 {"type": "ADDED" | "MODIFIED" | "DELETED", "object": {...}}
 {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": ..., "annotations": {...}}}}
@@ -8,7 +8,7 @@
 import msgspec
 
 MAX_LINE = 64 << 20
-"""Octets of one event; etcd takes objects of 1.5 MB, so this is far more than any."""
+"""Octets of one event: far more than any object, since etcd's limit is 1.5 MB."""
 
 
 class Event(msgspec.Struct):
@@ -19,7 +19,7 @@ class Event(msgspec.Struct):
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """What is needed of any object's metadata."""
+    """The part of an object's metadata that is needed."""
 
     name: str = ""
     namespace: str = ""
@@ -28,7 +28,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Identified(msgspec.Struct):
-    """Any object, for its metadata alone."""
+    """Any object, decoded for its metadata alone."""
 
     metadata: Metadata = Metadata()
 
@@ -57,7 +57,7 @@ class Status(msgspec.Struct):
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""What decoders raise: for what is no JSON or has wrong types, and for texts that are no UTF-8."""
+"""The errors of decoders: for text that is no JSON or has wrong types, and for text that is no UTF-8."""
 
 event_decoder = msgspec.json.Decoder(Event)
 page_decoder = msgspec.json.Decoder(Page)
@@ -66,7 +66,7 @@ status_decoder = msgspec.json.Decoder(Status)
 
 
 class LineTooLong(Exception):
-    """More octets came than an event can have."""
+    """A line has more than MAX_LINE octets."""
 
 
 class Lines:

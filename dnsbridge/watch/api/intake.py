@@ -1,8 +1,8 @@
-"""What one resource's lists and events make of the objects that are held.
+"""Turns one resource's lists and events into changes of the held objects.
 
-What is held is never emptied meanwhile: a list puts what it brings, and at its end what it did not bring goes. An
-object is taken only if it is newer than the one held (or than its deletion), so that events repeated or out of order
-across a reconnect do no harm.
+A list never empties the held objects first: it puts each object that it brings, and at its end removes the objects that
+it did not bring. An event's object is taken only if it is newer than the held object (or than its deletion), so events
+that are repeated or out of order across a reconnect do no harm.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from dnsbridge.watch.api.resources import Resource
 log = logging.getLogger(__name__)
 
 TURN = 0.0005
-"""Seconds of decoding before the event loop sees to questions; to apply what was decoded takes as long again."""
+"""Seconds of decoding before the event loop sees to questions; applying the decoded objects takes as long again."""
 CHECKED_AT_ONCE = 1000
-"""Keys that are looked for in a list that has ended before the event loop sees to questions."""
+"""Held keys that are checked against a finished list before the event loop sees to questions."""
 DELIVERED_AT_ONCE = 500
-"""Objects that a list did not bring and that go together."""
+"""Objects missing from a list that are removed together."""
 MAX_INVALID = 1000
-"""Objects that are spoken of because they, or parts of them, are left out; all are counted."""
+"""Objects that are logged because they, or parts of them, are left out; all are counted."""
 MAX_GONE = 10_000
 """Deletions that are remembered, so that an older event does not bring the object back."""
 DISTRUST_FROM = 10
-"""Objects held from which on an empty list is not believed at once."""
+"""Number of held objects from which on a single empty list is not believed."""
 EMPTY_LISTS = 3
-"""Empty lists in a row that are believed."""
+"""Empty lists in a row after which an empty list is believed."""
 EMPTY_LIST_SECONDS = 2.0
-"""At least that far apart."""
+"""Minimum seconds between two such lists."""
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
 class Counts(msgspec.Struct):
-    """What happened so far; integers that only grow."""
+    """Counters of one resource; integers that only grow."""
 
     lists: int = 0
     watches: int = 0
@@ -53,7 +53,7 @@ class Counts(msgspec.Struct):
     invalid_parts: int = 0
     """Parts left out of objects that are used."""
     stale_events: int = 0
-    """Events older than what is held."""
+    """Events older than the held object."""
     errors: int = 0
     """Requests and watches that failed."""
     silences: int = 0
@@ -71,9 +71,9 @@ class Intake:
         deliver: Callable[[list[Change]], None],
         counts: Counts,
     ) -> None:
-        """`held` is what all delivered changes have made."""
+        """`held` is the result of all delivered changes."""
         self.position = ""
-        """The resourceVersion up to which everything has been taken; empty: only a list helps."""
+        """The resourceVersion up to which everything has been taken; empty: a new list is needed."""
         self._resource = resource
         self._cluster = cluster
         self._held = held
@@ -86,12 +86,12 @@ class Intake:
     async def take(self, incoming: list[Incoming], seen: set[Key] | None) -> None:
         """Turn events into changes, some at a time, so that questions are answered in between.
 
-        `seen` are the keys of a list that is under way; None: there is no list.
+        `seen` holds the keys of the list under way; None: there is no list.
         """
         changes: list[Change] = []
         until = time.monotonic() + TURN
         for one in incoming:
-            # What an event does depends on what is held; only the objects of a list each come once.
+            # The effect of an event depends on the held objects; only in a list does each object come just once.
             if changes and (seen is None or one.type != "ADDED"):
                 self._deliver(changes)
                 changes = []
@@ -103,12 +103,12 @@ class Intake:
                 until = time.monotonic() + TURN
         if changes:
             self._deliver(changes)
-        # More octets may wait already, and reading those does not let anyone else have a turn.
+        # More octets may be waiting already, and reading them does not yield to the event loop.
         await asyncio.sleep(0)
 
     async def finish_list(self, seen: set[Key], version: str) -> None:
-        """A list has come to its end: what it did not bring goes. Raises Refused when the list is not believed."""
-        # Only this resource's changes touch the objects of its kind, so they stay as they are meanwhile.
+        """End a list: remove the objects that it did not bring. Raises Refused if the list is not believed."""
+        # Only this resource's changes touch the objects of its kind, so these objects stay as they are meanwhile.
         held = list(self._held)
         missing: list[Key] = []
         for start in range(0, len(held), CHECKED_AT_ONCE):
@@ -146,7 +146,7 @@ class Intake:
             elif key in self._held:
                 changes.append(Gone(key))
             return
-        # A list is the state itself, also when its versions are lower: of a cluster restored or made anew.
+        # A list is the state itself, even if its versions are lower: the cluster was restored or made anew.
         if seen is None and not self._is_newer(key, version):
             self._counts.stale_events += 1
             return
@@ -156,15 +156,15 @@ class Intake:
         changes.append(Put(decoded.object))
 
     def _say_invalid(self, key: Key, problem: str) -> None:
-        """Count an object that is left out, and say so unless that was said before."""
+        """Count an object that is left out, and log it unless it was logged before."""
         self._counts.invalid_objects += 1
         if self._is_news(key, problem):
             log.warning("cluster %s: %s: %s; left out", self._cluster, key, problem)
 
     def _say_flaws(self, key: Key, flaws: tuple[Flaw, ...]) -> None:
-        """Count the parts that are left out of an object, and say so unless that was said before."""
+        """Count the parts that are left out of an object, and log them unless they were logged before."""
         self._counts.invalid_parts += len(flaws)
-        # The places in a list move with every change of a slice; what is wrong there stays.
+        # List indices move with every change of a slice, while the flaws stay the same.
         news = " ".join(sorted({_INDEX.sub("[]", str(flaw)) for flaw in flaws}))
         if self._is_news(key, news):
             more = f" (and {len(flaws) - 1} more parts)" if len(flaws) > 1 else ""
@@ -178,7 +178,7 @@ class Intake:
         return True
 
     def _is_newer(self, key: Key, version: str) -> bool:
-        """Whether an event is newer than what is known of its object; versions that are no numbers always are."""
+        """Whether an event is at least as new as the held object or its deletion; a non-numeric version always is."""
         if not version.isdecimal():
             return True
         if int(version) < self._gone.get(key, 0):

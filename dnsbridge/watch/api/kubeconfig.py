@@ -1,11 +1,11 @@
-"""What is wrong with a kubeconfig, in one line, where the library that reads it would go on or speak of itself.
+"""Finds what is wrong with a kubeconfig, in one line; the library that reads it ignores or obscures such problems.
 
     clusters[]   {name, cluster: {server, certificate-authority[-data] ...}}
     users[]      {name, user: {token, tokenFile, client-certificate[-data], client-key[-data], exec ...}}
     contexts[]   {name, context: {cluster, user}}
     current-context
 
-Of several files (a path list, as in $KUBECONFIG) the first that names a thing has it; the last current-context counts.
+With several files (a path list, as in $KUBECONFIG) the first entry of a name counts, and the last current-context.
 Paths are relative to the file that names them.
 """
 
@@ -100,9 +100,9 @@ def _entries(path: Path, document: dict[str, Any], kind: str) -> list[tuple[str,
 
 
 def _check_entry(path: Path, entry: dict[str, Any], what: str) -> None:
-    """Whether the files are there, and the data are base64."""
+    """Check that the files exist and that the data are base64."""
     for field in _FILES:
-        # Where the data stand in the kubeconfig itself, no file is looked at.
+        # If the kubeconfig itself holds the data, the file is not used.
         if entry.get(f"{field}-data") or (field == "tokenFile" and entry.get("token")):
             continue
         file = entry.get(field)

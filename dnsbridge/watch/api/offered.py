@@ -1,7 +1,7 @@
-"""Which groups of APIs a server says that it offers: GET /apis (`metav1.APIGroupList`).
+"""The API groups that a server offers: GET /apis (`metav1.APIGroupList`).
 
-The list is the server's own, also while one of the servers behind it (APIService) is down. Nothing but a whole list is
-an answer: not an error, not a refusal, not the page of a proxy.
+The list is the server's own, and stays whole while one of the servers behind it (APIService) is down. Only a whole list
+is an answer; an error, a refusal or a proxy's page is none.
 """
 
 from collections.abc import Iterable
@@ -27,27 +27,27 @@ class _GroupList(msgspec.Struct):
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """What a server offers, as `GROUP/VERSION`."""
+    """The groups that a server offers, as `GROUP/VERSION`."""
 
     versions: frozenset[str]
 
     def offer(self, resources: Iterable[Resource]) -> bool:
-        """Whether all of these are among them; those of the first group, v1, always are."""
+        """Whether the server offers all of these resources; the core group, v1, always counts as offered."""
         return all(each.group_version == "v1" or each.group_version in self.versions for each in resources)
 
 
 class NotSaid(msgspec.Struct, frozen=True):
-    """A server that has given no list of its groups."""
+    """The server has given no list of its groups."""
 
     no_discovery: bool = False
-    """It says that it has none (404)."""
+    """The server says that it has no such list (404)."""
 
 
 _decoder = msgspec.json.Decoder(_GroupList)
 
 
 def read_groups(status: int, body: bytes) -> Groups | NotSaid:
-    """What an answer says."""
+    """Decode the answer to GET /apis."""
     if status != 200:
         return NotSaid(no_discovery=status == 404)
     try:
@@ -60,6 +60,6 @@ def read_groups(status: int, body: bytes) -> Groups | NotSaid:
 
 
 async def groups_of(connection: Connection, silence: float) -> Groups | NotSaid:
-    """What the server says; raises what the connection raises."""
+    """Ask the server for its groups; raises what the connection raises."""
     async with connection.get("/apis", silence) as response:
         return read_groups(response.status, await response.read())

@@ -1,4 +1,4 @@
-"""The requests for one resource, and what they bring, until they end or fail.
+"""The requests for one resource. Each hands over the objects that it brings until it ends or fails.
 
 pages     a list in pages of at most 500 objects
 stream    a streaming list (KEP-3157), which goes on as a watch
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 PAGE = 500
 """Objects of one page (`limit`)."""
 READ = 1 << 15
-"""Octets of a watch that are taken at once; megabytes may have come by then, and to cut all that takes long."""
+"""Octets of a watch that are taken at once: megabytes may be waiting, and cutting them all into lines takes long."""
 WATCH_SHARE = 0.75
-"""Of the silence that is borne: for so long a watch goes on (`timeoutSeconds`). Shortly before it ends one the server
-sends a bookmark, so a watch that is alive is never silent for too long, however quiet the cluster."""
+"""The length of a watch (`timeoutSeconds`), as a share of the tolerated silence. The server sends a bookmark shortly
+before it ends a watch, so a live watch is never silent for too long, however quiet the cluster."""
 
 _OF_OBJECTS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
 class Reader:
-    """Asks for one resource, and hands over what comes."""
+    """Makes the requests for one resource, and hands the objects to the intake."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Reader:
         alive: Callable[[], None],
         read: Callable[[], None],
     ) -> None:
-        """`alive` is told of every sign of life; `read` whenever objects, a page or a bookmark have come."""
+        """`alive` is called at every sign of life; `read` whenever objects, a page or a bookmark have come."""
         self._resource = resource
         self._connection = connection
         self._intake = intake
@@ -61,7 +61,7 @@ class Reader:
         self._read = read
 
     async def pages(self, turn: Turn, page_read: Callable[[], None], listed: Callable[[int], None]) -> None:
-        """Read the whole list in pages; `listed` is told at its end how many objects it has."""
+        """Read the whole list in pages; at its end `listed` is called with the number of its objects."""
         self._counts.lists += 1
         seen: set[Key] = set()
         more = ""
@@ -86,7 +86,7 @@ class Reader:
         listed(len(seen))
 
     async def stream(self, turn: Turn, listed: Callable[[int], None]) -> None:
-        """Read a streaming list, and follow the watch that it becomes; `listed` is told when the list is complete."""
+        """Read a streaming list, then follow it as a watch; `listed` is called once the list is complete."""
         self._counts.lists += 1
         async with self._request(
             STREAM_SILENCE, sendInitialEvents="true", resourceVersionMatch="NotOlderThan"
@@ -95,7 +95,7 @@ class Reader:
             await self._follow(response, _Listing(self._intake, turn, listed))
 
     async def watch(self, proven: bool) -> None:
-        """Follow a watch to its end; unless the server is `proven` to be alive, headers alone prove nothing."""
+        """Follow a watch to its end. Response headers are a sign of life only if the server is `proven` alive."""
         async with self._request(self._silence, resourceVersion=self._intake.position) as response:
             await _check(response)
             if proven:
@@ -109,7 +109,7 @@ class Reader:
         return self._connection.get(self._resource.query(**parameters, **more), silence)
 
     async def _follow(self, response: "ClientResponse", listing: "_Listing | None") -> None:
-        """Take a watch's events until the server ends it; `listing` while the initial ones are under way."""
+        """Take a watch's events until the server ends it; `listing` is set while the initial events come."""
         lines = frames.Lines()
         async for octets in response.content.iter_chunked(READ):
             self._alive()
@@ -143,8 +143,8 @@ class Reader:
 class _Listing:
     """The initial events of a streaming list, while they come.
 
-    New objects are progress, and so are octets of an object that is not yet whole. Events of objects that have come
-    already, and bookmarks, are none: a server that ignores `sendInitialEvents` sends those for ever.
+    New objects are progress, and so are octets of an object that is not yet whole. Events of objects that have already
+    come, and bookmarks, are no progress: a server that ignores `sendInitialEvents` sends them for ever.
     """
 
     def __init__(self, intake: Intake, turn: Turn, listed: Callable[[int], None]) -> None:
@@ -156,7 +156,7 @@ class _Listing:
         self._progress_at = time.monotonic()
 
     def check(self, lines: bool) -> None:
-        """Look for progress after octets were taken (`lines`: they completed some). Raises Refused."""
+        """Check for progress after octets were taken (`lines`: they completed lines). Raises Refused."""
         now = time.monotonic()
         if len(self.seen) > self._known or not lines:
             self._known = len(self.seen)
@@ -166,7 +166,7 @@ class _Listing:
             raise Refused("the stream does not say that its list is complete")
 
     async def finish(self, version: str) -> None:
-        """All initial events have come. Raises Refused."""
+        """End the list: all initial events have come. Raises Refused."""
         await self._intake.finish_list(self.seen, version)
         self._turn.end()
         self._listed(len(self.seen))

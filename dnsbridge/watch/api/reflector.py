@@ -1,10 +1,10 @@
 """Keeps one resource of one cluster in step with the API server, for ever.
 
-    list      a streaming list (KEP-3157); where it fails, and from then on, pages of at most 500 (see streaming.py)
+    list      a streaming list (KEP-3157); once that fails, pages of at most 500 objects (see streaming.py)
     watch     from the list's version on; resumed where it broke
     410       the version is too old: list again
 
-A connection that is silent for too long is given up and the watch resumed.
+A connection that is silent for too long is given up, and the watch is resumed.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from dnsbridge.watch.api.streaming import Streaming
 log = logging.getLogger(__name__)
 
 SHORTEST_WATCH = 1.0
-"""Seconds; a server that ends watches sooner than that is not asked again at once."""
+"""Seconds; a server that ends a watch sooner is not asked again at once."""
 GARBLED_WATCHES = 3
-"""Connections in a row with something that is no event, after which the list is read anew."""
+"""Connections in a row that sent something that is no event, after which the list is read anew."""
 NOT_OFFERED_SECONDS = 300.0
-"""Until a resource that the server does not have, or does not let us see, is tried again."""
+"""Seconds until a resource that the server lacks, or forbids us to read, is tried again."""
 
 
 class Reflector:
-    """One resource, its position, and when it last gave a sign of life."""
+    """One resource, its position, and the time of its last sign of life."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Reflector:
         silence: float,
         backoff: Backoff,
     ) -> None:
-        """`held` is what all delivered changes have made; `silence` in seconds."""
+        """`held` is the result of all delivered changes; `silence` in seconds."""
         self.resource = resource
         self.counts = Counts()
         self.listed = False
-        """Whether a list has come to its end, ever."""
+        """Whether any list has ever been completed."""
         self.absent = False
-        """The server said last that it does not have the resource, or does not let us see it."""
+        """The server said last that it lacks the resource, or forbids us to read it."""
         self.alive_at = 0.0
         """Monotonic time of the last octets from the server."""
         self.problem = ""
-        """What went wrong last, as long as nothing was read since."""
+        """The last problem, while nothing has been read since."""
         self._cluster = cluster
         self._server = server
         self._intake = Intake(resource, cluster, held, deliver, self.counts)
@@ -66,21 +66,21 @@ class Reflector:
         self._streaming = Streaming()
         self._backoff = backoff
         self._silenced = False
-        """The last connection was given up; a status line alone proves nothing after that."""
+        """The last connection was given up for silence; after that a status line alone proves nothing."""
         self._garbled = 0
-        """Connections in a row on which something came that is no event."""
+        """Connections in a row that sent something that is no event."""
         self._listed_at = 0.0
         """Monotonic time of the end of the last list."""
         self._expires_at_once = False
-        """The version of the last list was too old as soon as that was read; to list ever again would be no use."""
+        """The last list's version was too old as soon as the list was read; listing at once again would be no use."""
         self._shared_trouble = False
-        """The last failure was one that other resources are likely to meet as well."""
+        """A failure since the last read was one that other resources are likely to meet as well."""
         self._woken = False
-        """The server was thought to be back, and nothing has been read since."""
+        """The server seemed to be back, but nothing has been read since."""
 
     @property
     def waits_for(self) -> str:
-        """Why the resource has not been read: its last problem, as long as nothing was read since."""
+        """Why the resource has not been read: its last problem, while nothing has been read since."""
         return self.problem or ("its list is not complete" if self.alive_at else "no answer yet")
 
     async def run(self) -> None:
@@ -124,7 +124,7 @@ class Reflector:
                 self._expires_at_once = False
                 self._something_read()
         finally:
-            # However it ended: something between us and the server may cut each connection after some time.
+            # Even after a failure: something between us and the server may cut every connection after some time.
             if self._intake.position and time.monotonic() - began > SHORTEST_WATCH:
                 self._backoff.succeeded()
 
@@ -148,7 +148,7 @@ class Reflector:
             await self._reader.pages(turn, page_read, self._list_read)
 
     async def _pause(self, refused: Refused) -> None:
-        """Wait after a failure, as long as it asks for or until the server is back."""
+        """Wait after a failure: for its delay, or until the server is back."""
         delay = self._after(refused)
         if refused.retry_after or not refused.shared:
             await asyncio.sleep(delay)
@@ -160,18 +160,18 @@ class Reflector:
             self._backoff.succeeded()
 
     def _after(self, refused: Refused) -> float:
-        """What a failure changes; returns the seconds until the next attempt."""
+        """Apply a failure to the state. Returns the seconds until the next attempt."""
         if refused.expired:
             watched, self._intake.position = bool(self._intake.position), ""
             again = self._expires_at_once
             self._expires_at_once = watched and time.monotonic() - self._listed_at < SHORTEST_WATCH
             if again and self._expires_at_once:
-                # Once may be chance: the server has compacted its history in this very second.
+                # Once may be chance: the server compacted its history just then.
                 self._server.complain(f"{refused.problem}, just after a list", self.resource.label)
             return self._backoff.delay()
         self._garbled = self._garbled + 1 if refused.garbled else 0
         if (refused.invalid or self._garbled >= GARBLED_WATCHES) and self._intake.position:
-            self._intake.position = ""  # whatever brought us there: from this version on nothing sensible comes
+            self._intake.position = ""  # whatever the cause, a watch from this version brings nothing sensible
         self.counts.errors += 1
         if refused.silent:
             self.counts.silences += 1
@@ -184,7 +184,7 @@ class Reflector:
         if refused.of_server:
             self._server.complain(refused.problem)
         elif not refused.silent and (self.resource.required or not unneeded):
-            # A resume after silence is nothing to speak of, nor is a kind that this cluster does not have.
+            # A resume after silence is not worth a log line, nor is a kind that this cluster lacks.
             rule = f"; a ClusterRole must grant {self.resource.rule()}" if refused.forbidden else ""
             self._server.complain(refused.problem + rule, self.resource.label)
         if refused.not_offered and not self.resource.required:

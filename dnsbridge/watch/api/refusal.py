@@ -1,4 +1,4 @@
-"""Why a request to an API server gave nothing: one value for HTTP statuses, ERROR events and broken connections."""
+"""A failed request to an API server: one value for HTTP statuses, ERROR events and broken connections."""
 
 import os
 import ssl
@@ -12,11 +12,11 @@ from dnsbridge.watch.api import frames
 from dnsbridge.watch.api.connection import CONNECT_TIMEOUT, CannotConnect
 
 MAX_RETRY_AFTER = 300.0
-"""Seconds; a server that asks for more is asked sooner all the same."""
+"""Seconds; a longer Retry-After is cut to this."""
 
 
 class Refused(Exception):
-    """A request that failed, and what follows from it."""
+    """A failed request: the problem in one line, and the properties that decide what follows."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Refused(Exception):
         self.garbled = garbled
         """Something came that is no event."""
         self.doubted = doubted
-        """A list came whole, and is not believed."""
+        """A complete list came, and is not believed."""
         self.unconnected = unconnected
         """There was no connection, or there were no credentials: the server was not asked."""
         self.lasting = lasting
-        """Somebody has to mend it: a kubeconfig, credentials, a certificate."""
+        """A person has to mend it: a kubeconfig, credentials, a certificate."""
         self._nowhere = nowhere
 
     @property
@@ -69,22 +69,22 @@ class Refused(Exception):
 
     @property
     def of_server(self) -> bool:
-        """Every resource meets the same: no connection, or nobody who may ask (401)."""
+        """Every resource meets the same failure: no connection, a broken connection, or an unknown user (401)."""
         return self._nowhere or self.unconnected or self.code == 401
 
     @property
     def unasked(self) -> bool:
-        """The request itself was not judged: it did not reach the server, or not as a known user (401)."""
+        """The server did not judge the request: it did not reach the server, or came from an unknown user (401)."""
         return self.unconnected or self.code == 401
 
     @property
     def shared(self) -> bool:
-        """Other resources of the same server are likely to meet the same."""
+        """Other resources of the same server are likely to meet the same failure."""
         return self.of_server or self.silent or self.code >= 500
 
     @property
     def away(self) -> bool:
-        """The server, or what it stands on, is not there at present: one that comes back by itself."""
+        """The server, or something that it depends on, is away at present and will come back by itself."""
         return self.shared and not (self.silent or self.lasting or self.retry_after or self.code == 401)
 
     @property
@@ -94,14 +94,14 @@ class Refused(Exception):
 
 
 def refusal_of(code: int, headers: Mapping[str, str], body: bytes | msgspec.Raw) -> Refused:
-    """The refusal that an HTTP status, or the Status of an ERROR event, is."""
+    """The Refused for an HTTP status, or for the Status of an ERROR event."""
     try:
         status = frames.status_decoder.decode(body)
     except frames.UNREADABLE:
         status = frames.Status()
     said = " ".join(status.message.split())[:300] or status.reason or "no reason given"
     if "Too large resource version" in said:
-        code = 410  # our version is from a future that the server has lost: only a new list helps
+        code = 410  # the server has lost the state that our version is from: only a new list helps
     return Refused(f"HTTP {code}: {said}", code=code, retry_after=_retry_after(headers))
 
 
@@ -115,12 +115,12 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     except ValueError:
         return 0.0
     if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)  # "-0000" says no more than that it is UTC (RFC 5322 section 3.3)
+        until = until.replace(tzinfo=UTC)  # "-0000" says only that the time is UTC (RFC 5322 section 3.3)
     return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def unreachable(error: Exception) -> Refused:
-    """The refusal that an exception of the connection is."""
+    """The Refused for an exception of the connection."""
     from aiohttp import (  # noqa: PLC0415  loaded with the first connection
         ClientConnectorError,
         ClientOSError,

@@ -1,23 +1,23 @@
-"""The API resources that are watched, and how an object of each is decoded.
+"""The API resources that are watched, and the raw type that an object of each is decoded into.
 
 resource           needed for                                required
 services           names                                     yes
-endpointslices     names of endpoints                        yes (v1; what older servers have instead: see `older`)
-endpoints          the same in older clusters                where they are read, yes
+endpointslices     names of endpoints                        yes (v1; for older servers see `older`)
+endpoints          names of endpoints in older clusters      yes, where they are read
 namespaces         whether NS.svc.Z exists                   no: a service shows its namespace as well
-pods               `pods: verified`                          only then, and then yes
+pods               `pods: verified`                          yes, if that is set; else not read
 servicecidrs       prefixes of ClusterIPs                    no (Kubernetes 1.33 and later)
 nodes              prefixes of pods; routes                  no
 ippools            prefixes of pods; routes                  no (Calico)
 configmaps         kubeadm's ClusterConfiguration: prefixes  no
 
-and only where routes are worked out, none required:
+Only where routes are worked out, and none of them required:
 
-blockaffinities    which node has which block of pods        (Calico)
+blockaffinities    the node of each block of pods            (Calico)
 ipamblocks         addresses that nodes lent each other      (Calico)
-bgpconfigurations  what nodes announce                       (Calico)
-bgppeers           to whom                                   (Calico)
-ciliumnodes        which node has which prefix of pods       (Cilium)
+bgpconfigurations  prefixes that nodes announce              (Calico)
+bgppeers           routers that nodes announce to            (Calico)
+ciliumnodes        the node of each prefix of pods           (Cilium)
 configmaps         flannel's net-conf.json
 """
 
@@ -53,23 +53,23 @@ class Resource(msgspec.Struct, frozen=True):
     group_version: str
     raw: type[Raw]
     required: bool = False
-    """Whether the cluster counts as synced only with it."""
+    """Whether the cluster counts as synced only once this resource is read."""
     namespace: str = ""
     """Only this namespace; empty for all."""
     name: str = ""
     """Only the object of this name; empty for all."""
     quiet: bool = False
-    """Nothing is said when it must not be seen: most clusters do not have it."""
+    """Nothing is logged when reading it is forbidden: most clusters do not have it."""
     labels: str = ""
     """Label selector."""
     fields: str = ""
     """Field selector."""
     older: "tuple[tuple[Resource, ...], ...]" = ()
-    """What is read instead where the server says that it does not offer this one; the newest first."""
+    """The resources to read instead if the server says that it does not offer this one; the newest API first."""
 
     @property
     def label(self) -> str:
-        """What it is called in metrics."""
+        """The name in metrics."""
         return f"{self.plural}/{self.name}" if self.name else self.plural
 
     @property
@@ -89,12 +89,12 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.path}?{pairs}"
 
     def rule(self) -> str:
-        """What a role must grant (`rbac.authorization.k8s.io/v1.PolicyRule`), in words."""
+        """The rule that a role must grant (`rbac.authorization.k8s.io/v1.PolicyRule`), as text."""
         group = self.group_version.rpartition("/")[0]
         return f'apiGroups: ["{group}"], resources: ["{self.plural}"], verbs: ["list", "watch"]'
 
     def holds(self, key: Key) -> bool:
-        """Whether an object is one of this resource."""
+        """Whether the object with this key belongs to this resource."""
         return key.kind == self.kind and self.namespace in ("", key.namespace) and self.name in ("", key.name)
 
 
@@ -103,9 +103,9 @@ ENDPOINTS = Resource("endpoints", "Endpoints", "v1", RawEndpoints, required=True
 BETA_ENDPOINT_SLICES = Resource(
     "endpointslices", "EndpointSlice", "discovery.k8s.io/v1beta1", RawEndpointSlice, required=True
 )
-# Kubernetes 1.17 and 1.18 offer slices and do not make one of every Endpoints object: those that somebody wrote by hand
-# are mirrored from 1.19 on, and 1.17 makes none at all by default. So both are read, and where a service has a slice
-# that counts.
+# Kubernetes 1.17 and 1.18 offer EndpointSlices, but do not make one for every Endpoints object: Endpoints written by
+# hand are mirrored from 1.19 on, and 1.17 makes no slices at all by default. So both are read; if a service has a
+# slice, the slice counts.
 ENDPOINT_SLICES = Resource(
     "endpointslices",
     "EndpointSlice",

@@ -1,10 +1,10 @@
-"""What the reflectors of one API server share: its troubles, the turns of its lists, how they learn that it is back.
+"""The state that the reflectors of one API server share: its troubles, the turns of its lists, and news of its return.
 
-After a failure that others are likely to meet as well, a resource waits out its delay, or until the server is back. The
-server is back when something was read: by another resource that had failed, or by the probe. While a required resource
-waits, the probe asks for one object of it every fraction of a second, for the whole cluster; so nobody waits out a long
-delay, and an overloaded server is not asked by all resources for that. A resource that fails although the probe has
-just succeeded waits out its own delay, until it has read something: one object proves little about a whole list.
+After a failure that other resources are likely to meet too, a resource waits for its delay, or until the server is
+back. The server is back once something has been read: by another resource that had failed, or by the probe. While a
+required resource waits, the probe asks for one object of it every fraction of a second, on behalf of all resources. So
+nobody waits out a long delay, and not all resources ask an overloaded server. A resource that fails just after the
+probe has succeeded waits out its own delay, until it has read something: one object proves little about a whole list.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from dnsbridge.watch.api.turns import Turns
 log = logging.getLogger(__name__)
 
 PROBE_INTERVAL = 0.4
-"""Seconds between two probes, at most; half of that at least, so that replicas do not keep step."""
+"""Seconds between two probes, at most; at least half of that, drawn at random so that replicas do not keep step."""
 PROBE_SILENCE = 2.0
-"""Seconds that an answer to a probe, or to the question for the version, may take."""
+"""Seconds that the answer to a probe or to a version request may take."""
 PROBE_CONNECT = (0.5, 0.5, 0.5, 2.0)
-"""Seconds for TCP and TLS, in turn. A packet to a dead host is lost, and TCP sends it again only after a second; so
-connections are begun anew sooner, and every fourth one has time enough for a server that is far away."""
+"""Seconds for TCP and TLS, in turn. A packet to a dead host is lost, and TCP sends it again only after a second; so a
+new connection begins sooner, and every fourth one leaves time enough for a distant server."""
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -41,39 +41,39 @@ _version_decoder = msgspec.json.Decoder(_Version)
 
 
 class Server:
-    """One API server, as all reflectors know it."""
+    """One API server, as its reflectors share it."""
 
     def __init__(self, cluster: str, connection: Connection) -> None:
         self.connection = connection
         self.turns = Turns()
         self.generation = 0
-        """How often trouble began or ended: each time it may be another server."""
+        """How often trouble began or ended; each time the server may have become another one."""
         self._cluster = cluster
         self._troubles = Troubles()
         self._without_streams = Troubles()
         self._waiting: dict[asyncio.Future[None], Resource | None] = {}
-        """Who waits, and what a probe may ask for."""
+        """The waiters, and the resource that a probe may ask for on behalf of each."""
         self._probing = asyncio.Event()
-        """Set while a probe may tell that the server is back."""
+        """Set while a probe may find that the server is back."""
         self._version = ""
         self._version_of = -1
         """The generation whose version is known."""
         self._asking_version = asyncio.Lock()
 
     def complain(self, problem: str, about: str = "") -> None:
-        """Say a problem of a resource, or of the server as a whole, when it is time to."""
+        """Log a problem of a resource (`about` empty: of the whole server), if a line is due."""
         if line := self._troubles.meet(problem, about, time.monotonic()):
             log.warning("cluster %s: %s; trying again", self._cluster, line)
 
     def say_pages(self, problem: str, about: str) -> None:
-        """Say why a resource's lists are read in pages from now on, once for all that have the same reason."""
+        """Log why a resource's lists are read in pages from now on, once for all resources with the same reason."""
         if line := self._without_streams.meet(f"a streaming list failed: {problem}", about, time.monotonic()):
             log.info("cluster %s: %s; lists are read in pages from now on", self._cluster, line)
 
     def read(self, about: str, recovered: bool) -> None:
-        """A resource, or the probe (empty), has read something.
+        """Note that a resource (`about` empty: the probe) has read something.
 
-        `recovered`: after a failure that others are likely to meet as well.
+        `recovered`: after a failure that other resources are likely to meet as well.
         """
         for line in self._troubles.read(about, time.monotonic()):
             log.info("cluster %s: %s", self._cluster, line)
@@ -81,7 +81,7 @@ class Server:
             self._back()
 
     async def wait(self, seconds: float, probed: Resource | None) -> bool:
-        """Wait until the server is back, but no longer than so; whether it is. A probe may ask for `probed`."""
+        """Wait until the server is back, at most `seconds`. Returns whether it is. A probe may ask for `probed`."""
         self.turns.one_at_a_time = True
         if not self._waiting:
             self.generation += 1
@@ -90,7 +90,7 @@ class Server:
         if probed:
             self._probing.set()
         try:
-            # Not by wait_for: in Python 3.11 it forgets to be cancelled when the server is back in the same moment.
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes in the moment when the server is back.
             async with asyncio.timeout(seconds):
                 await waiter
         except TimeoutError:
@@ -100,7 +100,7 @@ class Server:
         return True
 
     async def probe(self) -> None:
-        """Find out when the server is back, while anyone waits for that; until cancelled."""
+        """Probe for the server's return whenever a required resource waits for it, until cancelled."""
         timeouts = cycle(PROBE_CONNECT)
         while True:
             await self._probing.wait()
@@ -112,7 +112,7 @@ class Server:
                 self.read("", recovered=True)
 
     async def version(self) -> str:
-        """The server's version (`gitVersion`), read once in each generation; empty: not known."""
+        """The server's version (`gitVersion`), read once in each generation; empty: unknown."""
         async with self._asking_version:
             if self._version_of != self.generation:
                 self._version_of = self.generation
@@ -132,17 +132,17 @@ class Server:
         return True
 
     async def _get(self, path: str, connect: float) -> bytes:
-        """What is at a path; empty when it cannot be read, for whatever reason."""
+        """The body at a path; empty if it cannot be read, for whatever reason."""
         try:
             async with self.connection.get(path, PROBE_SILENCE, connect) as response:
                 return await response.read() if response.status == HTTPStatus.OK else b""
-        except Exception as error:  # what a broken server does to an HTTP client has many names
+        except Exception as error:  # a broken server makes an HTTP client raise many different errors
             log.debug("cluster %s: %s: %r", self._cluster, path, error)
             return b""
 
     def _back(self) -> None:
         self.generation += 1
-        # Those that are required first: they take their turns in this order.
+        # Required resources first: waiters take their turns in this order.
         waiting = sorted(self._waiting.items(), key=lambda each: each[1] is None)
         for waiter, _ in waiting:
             if not waiter.done():

@@ -1,6 +1,6 @@
 """The API server as the source of a cluster's objects: one reflector for each resource, all on one connection.
 
-Of a resource that older servers do not have, endpoint_apis decides what is read instead.
+For a resource that older servers lack, endpoint_apis decides which resources are read instead.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class ApiSource:
         on_changes: Callable[[list[Change]], None],
         silence: float,
     ) -> None:
-        """`held` is what all changes so far have made; a connection may be silent for `silence` seconds."""
+        """`held` is the result of all changes so far; a connection may be silent for `silence` seconds."""
         self.connection = Connection(address)
         self._server = Server(cluster, self.connection)
 
@@ -53,7 +53,7 @@ class ApiSource:
         )
         self._tasks: asyncio.TaskGroup | None = None
         self.restored_at: float | None = None
-        """Monotonic time of what a snapshot said, if one was read."""
+        """Monotonic time of the snapshot's state, if a snapshot was read."""
 
     @property
     def reflectors(self) -> list[Reflector]:
@@ -62,7 +62,7 @@ class ApiSource:
 
     @property
     def endpoints(self) -> str:
-        """Where endpoints are read from, for people; empty while that is not known."""
+        """The API that endpoints are read from, as text for people; empty while unknown."""
         return self._endpoints.words if self._endpoints else ""
 
     @property
@@ -80,7 +80,7 @@ class ApiSource:
         return self._endpoints is None or self._endpoints.chosen is not None
 
     def missing(self) -> list[str]:
-        """The required resources that this process has not read, each with what it waits for."""
+        """The required resources that this process has not read, each with the reason."""
         found = [f"{each.resource.label} ({each.waits_for})" for each in self._required() if not each.listed]
         if self._endpoints and not self._endpoints.reflectors:
             found.append(f"{self._endpoints.newest.label} (the server has not said yet which API it has)")
@@ -88,15 +88,15 @@ class ApiSource:
 
     @property
     def complete(self) -> bool:
-        """Whether this process has read all that the server has to say, optional resources too.
+        """Whether this process has read all that the API server offers, optional resources too.
 
-        A snapshot does not count: it may be of a server that read less.
+        A snapshot does not count: the process that saved it may have read fewer resources.
         """
         return self._chosen and all(each.listed or each.absent for each in self.reflectors)
 
     @property
     def last_read_at(self) -> float:
-        """Monotonic time of the last sign of life of the required resource that has been silent for the longest."""
+        """Monotonic time of the last sign of life from the required resource that has been silent longest."""
         alive_at = min((each.alive_at for each in self._required()), default=time.monotonic())
         return alive_at if self.listed or self.restored_at is None else self.restored_at
 
@@ -115,7 +115,7 @@ class ApiSource:
             await self.connection.close()
 
     def add(self, resources: Iterable[Resource]) -> None:
-        """Follow these, too, from now on, unless they are followed already."""
+        """Follow these resources too, unless they are followed already."""
         known = {each.resource for each in self._others}
         for resource in resources:
             if resource not in known:

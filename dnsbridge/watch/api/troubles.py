@@ -1,8 +1,8 @@
-"""What goes wrong with one API server, and when a line of the log says so.
+"""The troubles with one API server, and the log lines about them.
 
-A kind of trouble is a problem but for the numbers in its text. The first meeting of a kind is a line. Further meetings
-are counted, whichever resource meets them, and a line gives the count at growing intervals. A kind ends when every
-resource that met it has read something; it may be back at once, so it is forgotten only after a while.
+Problems whose texts differ only in numbers are one kind of trouble. The first meeting of a kind gives a line. Further
+meetings are counted, whichever resource meets them, and a line gives the count at growing intervals. A kind ends once
+every resource that met it has read something. It may soon be back, so it is forgotten only after a while.
 """
 
 import re
@@ -10,12 +10,12 @@ import re
 from msgspec import Struct, field
 
 FIRST_INTERVAL = 10.0
-"""Seconds until the meetings of a kind are said as a count; twice as long after each such line."""
+"""Seconds until a line gives the count of a kind's meetings; doubled after each such line."""
 LONGEST_INTERVAL = 900.0
 MAX_KINDS = 10
-"""Kinds that are told apart; the further ones are one kind."""
+"""Kinds that are told apart; all further ones count as one kind."""
 SHOWN = 3
-"""Resources that a line names; the others are a number."""
+"""Resources that a line names; the line only counts the others."""
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -23,14 +23,14 @@ _NUMBERS = re.compile(r"\d+")
 class _Kind(Struct):
     said_at: float
     met: dict[str, None]
-    """The resources that met it and have read nothing since, in order."""
+    """The resources that met this kind and have read nothing since, in order."""
     all_met: dict[str, None]
-    """The resources that met it since its last line."""
+    """The resources that met this kind since it began."""
     interval: float = FIRST_INTERVAL
     count: int = 0
     """Meetings since its last line."""
     open: bool = True
-    """Its end is still to be said."""
+    """A line about its end is still due."""
     ended_at: float | None = None
 
 
@@ -40,7 +40,7 @@ class Troubles(Struct):
     _kinds: dict[str, _Kind] = field(default_factory=dict)
 
     def meet(self, problem: str, about: str, now: float) -> str:
-        """Note that a resource met a problem (`about` empty: the server as a whole); the line to say, or nothing."""
+        """Note that a resource met a problem (`about` empty: the whole server). Returns the line to log, or nothing."""
         key = self._key(problem, now)
         kind = self._kinds.get(key)
         if kind is None or (kind.ended_at is not None and now - kind.ended_at > kind.interval):
@@ -58,7 +58,7 @@ class Troubles(Struct):
         return line
 
     def read(self, about: str, now: float) -> list[str]:
-        """Note that a resource has read something; the lines to say about troubles that have ended so."""
+        """Note that a resource has read something. Returns the lines to log about troubles that this ends."""
         said = []
         for kind in self._kinds.values():
             if kind.ended_at is not None or not ({about, ""} & kind.met.keys()):

@@ -1,7 +1,7 @@
-"""Whose turn it is to read a list: one at a time while an API server recovers, those that are required first.
+"""The turns of lists: after trouble with an API server lists are read one at a time, required resources first.
 
-A server that has just come back reads every list of every client from its storage. Before there was any trouble all
-lists may run at once. A turn whose list stands still is passed on, so that a list that hangs keeps nobody waiting.
+A server that has just come back reads every list of every client from its storage. Before any trouble all lists may run
+at once. A turn whose list stands still is passed on, so that a hanging list keeps no other list waiting.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ class Turn:
         self.progress()
 
     def progress(self) -> None:
-        """Something of the list was read."""
+        """Note that a part of the list was read."""
         if self._timer:
             self._timer.cancel()
         if not self._ended:
             self._timer = asyncio.get_running_loop().call_later(STANDSTILL, self.end)
 
     def end(self) -> None:
-        """Let the next one begin; the second time nothing happens."""
+        """Let the next turn begin. Idempotent."""
         if self._timer:
             self._timer.cancel()
         if not self._ended:
@@ -43,7 +43,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.one_at_a_time = False
-        """Set by the first trouble of the server, for good."""
+        """Set for good by the server's first trouble."""
         self._under_way: set[Turn] = set()
         self._waiting: list[tuple[bool, int, asyncio.Future[Turn]]] = []
         self._number = 0

@@ -1,1 +1,1 @@
-"""The Lease by which one of several companions drives a sink."""
+"""The Lease that decides which of several companions drives a sink."""

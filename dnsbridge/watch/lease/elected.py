@@ -1,17 +1,17 @@
 """Leader election among several companions, by a Kubernetes Lease (coordination.k8s.io/v1).
 
-The election is that of `kubernetes.aio`. What is added: a request that hangs or fails in whichever way is a renewal
-that failed; the times in the Lease are in UTC; and leadership ends by this process's monotonic clock, a while after the
-last renewal was begun, so that whatever happens to the API server, to this process or to the clock on the wall, the old
-leader has stopped before another one may start. A leader that is gone is followed within the lease's duration.
+The election is the one of `kubernetes.aio`, with three additions. A request that hangs or fails in any way counts as a
+failed renewal. The times in the Lease are in UTC. Leadership ends by this process's monotonic clock, a while after the
+last renewal was begun: whatever happens to the API server, to this process or to the wall clock, the old leader has
+stopped before another may start. Another companion succeeds a dead leader within the lease's duration.
 
     0           9.9        11            15    seconds of a duration of 15
     | renewed   | it stops | others see  | one of them leads
                              it as free
 
-    on_lead()     this process has the lease
-    on_lose()     it has it no more: stop at once
-    on_other()    another has had it for a whole duration: what this process left behind may go
+    on_lead()     this process holds the lease
+    on_lose()     this process has lost the lease: stop at once
+    on_other()    another has held the lease for a whole duration: the routes that this process left may be withdrawn
 """
 
 import asyncio
@@ -27,19 +27,19 @@ from dnsbridge.watch.api.connection import ApiAddress, CannotConnect, configurat
 log = logging.getLogger(__name__)
 
 RETRY_SHARE = 2 / 15
-"""Of the duration, between two attempts (client-go: 2 s of 15 s); at least a second, which the library asks for."""
+"""Share of the duration between two attempts (client-go: 2 s of 15 s); at least a second, as the library demands."""
 RENEW_SHARE = 0.9
-"""Of the time for which others wait, after which a leader that could not renew stops."""
+"""Share of the time that others wait, after which a leader that could not renew stops."""
 SHORTEST = 4.0
-"""Seconds of a duration."""
+"""The shortest duration, in seconds."""
 MAX_PROBLEM = 300
-"""Characters of what a server says that are shown."""
+"""Characters of a problem that are logged."""
 
 Act = Callable[[], Awaitable[None]]
 
 
 def identity() -> str:
-    """Who this process is in a Lease: no other has the same host's name and process number."""
+    """The name of this process in a Lease: host name and process ID, which no other process shares."""
     return f"{socket.gethostname()}_{os.getpid()}"
 
 
@@ -56,17 +56,17 @@ class Candidate:
         on_lose: Act,
         on_other: Act,
     ) -> None:
-        """`duration` in seconds, at least SHORTEST: at most as long a leader that is gone keeps others waiting."""
+        """`duration` in seconds, at least SHORTEST: a dead leader keeps others waiting for at most that long."""
         self.leads = False
         self.holder = ""
-        """Who has it, as far as is known."""
+        """The last known holder of the lease."""
         self.shown = f"Lease {namespace}/{name}"
         self._address = address
         self._name = name
         self._namespace = namespace
         self._duration = duration
         self._retry = max(1.0, duration * RETRY_SHARE)
-        # The last renewal is seen up to one retry later, and that it has run out up to another one later.
+        # Others see the last renewal up to one retry late, and notice its end up to another retry late.
         self._wait = duration - 2 * self._retry
         self._on_lead = on_lead
         self._on_lose = on_lose
@@ -77,14 +77,14 @@ class Candidate:
         self._other_since: float | None = None
 
     async def run(self) -> None:
-        """Take part until cancelled; then give the lease back, so that nobody waits for its end."""
+        """Take part in the election until cancelled; then release the lease, so that nobody waits for its end."""
         try:
             while True:
                 try:
                     await self._take_part()
                 except CannotConnect as error:
                     self.complain(str(error))
-                except Exception as error:  # the library's, or a hostile answer's
+                except Exception as error:  # from the library, or caused by a hostile answer
                     self.complain(f"{type(error).__name__}: {error}")
                 await self._lose()
                 await asyncio.sleep(self._retry)
@@ -140,7 +140,7 @@ class Candidate:
             await self._on_lose()
 
     def renewed(self, began: float) -> None:
-        """The lease is ours by a request that was begun then (monotonic seconds)."""
+        """This process holds the lease, by a request begun at `began` (monotonic seconds)."""
         self._renewed_at = began
         self._problem = ""
         self._other_since = None
@@ -148,7 +148,7 @@ class Candidate:
         self._renewed.set()
 
     async def seen(self, holder: str) -> None:
-        """Who has the lease now; empty: nobody."""
+        """The Lease names `holder` now; empty: nobody."""
         if self._problem:
             log.info("%s: the API server answers again", self.shown)
             self._problem = ""
@@ -168,7 +168,7 @@ class Candidate:
             await self._on_other()
 
     def complain(self, problem: str) -> None:
-        """The API server could not be asked."""
+        """Log a problem with the API server, unless it is the same as before."""
         shown = " ".join(problem.split())[:MAX_PROBLEM]
         if shown != self._problem:
             log.warning("%s: %s; trying again", self.shown, shown)
@@ -176,4 +176,4 @@ class Candidate:
 
 
 async def _nothing() -> None:
-    """What leading is, for the library: what is done about it hangs on the renewals alone."""
+    """The library's callback for leading; here renewals alone decide who leads."""

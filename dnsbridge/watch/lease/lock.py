@@ -1,4 +1,4 @@
-"""The Lease as the library's election reads and writes it, with its failures as values and a bound on each request."""
+"""The Lease as the library's election reads and writes it: failures are values, and each request has a time limit."""
 
 import asyncio
 import logging
@@ -18,23 +18,23 @@ _WHAT_TO_GRANT = 'a Role must grant apiGroups: ["coordination.k8s.io"], resource
 
 
 class Told(Protocol):
-    """Who is told what the Lease says."""
+    """The receiver of news about the Lease."""
 
     def renewed(self, began: float) -> None:
-        """It is ours."""
+        """The Lease is ours, by a request begun at `began` (monotonic seconds)."""
         ...
 
     async def seen(self, holder: str) -> None:
-        """It is somebody's, or nobody's."""
+        """The Lease has this holder; empty: nobody."""
         ...
 
     def complain(self, problem: str) -> None:
-        """It could not be read or written."""
+        """The Lease could not be read or written."""
         ...
 
 
 class Lock(LeaseLock):
-    """One Lease; no method raises for what the server does."""
+    """One Lease; no method raises, whatever the server does."""
 
     def __init__(
         self,
@@ -46,18 +46,18 @@ class Lock(LeaseLock):
         patience: float,
         told: Told,
     ) -> None:
-        """`duration` in seconds, as the Lease says it; `patience` in seconds for each request."""
+        """`duration` of the Lease in seconds; `patience` in seconds for each request."""
         super().__init__(name, namespace, identity, client)
         self._duration = duration
         self._patience = patience
         self._told = told
-        # It says the same again at each attempt, with tracebacks; we say it once, in a line.
+        # The library logs each failed attempt with a traceback; we log a problem once, in one line.
         logging.getLogger(_LIBRARY).setLevel(logging.CRITICAL)
 
     async def get(
         self, name: str, namespace: str
     ) -> tuple[bool, LeaderElectionRecord] | tuple[bool, Exception] | tuple[bool, None]:
-        """Whether it could be read, and what it says or why not."""
+        """Whether the Lease could be read, and its record or the error."""
         got = await self._bounded(self.api_instance.read_namespaced_lease(name, namespace))
         if isinstance(got, ApiException):
             if got.status != 404:
@@ -69,13 +69,13 @@ class Lock(LeaseLock):
         return True, record
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
-        """Whether it is there now, and ours."""
-        # The library's own asks for `pretty` as a boolean, which its client of the same version refuses.
+        """Create the Lease; returns whether it exists now and is ours."""
+        # The library's own method passes `pretty` as a boolean, which its client of the same version refuses.
         body = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
         return await self._write(self.api_instance.create_namespaced_lease(namespace, body))
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
-        """Whether it is ours now; the server refuses if another was quicker (resourceVersion)."""
+        """Write the Lease; returns whether it is ours. The server refuses if another was quicker (resourceVersion)."""
         lease = self.lease_reference
         if lease is None:
             return False
@@ -83,7 +83,7 @@ class Lock(LeaseLock):
         return await self._write(self.api_instance.replace_namespaced_lease(name, namespace, lease))
 
     async def release(self) -> None:
-        """Let the next one in at once: a Lease without a holder."""
+        """Remove the holder from the Lease, so that the next candidate may lead at once."""
         if self.lease_reference is None or not self.lease_reference.spec:
             return
         got = await self._bounded(self.api_instance.read_namespaced_lease(self.name, self.namespace))
@@ -96,7 +96,7 @@ class Lock(LeaseLock):
     def update_lease(
         self, leader_election_record: LeaderElectionRecord, current_spec: V1LeaseSpec | None = None
     ) -> V1LeaseSpec:
-        """The spec of a Lease that is ours from now on, its times in UTC."""
+        """The spec of a Lease that is ours from now on, with times in UTC."""
         spec = current_spec or V1LeaseSpec()
         now = datetime.now(UTC)
         if spec.holder_identity != leader_election_record.holder_identity or not spec.acquire_time:
@@ -125,7 +125,7 @@ class Lock(LeaseLock):
             return error
         except TimeoutError:
             return ApiException(status=0, reason=f"no answer within {self._patience:g} s")
-        except Exception as error:  # the connection, or an answer that is no Lease
+        except Exception as error:  # a broken connection, or an answer that is no Lease
             return ApiException(status=0, reason=f"{type(error).__name__}: {error}")
 
 

@@ -1,1 +1,1 @@
-"""A cluster from files of Kubernetes objects."""
+"""A cluster's objects from manifest files."""

@@ -1,10 +1,10 @@
-"""The documents of one manifest file, YAML or JSON: octets in, plain data with its lines out.
+"""The documents of one manifest file, YAML or JSON: text in, plain data with line numbers out.
 
     yaml_documents(text)   documents between `---` lines
     json_documents(text)   JSON values, one after the other
 
-The text is hostile: whatever it holds, a document comes out or MalformedError is raised, in time and memory that are
-bounded by the text's length. What YAML 1.1 makes of plain words (`on` is true) is left so: Kubernetes does the same.
+The text is hostile: any text gives documents or raises MalformedError, in time and memory that are bounded by the
+text's length. Plain words keep their YAML 1.1 meaning (`on` is true): Kubernetes does the same.
 """
 
 import json
@@ -26,9 +26,9 @@ except ImportError:  # PyYAML without libyaml: ten times slower, the same result
 MAX_DEPTH = 100
 """How deep mappings and lists may be nested; Kubernetes' own objects stay below 30."""
 MAX_ALIASED = 100_000
-"""How many values the aliases of one YAML document may stand for together."""
+"""How many values all aliases of one YAML document together may stand for."""
 MAX_DIGITS = 40
-"""How long a YAML number may be: reading one takes time that grows with its length squared."""
+"""How long a YAML number may be: reading a number takes time that grows with the square of its length."""
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -37,7 +37,7 @@ _STEP = re.compile(r"[^.\[\]]+(?=[.\[]|$)|(?<=\[)[^\]]+")
 
 
 class MalformedError(Exception):
-    """A text that is no YAML or JSON, or more of it than a manifest needs."""
+    """A text that is no YAML or JSON, or that exceeds a bound or breaks a rule of this module."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
@@ -50,15 +50,15 @@ class Document(Struct, frozen=True):
 
     data: object
     line: int
-    """Where it starts."""
+    """The line where the document starts."""
     object_lines: Callable[[], list[int]]
-    """Where its objects start, in the order of `objects_of`; another number of lines than of objects when not known."""
+    """The lines where its objects start, in the order of `objects_of`; if unknown, not as many lines as objects."""
     part_line: Callable[[int, str], int] | None = None
-    """Where a part of an object stands, by the object's place in that order and the part's path; None in JSON."""
+    """The line of a part of an object, by the object's index in that order and the part's path; None in JSON."""
 
 
 class _Loader(_SafeLoader):
-    """Plain data only; dates stay text, and depth is bounded before libyaml's recursion meets the end of its stack."""
+    """Loads plain data only; dates stay text, and depth is bounded before libyaml's recursion overflows its stack."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  PyYAML's own attribute
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("timestamp", "value")]
@@ -97,10 +97,10 @@ def yaml_documents(text: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "is no YAML"
-        # libyaml puts what is missing at the end on the line after the last
+        # libyaml reports something missing at the end on the line after the last
         last = text.count("\n") + (not text.endswith("\n"))
         raise MalformedError(min(mark.line + 1, last) if mark else line, problem) from None
-    except Exception as error:  # PyYAML's constructors raise nearly anything for values that do not fit their tags
+    except Exception as error:  # PyYAML's constructors raise nearly any error for a value that does not fit its tag
         raise MalformedError(line, f"is no YAML: {error}") from None
 
 
@@ -144,7 +144,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _check_tree(root: yaml.Node) -> None:
-    """Refuses what PyYAML would read: duplicate keys, alias bombs, circles, huge numbers."""
+    """Refuses documents that PyYAML would read: duplicate keys, alias bombs, circles, huge numbers."""
     seen: set[int] = set()
     aliased = 0
     waiting = [(root, 1)]
@@ -173,7 +173,7 @@ def _check_tree(root: yaml.Node) -> None:
 
 
 def _object_nodes(node: yaml.Node, data: object) -> list[yaml.Node]:
-    """The objects of a document, in the order of `objects_of`."""
+    """The nodes of a document's objects, in the order of `objects_of`."""
     if data is None:
         return []
     if is_list(data) and isinstance(node, yaml.MappingNode) and isinstance(data, dict):
@@ -190,7 +190,7 @@ def _object_lines(nodes: Callable[[], list[yaml.Node]]) -> list[int]:
 
 
 def _part_line(nodes: Callable[[], list[yaml.Node]], number: int, path: str) -> int:
-    """The line of `spec.ports[0].name` in one of the objects, or of the last step to it that is there."""
+    """The line of a path such as `spec.ports[0].name` in one object, or of the last step on it that exists."""
     node = nodes()[number]
     line = _line(node)
     for step in _STEP.findall(path):

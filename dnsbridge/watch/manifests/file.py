@@ -3,8 +3,8 @@
     read_file(path, content, selections)    -> FileObjects | Broken
     keep_last_good(before, now)             -> FileObjects
 
-A file that does not parse is Broken as a whole; an object that does not fit is one Problem and is left out alone, and
-so is a part of an object.
+A file that does not parse is Broken as a whole. An invalid object is one Problem, and only this object is left out. An
+invalid part of an object is one Problem, and only this part is left out.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ MAX_OCTETS = 256 * 1024 * 1024
 
 
 class Problem(Struct, frozen=True):
-    """An object that is left out, one that comes twice, or a part that is left out of one."""
+    """An object that is left out or comes twice, or a part that is left out of an object."""
 
     line: int
     key: Key
@@ -35,7 +35,7 @@ class Problem(Struct, frozen=True):
 
 
 class FileObjects(Struct, frozen=True):
-    """What a file says."""
+    """The content of a file."""
 
     objects: dict[Key, Object] = {}
     problems: tuple[Problem, ...] = ()
@@ -43,24 +43,24 @@ class FileObjects(Struct, frozen=True):
     flaws: tuple[Problem, ...] = ()
     """Parts that are left out of objects, by line."""
     doubts: tuple[Problem, ...] = ()
-    """Objects that are fit, but give nothing though their author may expect it."""
+    """Valid objects that are not used, though their author may expect it."""
     unused: dict[str, int] = {}
-    """How many objects nothing comes from, by their kind."""
+    """Number of objects that are not used, by kind."""
     unselected: frozenset[Key] = frozenset()
     """Services that the selectors leave out."""
     lines: dict[Key, int] = {}
-    """Where EndpointSlices and Endpoints stand."""
+    """Line numbers of EndpointSlices and Endpoints."""
 
 
 class Broken(Struct, frozen=True):
-    """A file that says nothing that could be trusted."""
+    """A file with nothing in it that could be trusted."""
 
     line: int
     problem: str
 
 
 def read_file(path: Path, content: bytes, selections: Selections = EVERYTHING) -> FileObjects | Broken:
-    """The objects of a file that are selected: JSON if its name ends in `.json`, else YAML, or a listing of Calico's.
+    """The selected objects of a file: JSON if its name ends in `.json`, else YAML, or a listing of Calico's blocks.
 
     Never raises.
     """
@@ -82,7 +82,7 @@ def read_file(path: Path, content: bytes, selections: Selections = EVERYTHING) -
 
 
 def _listing(text: str) -> FileObjects | Broken:
-    """The objects that a listing of Calico's blocks stands for."""
+    """The objects in a listing of Calico's blocks."""
     found = read(text)
     if isinstance(found, Refused):
         return Broken(found.line or 1, found.problem)
@@ -141,7 +141,7 @@ def _read(documents: Iterator[Document], selections: Selections) -> FileObjects:
 
 
 class _Places:
-    """Where the objects of a document stand, as far as that is known."""
+    """The line numbers of a document's objects, as far as they are known."""
 
     def __init__(self, document: Document, count: int) -> None:
         self._document = document
@@ -150,25 +150,25 @@ class _Places:
 
     @property
     def _exact(self) -> list[int]:
-        """A line for each object, or none at all."""
+        """One line for each object, or no lines at all."""
         if self._lines is None:
             lines = self._document.object_lines()
             self._lines = lines if len(lines) == self._count else []
         return self._lines
 
     def line(self, index: int) -> int:
-        """The line of an object, or that of its document."""
+        """The line of an object, or the line of its document."""
         return self._exact[index] if self._exact else self._document.line
 
     def problem(self, index: int, key: Key, text: str, part: str = "") -> Problem:
-        """A problem with an object, or with the part of it at a path."""
+        """A problem with an object, or with its part at the path `part`."""
         where = "" if self._exact or self._count == 1 else f"item {index + 1}: "
         part_line = self._document.part_line if part and self._exact else None
         return Problem(part_line(index, part) if part_line else self.line(index), key, f"{where}{text}")
 
 
 def keep_last_good(before: FileObjects, now: FileObjects) -> FileObjects:
-    """What a file says, with the last good version of each object that has become invalid."""
+    """The content of a file, with the last good version of each object that has become invalid."""
     kept = {
         problem.key: before.objects[problem.key]
         for problem in now.problems
@@ -178,6 +178,6 @@ def keep_last_good(before: FileObjects, now: FileObjects) -> FileObjects:
 
 
 def shown(path: Path) -> str:
-    """A path as a message may show it."""
+    """A path in printable form, for messages."""
     text = str(path)
     return text if text.isprintable() else quoted(text)

@@ -1,4 +1,4 @@
-"""Which manifest files there are, and what shows that one has changed.
+"""Finds the manifest files below a path, with a stamp of each that shows when it has changed.
 
 scan(path)   -> Scan: each file with its stamp, in the order of their paths
               | Unreadable: nothing is known
@@ -13,9 +13,9 @@ from msgspec import Struct
 from dnsbridge.errors import of_system
 
 MAX_FILES = 10_000
-"""How many files of a folder are followed."""
+"""How many files are followed."""
 MAX_FOLDERS = 10_000
-"""How many folders are searched for them."""
+"""How many folders are searched for files."""
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -34,26 +34,26 @@ class Scan(Struct, frozen=True):
 
     stamps: dict[Path, Stamp]
     over_bound: bool = False
-    """There are more files or folders than are followed."""
+    """There are more than MAX_FILES files or MAX_FOLDERS folders."""
 
 
 class Unreadable(Struct, frozen=True):
-    """A path, or a folder below it, that gives no answer."""
+    """A path, or a folder below it, that cannot be read."""
 
     path: Path
     problem: str
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp that a file's status gives."""
+    """The stamp of a file with this status."""
     return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def scan(path: Path) -> Scan | Unreadable:
-    """Looks at one file, or at all of a folder's manifests in the order of their paths.
+    """Looks at one file, or at all manifests of a folder in the order of their paths.
 
-    Hidden files and folders are skipped (a mounted ConfigMap keeps its versions in such). Symbolic links are followed;
-    a folder that is reached twice counts once.
+    Hidden files and folders are skipped (a mounted ConfigMap keeps its versions in hidden folders). Symbolic links are
+    followed; a folder that is reached twice counts once.
     """
     try:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""What is said of the manifests as a whole: what is not used, and endpoints whose service is missing."""
+"""Log lines about the manifests as a whole: kinds that are not used, and endpoints whose service is missing."""
 
 import logging
 from collections import Counter
@@ -15,7 +15,7 @@ MAX_LINES = 20
 
 
 class Notes:
-    """Says things once, and anew when they have changed."""
+    """Logs each note once, and again when it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,20 +24,20 @@ class Notes:
         self._starts = True
 
     def start(self) -> None:
-        """Say from now on what is not used: a server does, a command that reads once has its own to say."""
+        """Log from now on what is not used. A server calls this; a command that reads once has its own output."""
         self._starts = False
         if self._unused:
             log.info("%s: not used: %s", shown(self._path), self._unused)
 
     def say(self, files: Mapping[Path, FileObjects], wanted: Mapping[Key, Object], origin: Mapping[Key, Path]) -> None:
-        """Say what is new; `origin` is the file of each wanted object."""
+        """Log what is new; `origin` is the file of each wanted object."""
         self._say_orphans(files, wanted, origin)
         self._say_unused(files)
 
     def _say_orphans(
         self, files: Mapping[Path, FileObjects], wanted: Mapping[Key, Object], origin: Mapping[Key, Path]
     ) -> None:
-        """Endpoints have no names where their service is missing and is not left out by the selectors."""
+        """Log endpoints that have no names because their service is missing, unless the selectors leave it out."""
         unselected = frozenset[Key]().union(*(file.unselected for file in files.values()))
         orphans: dict[Key, Key] = {}
         for key, obj in wanted.items():

@@ -3,9 +3,9 @@
     load()     reads everything once
     follow()   looks every quarter of a second, for ever, and reads what has changed
 
-A changed file is read when it has stood still from one look to the next, so that a save in the middle (a half-written
-file, an empty one, one that is away for a moment) is not taken for the cluster's state; a file that never rests is read
-all the same, every MOVING_LOOKS looks. Whatever cannot be read leaves its last good state in force.
+A changed file is read once it has stood still from one look to the next, so that a save under way (a file that is half
+written, empty or away for a moment) is not taken for the cluster's state. A file that never rests is read all the same,
+every MOVING_LOOKS looks. If a file cannot be read, its last good state stays in force.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ from dnsbridge.watch.manifests.notes import MAX_LINES, Notes
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.25
-"""Seconds between two looks, or ten times as long as a look takes."""
+"""Seconds between two looks, but at least ten times the duration of a look."""
 MOVING_LOOKS = 4
-"""After how many looks a file that never rests is read all the same."""
+"""The number of looks after which a file that never rests is read all the same."""
 PROGRESS_INTERVAL = 2.0
-"""Seconds of reading between two lines that say how far it is."""
+"""Seconds of reading between two progress lines."""
 
 
 class ManifestError(Exception):
@@ -51,34 +51,34 @@ class ManifestError(Exception):
 
 
 class ManifestCounts(Struct):
-    """What went wrong so far; integers that only grow."""
+    """Counters of what went wrong; integers that only grow."""
 
     broken_files: int = 0
-    """Readings of a file that did not parse or could not be read."""
+    """Attempts to read a file that did not parse or could not be read."""
     invalid_objects: int = 0
-    """Objects left out, and objects that came twice in a file, each time their file was read."""
+    """Objects left out, and objects that came twice in a file; counted each time their file was read."""
     invalid_parts: int = 0
-    """Parts left out of objects that are used, each time their file was read."""
+    """Parts left out of objects that are used; counted each time their file was read."""
     duplicate_objects: int = 0
-    """Objects that came in two files, each time that was new."""
+    """Objects that came in two files; counted each time that was new."""
     failed_looks: int = 0
-    """Looks at the path that gave nothing."""
+    """Looks at the path that failed."""
     looks_over_bound: int = 0
     """Looks that found more than MAX_FILES files."""
 
 
 class _File(Struct):
-    """What is held of one file."""
+    """The state of one file."""
 
     seen: Stamp | None = None
-    """At the last look; None when it was not there."""
+    """The stamp at the last look; None if the file was not there."""
     looks: int = 0
-    """For how many looks the file has differed from what was read."""
+    """The number of looks in a row at which the file differed from the state last read."""
     read: Stamp | None = None
-    """What the file was when it was last read."""
+    """The stamp when the file was last read."""
     good: FileObjects | None = None
     complaint: str = ""
-    """Why it could not be opened, so that it is said once."""
+    """Why the file could not be opened, so that the problem is logged once."""
 
 
 class ManifestSource:
@@ -89,9 +89,9 @@ class ManifestSource:
     ) -> None:
         self.path = path
         self.objects: dict[Key, Object] = {}
-        """What `on_changes` has been told; replaced as a whole."""
+        """The result of all changes handed to `on_changes`; replaced as a whole."""
         self.synced = False
-        """Whether at least one file has been read well, ever."""
+        """Whether any file has ever been read successfully."""
         self.last_read_at = 0.0
         """`time.monotonic` of the last look that saw the path: the sign of life."""
         self.counts = ManifestCounts()
@@ -111,8 +111,8 @@ class ManifestSource:
     def load(self) -> None:
         """Reads all files once and hands over their objects.
 
-        Raises ManifestError if the path is not there or cannot be read. Broken files are logged and read again when
-        they change; an empty file counts as read once a later look has found it empty still.
+        Raises ManifestError if the path does not exist or cannot be read. Broken files are logged, and read again when
+        they change; an empty file counts as read once a later look has found it still empty.
         """
         found = scan(self.path)
         if isinstance(found, Unreadable):
@@ -131,11 +131,11 @@ class ManifestSource:
             log.warning("%s: is empty so far; put Kubernetes objects into it", shown(self.path))
 
     def say_not_used(self) -> None:
-        """Logs which kinds of objects nothing comes from, now and whenever that changes."""
+        """Logs the kinds of objects that are not used, now and whenever they change."""
         self._notes.start()
 
     async def follow(self) -> None:
-        """Looks for changes until it is cancelled; nothing that a file or folder does ends it."""
+        """Looks for changes until cancelled; no state of a file or folder ends it."""
         while True:
             started = time.monotonic()
             try:
@@ -157,7 +157,7 @@ class ManifestSource:
             self._on_changes(told)
 
     def _look(self) -> tuple[dict[Key, Object], list[Change]] | None:
-        """One look; what has changed, or None when the path gives no answer."""
+        """Looks once. Returns the wanted objects and their changes, or None if the path cannot be read."""
         found = scan(self.path)
         if isinstance(found, Unreadable):
             self.counts.failed_looks += 1
@@ -174,7 +174,7 @@ class ManifestSource:
         self._complaint = text
 
     def _take(self, found: Scan, *, at_once: bool) -> tuple[dict[Key, Object], list[Change]]:
-        """Reads the files that a look has found changed; the objects that are now wanted, and what changes by that."""
+        """Reads the files that a look has found changed. Returns the wanted objects, and their changes."""
         if found.over_bound:
             self.counts.looks_over_bound += 1
             if not self._over_bound:
@@ -208,7 +208,7 @@ class ManifestSource:
         return wanted, difference(self.objects, wanted.values())
 
     def _read(self, path: Path, file: _File) -> bool:
-        """Reads one file; whether what is held of it may have changed by that."""
+        """Reads one file. Returns whether its objects may have changed."""
         try:
             with path.open("rb") as opened:
                 status = os.fstat(opened.fileno())
@@ -244,7 +244,7 @@ class ManifestSource:
         log.error("%s: %s; %s", where, problem, force)
 
     def _merged(self) -> dict[Key, Object]:
-        """All objects that are wanted; of one that comes in two files, the later path's."""
+        """All wanted objects; if an object comes in two files, the one with the later path counts."""
         wanted: dict[Key, Object] = {}
         origin: dict[Key, Path] = {}
         duplicates: set[tuple[Key, Path, Path]] = set()
@@ -268,7 +268,7 @@ class ManifestSource:
 
     @contextmanager
     def _progress(self, total: int) -> Iterator[list[int]]:
-        """Says every PROGRESS_INTERVAL how many files are read; the block counts them in the list's one number."""
+        """Logs every PROGRESS_INTERVAL how many files are read; the block counts them in the list's only item."""
         done = [0]
         finished = threading.Event()
 

@@ -1,1 +1,1 @@
-"""Several processes that answer, and the one that holds their sockets and follows the clusters for them."""
+"""Several processes that answer, and the main process, which holds their sockets and follows the clusters for them."""

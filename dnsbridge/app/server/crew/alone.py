@@ -14,10 +14,10 @@ from dnsbridge.listeners.udp_socket import queue
 
 
 class Alone:
-    """The only worker. What others would have to be told is in the parts that it answers from."""
+    """The only worker. It answers from the parts that are kept up to date, so nobody has to be told of changes."""
 
     unrouted = None
-    """The clusters of these parts count by themselves."""
+    """The clusters of these parts count unrouted answers themselves."""
 
     def __init__(self, settings: Settings, parts: Parts, opened: Sequence[Listening]) -> None:
         self._parts = parts
@@ -31,7 +31,7 @@ class Alone:
         await self._answering.start()
 
     def works(self) -> list[Work]:
-        """What goes on in the background."""
+        """The background work."""
         return self._answering.works()
 
     async def moved(self, clusters: list[Bridged]) -> None:
@@ -41,10 +41,10 @@ class Alone:
         """See protocol.Crew."""
 
     async def settled(self) -> None:
-        """It answers since it was started."""
+        """Returns at once: this process answers from `start` on."""
 
     def not_ready(self) -> list[str]:
-        """Nobody is waited for."""
+        """Empty: nobody is waited for."""
         return []
 
     async def upstreams(self) -> list[State]:
@@ -52,7 +52,7 @@ class Alone:
         return states(self._parts)
 
     async def gather(self) -> None:
-        """All that is counted is in this process."""
+        """Nothing to do: all counts are in this process."""
 
     async def leave(self) -> None:
         """Take no new question."""

@@ -1,7 +1,7 @@
 """One end of the pair of sockets between the main process and a worker.
 
 A message is written at once, in the call that sends it, so the other process is woken before this one does anything
-else. What the socket has no room for waits here, up to a bound.
+else. Octets that the socket has no room for wait here, up to a bound.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dnsbridge.app.server.crew.messages import Frames
 
 READ = 1 << 14
-"""Octets that are taken at once: to apply what they say takes a millisecond or two, and questions wait."""
+"""Octets that are read at once: applying them takes a millisecond or two, and questions wait meanwhile."""
 BUFFER = 1 << 20
-"""Octets for the kernel; it gives what it allows."""
+"""Octets of the kernel's send buffer; the kernel may allow fewer."""
 BACKLOG = 32 << 20
-"""Octets that may wait for an end that does not read, before what comes next: about 100,000 changed slices."""
+"""Octets that may wait for an end that does not read, before a new message comes: about 100,000 changed slices."""
 
 
 class Channel:
-    """One end. `take` is given each message that comes; `ended` is called once, when the other process has gone."""
+    """One end. `take` receives each message that comes; `ended` is called once, when the other process has gone."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Channel:
     def send(self, frame: bytes) -> bool:
         """Write a frame, or keep it until there is room; False if more than the bound waits already."""
         if not self._open:
-            return True  # whoever reads finds the end, and says so
+            return True  # _read finds the end, and reports it
         sent = 0
         if self._waiting:
             if self.waiting > self._backlog:
@@ -68,7 +68,7 @@ class Channel:
         return True
 
     def close(self) -> None:
-        """Forget the other end."""
+        """Close this end, and drop what waits."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._socket)
@@ -77,7 +77,7 @@ class Channel:
             self._socket.close()
 
     async def drained(self) -> None:
-        """Wait until all is written, or nobody is there to read it; whoever waits has a deadline."""
+        """Wait until all is written, or nobody is there to read it; the caller sets a deadline."""
         while self._open and self._waiting:  # noqa: ASYNC110 - for the one end of a process
             await asyncio.sleep(0.001)
 

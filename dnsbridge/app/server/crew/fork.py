@@ -1,8 +1,8 @@
-"""Forking: the event loop of the main process stands still while it forks, and the child begins anew with its own.
+"""Forks workers: the event loop of the main process stands still during a fork, and the child begins with its own.
 
-The child keeps the memory of the main process, as it is, and of the descriptors those that it was made for. The child
-touches nothing of the event loop of the main process. Other threads of the main process read files, and are not there
-in the child; Python makes the locks that they can hold (the interpreter's, the import system's, the log's) anew there.
+The child keeps the memory of the main process as it is, and only the descriptors that it needs. It touches nothing of
+the main process's event loop. Other threads of the main process read files, and do not exist in the child; Python makes
+the locks that they can hold (the interpreter's, the import system's, the log's) anew there.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from dnsbridge.observe.log import start_logging
 log = logging.getLogger(__name__)
 
 _STANDARD = 3
-"""Descriptors of input, output and errors."""
+"""The number of standard descriptors: input, output and error."""
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -62,7 +62,7 @@ async def _until_wanted(workers: Workers, serving: "asyncio.Task[None]") -> None
 def _fork(place: Place, workers: Workers, settings: Settings, main: MainProcess) -> None:
     """Start a worker; in its process this does not return."""
     ours, theirs = socket.socketpair()
-    # A signal for the child must not reach what it has of its parent's handlers.
+    # A signal for the child must not reach the handlers that it has from its parent.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         pid = os.fork()
@@ -81,10 +81,10 @@ def _fork(place: Place, workers: Workers, settings: Settings, main: MainProcess)
 def _be_worker(place: Place, sock: socket.socket, settings: Settings, main: MainProcess) -> NoReturn:
     code = 1
     try:
-        # What is there now is shared as long as nobody writes to it, as the collector would.
+        # These objects stay shared as long as nobody writes to them, as the collector would.
         gc.freeze()
         signal.set_wakeup_fd(-1)
-        # Who presses Ctrl-C means all processes of the terminal; the main process says when it is time.
+        # Ctrl-C reaches all processes of the terminal; the main process tells the workers when to end.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
@@ -92,7 +92,7 @@ def _be_worker(place: Place, sock: socket.socket, settings: Settings, main: Main
         for pair in place.opened:
             kept |= {pair.udp.fileno(), pair.tcp.fileno()}
         _drop_descriptors(kept)
-        # A thread of the main process may have been about to write to the old one.
+        # A thread of the main process may have been about to write to the old stream.
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         start_logging(f"worker {place.number}: ")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -109,9 +109,9 @@ async def _work(place: Place, sock: socket.socket, settings: Settings, main: Mai
 
 
 def _drop_descriptors(kept: Collection[int]) -> None:
-    """Let every other descriptor lead nowhere.
+    """Point every other descriptor at /dev/null.
 
-    To close them would free their numbers, and what has them still in this memory might close another one's later.
+    Closing them would free their numbers, and an object in this memory that still has one might close a later owner's.
     """
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number in map(int, os.listdir("/proc/self/fd")):
@@ -119,6 +119,6 @@ def _drop_descriptors(kept: Collection[int]) -> None:
             try:
                 os.fstat(number)
             except OSError:
-                continue  # it was that of the list itself
+                continue  # it was the descriptor of the listing itself
             os.dup2(nowhere, number, inheritable=False)
     os.close(nowhere)

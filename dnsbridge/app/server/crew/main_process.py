@@ -1,8 +1,8 @@
-"""The process that holds a crew of several: it follows clusters and files, and tells the workers.
+"""The main process of a crew of several: it follows clusters and files, and tells the workers.
 
-It has the sockets, the watches, the HTTP side and the snapshots, and answers no question itself. A cluster that has not
-been read is empty for the workers but for what says whose questions are whose and where its CoreDNS is. When it has
-been read they are renewed, so that all share its objects in memory, instead of each having a copy.
+It has the sockets, the watches, the HTTP side and the snapshots, and answers no question itself. Of a cluster that has
+not been read the workers know only the objects that give its prefixes and its CoreDNS. When the cluster has been read
+the workers are renewed, so that all share its objects in memory instead of each having a copy.
 """
 
 from collections.abc import Iterable
@@ -33,24 +33,24 @@ from dnsbridge.observe.counters import Counters
 from dnsbridge.routes.model import Prefix
 
 EARLY_KINDS = frozenset({"ServiceCIDR", "IPPool", "Node", "ConfigMap"})
-"""What a worker must know of a cluster that has not been read: its prefixes, and this service."""
+"""Objects that a worker needs of a cluster that has not been read: they give its prefixes. COREDNS is one more."""
 RENEWAL = 5.0
-"""Seconds that a renewal of the workers is waited for."""
+"""Seconds to wait for a renewal of the workers."""
 COREDNS = Key("Service", "kube-system", "kube-dns")
 
 
 class MainProcess:
-    """A crew of several processes (see protocol.Crew), and what they are told."""
+    """A crew of several processes (see protocol.Crew), and the messages to them."""
 
     def __init__(self, workers: Workers, settings: Settings, parts: Parts, opened: list[Listening]) -> None:
         """Raises CannotStart where the sockets cannot be shared."""
         self.parts = parts
         self.pushed: tuple[Prefix, ...] = ()
-        """Where routes lead that are pushed elsewhere, for a worker that is started now."""
+        """The prefixes that are pushed elsewhere, for a worker that is started now."""
         self._workers = workers
         self._opened = _shared(opened, settings.workers)
         self._freshness: dict[str, Freshness] = {}
-        """Of each cluster, as the workers know it."""
+        """The freshness of each cluster, as the workers know it."""
         own = PartsCollector(
             parts,
             Counters(),
@@ -65,20 +65,20 @@ class MainProcess:
             each.cluster.index.compact()
 
     async def start(self) -> None:
-        """Have all workers started."""
+        """Start all workers."""
         self._note()
         self._workers.start(self._opened)
 
     async def settled(self) -> None:
-        """Returns when all answer."""
+        """Returns when all workers answer."""
         await self._workers.until_settled(None)
 
     def works(self) -> list[Work]:
-        """What goes on in the background."""
+        """The background work."""
         return [self._workers.supervise]
 
     async def moved(self, clusters: list[Bridged]) -> None:
-        """How far clusters can be trusted has changed; returns when the workers act on it."""
+        """The freshness of these clusters has changed; returns when the workers act on it."""
         first = [each for each in clusters if self._freshness.get(each.cluster.name) is Freshness.UNSYNCED]
         for each in clusters:
             if each not in first:
@@ -95,7 +95,7 @@ class MainProcess:
         self._workers.tell(frame(Servers(hosts)))
 
     def not_ready(self) -> list[str]:
-        """In which places somebody is waited for."""
+        """The workers that do not answer yet, one line each."""
         return self._workers.not_ready()
 
     async def upstreams(self) -> list[State]:
@@ -103,11 +103,11 @@ class MainProcess:
         return await crew_upstreams(self._workers)
 
     async def gather(self) -> None:
-        """Have the counts of all workers."""
+        """Collect the counts of all workers."""
         await self._workers.gather()
 
     async def unrouted(self) -> dict[str, int]:
-        """How many answers of each cluster no route leads to, of all workers."""
+        """The number of each cluster's unrouted answers, over all workers."""
         await self._workers.gather()
         found: dict[str, int] = {}
         for family in summed(self._workers.reports()):
@@ -120,11 +120,11 @@ class MainProcess:
         await self._workers.leave()
 
     async def end(self) -> None:
-        """Have all answer what is in flight, then end."""
+        """Have all workers answer the questions in flight, then end."""
         await self._workers.end()
 
     def _changed(self, cluster: str, changes: list[Change], now: int) -> None:
-        """Objects change."""
+        """Tell the workers of changed objects."""
         if not self._workers.places:
             return
         if self._freshness.get(cluster) is Freshness.UNSYNCED:
@@ -137,7 +137,7 @@ class MainProcess:
         self._workers.tell(frame(Pushed(list(map(str, self.pushed)))))
 
     def _note(self) -> None:
-        """The workers that are started now know what is known now."""
+        """Note the current freshness, which workers that are started now know."""
         self._freshness = {each.cluster.name: each.cluster.freshness for each in self.parts.clusters}
 
 

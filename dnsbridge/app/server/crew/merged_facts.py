@@ -1,4 +1,4 @@
-"""What several workers have and hold, shown as that of one server."""
+"""The metrics, caches and upstream states of several workers, shown as those of one server."""
 
 from collections.abc import Iterable, Sequence
 
@@ -39,12 +39,12 @@ class CrewCache:
         self._workers = workers
 
     async def show(self, name: str) -> list[ShownHeld]:
-        """What each worker holds of a name. Raises BadNameError, NotNow."""
+        """The answers that each worker holds for a name. Raises BadNameError, NotNow."""
         said = await self._workers.ask("show", names.from_text(name).lower())
         return [held for each in said for held in read_body(each, list[ShownHeld])]
 
     async def flush(self, name: str | None) -> int:
-        """Have all workers forget; how many answers there were in all caches. Raises BadNameError, NotNow."""
+        """Flush all workers' caches; returns how many answers there were in all. Raises BadNameError, NotNow."""
         said = await self._workers.ask("flush", None if name is None else names.from_text(name).lower())
         return sum(read_body(each, int) for each in said)
 
@@ -55,7 +55,7 @@ async def crew_upstreams(workers: Workers) -> list[State]:
 
 
 def together(reports: Iterable[Sequence[State]]) -> list[State]:
-    """One state for each upstream: as bad as the worst, since when and why; what is counted is summed."""
+    """One state for each upstream: condition, time and problem of the worst, and the sums of all counts."""
     found: dict[tuple[str, str, str], State] = {}
     for report in reports:
         for state in report:
@@ -65,7 +65,7 @@ def together(reports: Iterable[Sequence[State]]) -> list[State]:
 
 
 def _joined(one: State, other: State) -> State:
-    # Of two that are as bad the one that changed later has the latest problem to tell; texts of UTC order like times.
+    # Of two equally bad states, the one that changed later has the latest problem. UTC texts sort like times.
     worse = max(one, other, key=lambda state: (_WORST.index(state.condition), state.since or ""))
     measured = [state for state in (one, other) if state.srtt_ms is not None]
     weight = sum(state.questions for state in measured)

@@ -1,16 +1,16 @@
-"""What the main process and its workers say to each other, as frames of octets.
+"""The messages between the main process and its workers, as frames of octets.
 
-    main process -> worker      Changed    objects of a cluster that have changed
-                          Aged       how far a cluster can be trusted from now on
-                          Servers    what the followed resolv.conf files say now
-                          Pushed     the prefixes of the routes that are pushed elsewhere
-                          Ask        a question, which gets a Said
-                          End        answer what is in flight, then end
-    worker -> main process      Ready      questions are answered from now on
-                          Leaving    no new question is taken from now on
-                          Said       the answer to an Ask; number 0: the last counts, unasked
+    main process -> worker   Changed    objects of a cluster that have changed
+                             Aged       how far a cluster can be trusted from now on
+                             Servers    the addresses that the followed resolv.conf files name now
+                             Pushed     the prefixes of the routes that are pushed elsewhere
+                             Ask        a question, which gets a Said
+                             End        answer the questions in flight, then end
+    worker -> main process   Ready      questions are answered from now on
+                             Leaving    no new question is taken from now on
+                             Said       the answer to an Ask; number 0: the last counts, unasked
 
-A frame is four octets of length and msgpack. Both ends are of one version.
+A frame is four octets of length, then msgpack. Both ends run the same version.
 """
 
 from typing import Literal, TypeVar
@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 from msgspec import Raw, Struct, msgpack
 
 What = Literal["counts", "upstreams", "show", "flush"]
-"""A question's kind: list[Family] | list[State] | list[ShownHeld] | int is what is said to it."""
+"""The kind of a question; the answers are list[Family], list[State], list[ShownHeld] and int, in this order."""
 SIZE = 4
 """Octets of a frame's length."""
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ class Changed(Struct, array_like=True, tag=0):
 
     cluster: str
     now: int
-    """Unix seconds: the serial, which all workers must have alike."""
+    """Unix seconds: the SOA serial, which must be the same in all workers."""
     changes: Raw
     """See cluster.transfer."""
 
@@ -40,7 +40,7 @@ class Aged(Struct, array_like=True, tag=1):
 
     cluster: str
     freshness: str
-    """The value of a resolvers.cluster.Freshness."""
+    """The value of a cluster.freshness.Freshness."""
 
 
 class Servers(Struct, array_like=True, tag=2):
@@ -50,7 +50,7 @@ class Servers(Struct, array_like=True, tag=2):
 
 
 class Ask(Struct, array_like=True, tag=3):
-    """A question of the main process."""
+    """A question from the main process."""
 
     number: int
     what: What
@@ -59,11 +59,11 @@ class Ask(Struct, array_like=True, tag=3):
 
 
 class End(Struct, array_like=True, tag=4):
-    """No more questions are taken."""
+    """Answer the questions in flight, then end."""
 
 
 class Pushed(Struct, array_like=True, tag=5):
-    """Where routes lead that are no part of this host (see app.server.reach)."""
+    """The prefixes of routes that are pushed elsewhere than to this host's kernel (see app.server.reach)."""
 
     prefixes: list[str]
 
@@ -96,23 +96,23 @@ def frame(message: ToWorker | ToMain) -> bytes:
 
 
 def body(value: object) -> Raw:
-    """What is said to a question."""
+    """The body of an answer to an Ask."""
     return Raw(_encoder.encode(value))
 
 
 def read_body(said: Raw, kind: type[_T]) -> _T:
-    """What was said."""
+    """The value in the body of an answer."""
     return msgpack.decode(said, type=kind)
 
 
 class Frames:
-    """Cuts the messages out of what comes over a channel."""
+    """Cuts the octets that come over a channel into messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, octets: bytes) -> list[bytes]:
-        """The messages that are whole now."""
+        """Take octets; returns the messages that are complete now."""
         buffer = self._buffer
         buffer += octets
         found = []

@@ -1,4 +1,4 @@
-"""The crew of a server: those who answer, as the life of the server sees them (see life)."""
+"""The crew of a server: the processes that answer, as the life of the server sees them (see life)."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 class Crew(Protocol):
-    """Those who answer."""
+    """The processes that answer."""
 
     @property
     def collector(self) -> Collector:
-        """The metrics of everybody."""
+        """The metrics of all processes."""
 
     @property
     def cache(self) -> "Cache":
-        """The cached answers of everybody."""
+        """The cached answers of all processes."""
 
     @property
     def push(self) -> Callable[[Iterable[Prefix]], None] | None:
-        """Is told where routes lead that are pushed elsewhere; None: nobody compares answers with routes."""
+        """Receives the prefixes that are pushed elsewhere; None: nobody compares answers with routes."""
 
     @property
     def unrouted(self) -> Callable[[], Awaitable[Mapping[str, int]]] | None:
-        """How many answers of each cluster no route leads to; None: the clusters of the parts count them."""
+        """Gives the number of each cluster's unrouted answers; None: the clusters of the parts count them."""
 
     async def upstreams(self) -> Sequence[State]:
         """How the upstreams are doing."""
@@ -43,28 +43,28 @@ class Crew(Protocol):
         """Answer from now on, or begin to."""
 
     async def settled(self) -> None:
-        """Returns when everybody answers."""
+        """Returns when all processes answer."""
 
     def works(self) -> list[Work]:
-        """What goes on in the background."""
+        """The background work."""
 
     async def moved(self, clusters: list[Bridged]) -> None:
-        """How far these clusters can be trusted has changed; returns when everybody acts on it."""
+        """The freshness of these clusters has changed; returns when all processes act on it."""
 
     def named(self, hosts: Hosts) -> None:
         """The followed resolv.conf files name other servers."""
 
     def not_ready(self) -> list[str]:
-        """Who does not answer yet, in a line each."""
+        """The processes that do not answer yet, one line each."""
 
     async def gather(self) -> None:
-        """Returns when `collector` has the counts of everybody."""
+        """Returns when `collector` has the counts of all processes."""
 
     async def leave(self) -> None:
         """Take no new question."""
 
     async def end(self) -> None:
-        """Answer what is in flight, for GRACE at most, and end."""
+        """Answer the questions in flight, for GRACE at most, and end."""
 
 
 MakeCrew = Callable[[Settings, Parts, list[Listening]], Crew]

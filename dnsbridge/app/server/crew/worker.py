@@ -1,7 +1,7 @@
 """A worker: it answers questions on its own sockets, from objects that the main process keeps in step.
 
-A worker shares with the main process what was in memory when it began. Its prepared answers, its cache of forwarded
-answers, what it knows of upstreams, and its limits on clients are its own. It follows nothing by itself, and ends with
+A worker shares with the main process the memory of the moment of its fork. Its prepared answers, its cache of forwarded
+answers, its knowledge of upstreams and its limits on clients are its own. It follows nothing by itself, and ends with
 the main process.
 """
 
@@ -46,33 +46,33 @@ from dnsbridge.routes.model import Prefix
 log = logging.getLogger(__name__)
 
 LAST_WORDS = 0.5
-"""Seconds in which the main process must take the last counts."""
+"""Seconds that the main process has to take the last counts."""
 
 
 class Worker:
-    """What a worker does with what the main process says."""
+    """Answers questions, and does what the main process says."""
 
     def __init__(
         self, number: int, settings: Settings, opened: list[Listening], held: Parts, pushed: Iterable[Prefix]
     ) -> None:
-        """`number` counts from 1; `held` are the main process's parts, `pushed` the routes elsewhere (see Pushed)."""
+        """`number` counts from 1; `held` are the main process's parts, `pushed` the prefixes elsewhere (see Pushed)."""
         self.ending = asyncio.Event()
         self._number = number
         self._opened = opened
         self._parts = build(settings, tuple(each.address for each in opened), held)
-        # What the kernel drops it counts for each socket, whoever reads it; the main process has them all.
+        # The kernel counts dropped messages by socket, whoever reads it; the main process has all sockets.
         self._answering = Answering(settings, self._parts, opened)
         self._channel: Channel | None = None
         if self._answering.reach:
             self._answering.reach.push(pushed)
 
     async def run(self, sock: socket.socket) -> None:
-        """Answer until the main process says that it is enough, over its end of a channel."""
+        """Answer until the main process says to end; `sock` is this process's end of the channel."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(log_exception)
         loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         for opened in self._opened:
-            # An earlier worker may have left it short (see listeners.udp).
+            # An earlier worker may have left the receive buffer short (see listeners.udp).
             opened.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         answering = self._answering
         await answering.start()
@@ -94,7 +94,7 @@ class Worker:
         try:
             self._obey(octets)
         except Exception as error:
-            # What it holds may differ from what the others hold from now on; its successor's does not.
+            # Its objects may differ from the other workers' from now on; its successor's do not.
             log.error("internal error: %s: %s; ending, another worker takes its place", type(error).__name__, error)
             os._exit(1)
 

@@ -1,4 +1,4 @@
-"""One worker as the main process sees it: its process, the channel to it, what was asked of it, what it has counted."""
+"""One worker as the main process sees it: its process, the channel to it, the questions to it, and its counts."""
 
 import asyncio
 import os
@@ -20,19 +20,19 @@ REAP_INTERVAL = 0.01
 
 
 class Supervisor(Protocol):
-    """Who is told what becomes of a worker."""
+    """Hears what happens to a worker."""
 
     def answers(self, member: "WorkerProcess") -> None:
-        """It has begun to answer questions."""
+        """The worker has begun to answer questions."""
 
     def leaves(self, member: "WorkerProcess") -> None:
-        """It takes no new question."""
+        """The worker takes no new question."""
 
     def is_behind(self, member: "WorkerProcess") -> None:
-        """It does not read what it is sent, and is killed for it."""
+        """The worker does not read what it is sent, and is killed for that."""
 
     def has_ended(self, member: "WorkerProcess", status: int) -> None:
-        """Its process has ended, with this wait status; its last counts are in `counts`."""
+        """The worker's process has ended, with this wait status; its last counts are in `counts`."""
 
 
 class WorkerProcess:
@@ -46,20 +46,20 @@ class WorkerProcess:
         self.pid = pid
         self.ready = False
         self.leaving = False
-        """It takes no new question."""
+        """The worker takes no new question."""
         self.told_to_end_at: float | None = None
         """Monotonic seconds."""
         self.started_at = time.monotonic()
-        """The same; its first word is waited for from then on."""
+        """Monotonic seconds; its first word is due from then on."""
         self.counts: list[Family] = []
-        """What it has said last."""
+        """Its last counts."""
         self._loop = loop
         self._supervisor = supervisor
         self._gone = False
         """It has ended, or was killed."""
         self._asked: dict[int, tuple[float, asyncio.Future[Raw]]] = {}
         self._counting: set[int] = set()
-        """Those of them that ask for counts."""
+        """The numbers of the questions for counts."""
         self._last_number = 0
         self._channel = Channel(loop, sock, self._take, self._closed)
 
@@ -73,7 +73,7 @@ class WorkerProcess:
         return min((since for since, _ in self._asked.values()), default=None)
 
     def forgive(self) -> None:
-        """Count its silence from now on: it was this process that did not listen."""
+        """Count its silence from now on: this process itself did not listen."""
         now = time.monotonic()
         self.started_at = now
         self._asked = {number: (now, future) for number, (_, future) in self._asked.items()}
@@ -87,7 +87,7 @@ class WorkerProcess:
             self.kill()
 
     def ask(self, what: What, name: bytes | None = None) -> "asyncio.Future[Raw]":
-        """The answer to a question, when it comes; cancelled if the worker ends before."""
+        """Ask a question; the future gets the answer, or is cancelled if the worker ends before."""
         future: asyncio.Future[Raw] = self._loop.create_future()
         if self._gone or self.told_to_end_at is not None:
             future.cancel()
@@ -98,13 +98,13 @@ class WorkerProcess:
         return future
 
     def count(self) -> "asyncio.Future[Raw]":
-        """Ask for its counts, which are in `counts` when they have come."""
+        """Ask for its counts; they are in `counts` when the future is done."""
         future = self.ask("counts")
         self._counting.add(self._last_number)
         return future
 
     def end(self) -> None:
-        """Have it answer what is in flight, then end."""
+        """Have it answer the questions in flight, then end."""
         if self.told_to_end_at is None:
             self.tell(frame(End()))
             self.told_to_end_at = time.monotonic()
@@ -127,7 +127,7 @@ class WorkerProcess:
             else:
                 self._heard(message)
         except DecodeError:
-            self.kill()  # it is not what it was
+            self.kill()  # a worker in order sends no such message
 
     def _heard(self, said: Said) -> None:
         if said.number == 0 or said.number in self._counting:
@@ -139,7 +139,7 @@ class WorkerProcess:
                 future.set_result(Raw(bytes(said.body)))
 
     def _closed(self) -> None:
-        """The channel has ended, so the process has, or must."""
+        """The channel has ended, so the process has ended too, or must."""
         self._gone = True
         for _, future in self._asked.values():
             future.cancel()
@@ -148,7 +148,7 @@ class WorkerProcess:
         self._reap(patience=2)
 
     def _reap(self, patience: int) -> None:
-        """Ask for the process's status until it is there: it is about to end by itself, or is killed."""
+        """Ask for the exit status until it is there: the process is about to end by itself, or is killed."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
             self._supervisor.has_ended(self, status)

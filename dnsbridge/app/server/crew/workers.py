@@ -1,11 +1,11 @@
-"""All workers: each number's process is started, replaced when it dies, is stuck or does not read, and ended.
+"""All workers: starts a process for each number, replaces it when it dies, is stuck or does not read, and ends it.
 
-    due      numbers whose process is to be forked, which happens between two turns of the event loop (see process)
-    tell     every change to every worker, in the call that made it
-    renew    new processes for all, of this moment's memory; the old ones answer until the new ones do
+    due      the places that need a fork, which happens between two turns of the event loop (see fork)
+    tell     sends every change to every worker, in the call that made it
+    renew    new processes for all numbers, from the current memory; the old ones answer until the new ones do
 
-The sockets are this process's, a pair for each number and address. A worker that dies leaves them open, with the
-questions that wait in them to its successor.
+This process owns the sockets, a pair for each number and address. They stay open when a worker dies, and the questions
+that wait in them go to its successor.
 """
 
 import asyncio
@@ -30,42 +30,42 @@ from dnsbridge.listeners.http.server import NotNow
 log = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
-"""Seconds between two times that each worker is asked what it has counted: as much may be lost when one is killed."""
+"""Seconds between two requests for the counts of each worker: a killed worker may lose the counts of that time."""
 STUCK = 5.0
 """Seconds of silence after which a worker is killed."""
 LATE = 1.0
-"""Seconds by which this process may be late itself, or it cannot say who was silent."""
+"""Seconds by which this process may itself be late; beyond that it cannot say which worker was silent."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds before a worker that ends soon after its start is started again; the bound doubles each time."""
 STEADY = 10.0
-"""Seconds after which a worker's end is not counted as one soon after its start."""
+"""Seconds after its start from which a worker's end no longer counts as soon."""
 PATIENCE = 2.0
 """Seconds for an answer of a worker."""
 
 
 class Place(Struct, eq=False):
-    """What one number has."""
+    """The sockets and processes of one number."""
 
     number: int
     opened: list[Listening]
     backoff: Backoff
     members: list[WorkerProcess] = []
-    """The last one is the one that counts, or will be; the others are about to end."""
+    """The last is the process in charge, or will be; the others are about to end."""
     retired: list[Family] = []
-    """What those that have ended have counted."""
+    """The counts of the processes that have ended."""
     restarts: int = 0
 
     renewing: bool = True
-    """The process that is wanted is not there yet; an earlier one may answer."""
+    """The wanted process is not there yet; an earlier one may answer."""
 
     @property
     def answers(self) -> bool:
-        """Whether anybody answers here."""
+        """Whether any process answers here."""
         return any(member.ready and member.told_to_end_at is None for member in self.members)
 
     @property
     def settled(self) -> bool:
-        """Whether the process that is wanted answers here, and no other."""
+        """Whether the wanted process answers here, and no other."""
         if self.renewing or not self.members:
             return False
         *others, last = self.members
@@ -73,34 +73,34 @@ class Place(Struct, eq=False):
 
 
 class Workers:
-    """The workers."""
+    """All workers of a server."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.places: list[Place] = []
         self.stuck = 0
         self.behind = 0
         self.wanted = asyncio.Event()
-        """There is a process to be forked."""
+        """Set while a process must be forked."""
         self._loop = loop
         self._due: dict[int, None] = {}
         self._ending = False
         self._waiting: list[asyncio.Future[None]] = []
-        """Those who wait for what workers say."""
+        """Callers that wait for a worker to begin or end."""
 
     def start(self, opened: list[list[Listening]]) -> None:
-        """Have a worker for each of these lists of sockets."""
+        """Start a worker for each of these lists of sockets."""
         for number, pairs in enumerate(opened, 1):
             self.places.append(Place(number, pairs, Backoff(random.random, FIRST_DELAY, LONGEST_DELAY)))
         self.renew()
 
     def renew(self) -> None:
-        """Have a new process in every place."""
+        """Start a new process in every place."""
         for place in self.places:
             place.renewing = True
             self._fork_soon(place.number)
 
     def due(self) -> Iterator[Place]:
-        """The places where a process is to be forked now."""
+        """The places where a process must be forked now."""
         self.wanted.clear()
         while self._due:
             number, _ = self._due.popitem()
@@ -118,15 +118,15 @@ class Workers:
         self._loop.call_later(delay, self._fork_soon, place.number)
 
     def tell(self, octets: bytes) -> None:
-        """Send a frame to all."""
+        """Send a frame to all workers."""
         for place in self.places:
             for member in place.members:
                 member.tell(octets)
-        # Where a core is shared, questions wait for the workers, and nobody for what this process does next.
+        # On a shared core questions wait for the workers, and nobody waits for this process.
         os.sched_yield()
 
     async def ask(self, what: What, name: bytes | None = None) -> list[Raw]:
-        """What each worker says, by number; one that is not there holds nothing. Raises NotNow."""
+        """Each worker's answer, in order of number; a worker that is not there has none. Raises NotNow."""
         asked = {member.number: member.ask(what, name) for member in self._answering()}
         if asked:
             await asyncio.wait(asked.values(), timeout=PATIENCE)
@@ -138,13 +138,13 @@ class Workers:
         return [answer.result() for answer in asked.values() if not answer.cancelled()]
 
     async def gather(self) -> None:
-        """Have the counts of all workers; of one that does not answer the last ones stay."""
+        """Collect the counts of all workers; a worker that does not answer keeps its last ones."""
         asked = [member.count() for member in self._answering()]
         if asked:
             await asyncio.wait(asked, timeout=PATIENCE)
 
     def reports(self) -> Iterator[list[Family]]:
-        """What all workers have counted, those that have ended too."""
+        """The counts of all workers, ended ones too."""
         for place in self.places:
             yield place.retired
             for member in place.members:
@@ -165,15 +165,15 @@ class Workers:
         yield counter("worker_queries", "Messages received, by worker.", ["worker", "transport"], queries)
 
     def not_ready(self) -> list[str]:
-        """In which places somebody is still waited for, in a line each."""
+        """The places that are not settled yet, one line each."""
         return [f"worker {place.number}: does not answer yet" for place in self.places if not place.settled]
 
     async def until_settled(self, seconds: float | None) -> None:
-        """Wait until those that are wanted answer, and no others, for so long at most."""
+        """Wait until the wanted processes answer, and no others, for so many seconds at most."""
         await self._until(lambda: not self.not_ready(), seconds)
 
     async def supervise(self) -> None:
-        """Ask all workers for their counts again and again; who does not answer for long is killed."""
+        """Ask all workers for their counts every HEARTBEAT; a worker that is silent for STUCK seconds is killed."""
         before = time.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT)
@@ -203,7 +203,7 @@ class Workers:
         await self._until(lambda: all(each.leaving for place in self.places for each in place.members), LATE)
 
     async def end(self) -> None:
-        """Have all answer what is in flight, then end, and wait for that."""
+        """Have all workers answer the questions in flight and end, and wait for that."""
         if not self._ending:
             await self.leave()
         if not await self._until(self._empty, GRACE + LATE):
@@ -214,7 +214,7 @@ class Workers:
             await self._until(self._empty, LATE)
 
     def answers(self, member: WorkerProcess) -> None:
-        """See Supervisor: its predecessors have done their work, or it is one itself."""
+        """See Supervisor: all processes before the last one that answers are told to end."""
         place = self.places[member.number - 1]
         log.info("worker %d: answers (pid %d)", member.number, member.pid)
         last = max((number for number, each in enumerate(place.members) if each.ready), default=0)
@@ -249,7 +249,7 @@ class Workers:
             delay = place.backoff.delay()
         when = f"in {delay:.1f} s" if delay else "now"
         log.error("worker %d (pid %d): %s; another takes its place %s", place.number, member.pid, _how(status), when)
-        if not superseded:  # or one is on its way
+        if not superseded:  # else its successor is there already
             place.renewing = True
             self._loop.call_later(delay, self._fork_soon, place.number)
 
@@ -265,7 +265,7 @@ class Workers:
         return not any(place.members for place in self.places)
 
     async def _until(self, condition: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait for something that a worker's first or last words bring; whether it came in time."""
+        """Wait for a condition that a worker's first or last words bring; returns whether it came in time."""
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -277,7 +277,7 @@ class Workers:
         return True
 
     def _wake(self) -> None:
-        """A worker has begun to answer, takes no more, or has ended."""
+        """Wake the callers: a worker has begun to answer, takes no new question, or has ended."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
