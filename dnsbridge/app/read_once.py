@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from dnsbridge.app.feeds import Feed, by_precedence, feed_of, open_all
-from dnsbridge.app.kept_state import Keeper
+from dnsbridge.app.snapshots import Keeper
 from dnsbridge.config import Loaded
 from dnsbridge.watch.api.source import ApiSource
 

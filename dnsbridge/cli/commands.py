@@ -198,7 +198,7 @@ def config_group() -> None:
 @output_option
 def check(output: str, file: str | None, **flags: Any) -> int:
     """Check a configuration as serve would on this machine, without a packet; every problem is one line."""
-    from dnsbridge.app.rehearse import rehearse
+    from dnsbridge.app.facts.rehearse import rehearse
 
     try:
         loaded = load_complete(file, **flags)

@@ -1,7 +1,8 @@
 """The router: gives each question to the cluster or the forward zone that owns its name.
 
-The clusters' zones come first, then their reverse zones, then the forward zones; the longest match wins. A cluster's
-names never go to the corporate DNS, so a forward zone below a cluster's zone is never asked.
+The clusters' zones come first, then their reverse zones, then the forward zones. The longest match wins; of clusters
+whose prefixes overlap the first in order of precedence has the reverse name. A cluster's names never go to the
+corporate DNS, so a forward zone below a cluster's zone is never asked.
 """
 
 from collections.abc import Callable, Mapping, Sequence

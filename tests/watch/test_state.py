@@ -16,7 +16,7 @@ from dnsbridge.app import read_once
 from dnsbridge.app.answering.parts import build
 from dnsbridge.app.answering.parts_once import parts_once
 from dnsbridge.app.facts.lookup import Explanation, explain, question
-from dnsbridge.app.kept_state import Keeper
+from dnsbridge.app.snapshots import Keeper
 from dnsbridge.cluster import snapshot
 from dnsbridge.cluster.objects import Key
 from dnsbridge.cluster.snapshot import Snapshot

@@ -41,7 +41,7 @@ class Saved(Struct, frozen=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the settings name no tables."""
+        """Whether nothing was read."""
         return not (self.tables or self.objects)
 
 

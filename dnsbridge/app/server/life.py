@@ -17,12 +17,12 @@ from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.facts.first_lines import describe
 from dnsbridge.app.feeds import say_not_used
-from dnsbridge.app.kept_state import Keeper
 from dnsbridge.app.server.answering import GRACE
 from dnsbridge.app.server.crew.protocol import MakeCrew
 from dnsbridge.app.server.http import routes_document, start_http
 from dnsbridge.app.server.sockets import Listening, listen
 from dnsbridge.app.server.upkeep import kept_going, watch_freshness
+from dnsbridge.app.snapshots import Keeper
 from dnsbridge.config import Loaded
 from dnsbridge.errors import CannotStart
 from dnsbridge.watch.api.source import ApiSource

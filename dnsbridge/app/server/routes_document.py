@@ -32,8 +32,8 @@ LOOK = 1.0
 PATIENCE = 3.0
 """Seconds that the first client waits for clusters to be read whole; then the document says that they were not."""
 READ_LOOK = 0.02
-LOAD = 10
-"""Before pictures are drawn again, this many times the duration of the last drawing passes: questions come first."""
+LOAD = 4
+"""After the document has been made, so many times as long passes before it is made again: questions come first."""
 
 
 class RoutesDocument:
@@ -146,12 +146,12 @@ class RoutesDocument:
             self._tables = self._pictures.tables
             began = time.monotonic()
             told = await self._pictures.told_in_thread()
-            took = time.monotonic() - began
             routes = await asyncio.to_thread(self._routes, told)
             document = await asyncio.to_thread(encode, told, routes.routes)
             etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
             self._made = told, etag, document
-            self._not_before = time.monotonic() + LOAD * took
+            now = time.monotonic()
+            self._not_before = now + LOAD * (now - began)
             if self._pushed:
                 self._pushed(route.prefix for route in routes.routes)
             return self._made

@@ -10,7 +10,7 @@ from typing import Any
 from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.first_lines import describe_cluster, describe_prefixes, describe_stale
 from dnsbridge.app.feeds import overlap
-from dnsbridge.app.not_read import NotRead
+from dnsbridge.app.server.not_read import NotRead
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.resolver import second
 

@@ -2,7 +2,8 @@
 
 Authorization: Bearer TOKEN      where a token is set; else only clients on the server's own host are answered
 If-None-Match: ETAG              304 when nothing has changed
-Prefer: wait=SECONDS             with If-None-Match: wait for a change, at most so long (RFC 7240 section 4.3)
+Prefer: wait=SECONDS             with If-None-Match: wait for a change, at most so long (RFC 7240 section 4.3); the same
+                                 as ?wait=SECONDS
 """
 
 import hmac

@@ -1,7 +1,7 @@
 """The lines of ExaBGP's API, decoded one at a time into events. Pure.
 
     done, error                                              the answer to the oldest unanswered command
-    {"type": "state", "neighbor": {..., "state": "up"}}      up, down (with a reason), connected
+    {"type": "state", "neighbor": {..., "state": "up"}}      up, down (with a reason)
     {"type": "negotiated", ...}                              the address families that a session carries
     {"type": "update", "neighbor": {..., "direction": "send", "message": {"update": ...}}}    sent to a peer
 

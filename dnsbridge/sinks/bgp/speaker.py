@@ -7,7 +7,7 @@
     configuration  the text that ExaBGP 5 reads: speaker, relay, and initial routes
     announce, withdraw   the commands of its API
 
-A BGP session carries one path for each prefix (a later path replaces the earlier one, RFC 4271 section 9.2.1.3), so
+A BGP session carries one path for each prefix (a later path replaces the earlier one, RFC 4271 section 3.1), so
 only one of several equal next hops is announced: the heaviest, then the lowest address, which is the same in every run.
 The others serve as failover. (Several paths would need ADD-PATH, RFC 7911, which few switches take from a host.)
 

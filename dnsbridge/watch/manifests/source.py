@@ -64,7 +64,7 @@ class ManifestCounts(Struct):
     failed_looks: int = 0
     """Looks at the path that failed."""
     looks_over_bound: int = 0
-    """Looks that found more than MAX_FILES files."""
+    """Looks that found more than MAX_FILES files, or too many folders."""
 
 
 class _File(Struct):

@@ -6,7 +6,7 @@ from typing import cast
 from msgspec import structs
 
 from dnsbridge.app.feeds import Feed
-from dnsbridge.app.not_read import LONGEST, NotRead
+from dnsbridge.app.server.not_read import LONGEST, NotRead
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch.api.connection import ApiAddress
 from dnsbridge.watch.api.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
