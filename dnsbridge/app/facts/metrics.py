@@ -1,7 +1,8 @@
 """The metrics of a scrape: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
@@ -19,6 +20,9 @@ from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.constants import Rcode
 
 UNROUTED = "unrouted_answers"
+_Labelled = Sequence[tuple[list[str], object]]
+"""Parts of the program, each with the values of its labels."""
+_Make = Callable[[str, str, list[str], Values], Family]
 
 
 class PartsCollector(Collector):
@@ -128,7 +132,7 @@ class PartsCollector(Collector):
 
     def _cache(self) -> Iterator[Family]:
         each = [([zone], cached) for zone, cached in self._parts.zones.caches.items()]
-        for name, text, field in (
+        rows = [
             ("cache_hits", "Forwarded answers that were held (those ready-made are prepared_hits).", "hits"),
             ("cache_misses", "Questions whose answer was not held, or had expired.", "misses"),
             ("cache_stale", "Expired answers given (RFC 8767).", "stale"),
@@ -137,8 +141,8 @@ class PartsCollector(Collector):
             ("cache_overloads", "Questions not taken because too many wait for the same answer.", "overloads"),
             ("cache_late", "Answers that came after their question had failed, and were kept.", "late"),
             ("cache_past", "Questions that went past the cache.", "past"),
-        ):
-            yield counter(name, text, ["zone"], [(zone, getattr(cached, field)) for zone, cached in each])
+        ]
+        yield from _each(counter, ["zone"], each, rows)
         store = self._parts.zones.store
         yield counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
         yield gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
@@ -160,47 +164,38 @@ class PartsCollector(Collector):
             label,
             [(names, now - bridged.feed.source.last_read_at) for names, bridged in each if bridged.feed.source.synced],
         )
+        rows = [
+            ("cluster_serial", "The SOA serial: when the names last changed, in Unix seconds.", "index.serial.value"),
+        ]
+        clusters = [(names, bridged.cluster) for names, bridged in each]
         yield gauge(
-            "cluster_objects",
-            "Objects held.",
-            label,
-            [(names, len(bridged.cluster.index.objects)) for names, bridged in each],
+            "cluster_objects", "Objects held.", label, [(names, len(one.index.objects)) for names, one in clusters]
         )
-        yield gauge(
-            "cluster_serial",
-            "The SOA serial: when the names last changed, in Unix seconds.",
-            label,
-            [(names, bridged.cluster.index.serial.value) for names, bridged in each],
-        )
-        for name, text, field in (
+        yield from _each(gauge, label, clusters, rows)
+        manifests = [(names, one.feed.source) for names, one in each if isinstance(one.feed.source, ManifestSource)]
+        rows = [
             ("manifest_broken_files", "Readings of a file that failed.", "broken_files"),
             ("manifest_invalid_objects", "Objects left out.", "invalid_objects"),
             ("manifest_invalid_parts", "Parts left out of objects that are used.", "invalid_parts"),
             ("manifest_duplicate_objects", "Objects that came in two files.", "duplicate_objects"),
             ("manifest_failed_looks", "Looks at the path that gave nothing.", "failed_looks"),
             ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
-        ):
-            values = [
-                (names, getattr(bridged.feed.source.counts, field))
-                for names, bridged in each
-                if isinstance(bridged.feed.source, ManifestSource)
-            ]
-            yield counter(name, text, label, values)
+        ]
+        yield from _each(counter, label, [(names, source.counts) for names, source in manifests], rows)
 
     def _fallbacks(self) -> Iterator[Family]:
         each = [([bridged.cluster.name], bridged.fallback) for bridged in self._parts.clusters]
-        for name, text, field in (
+        rows = [
             ("fallback_asked", "Questions that went to the cluster's CoreDNS.", "asked"),
             ("fallback_failed", "Questions that it did not answer.", "failed"),
             ("fallback_overloads", "Questions not asked because too many wait for it.", "overloads"),
-        ):
-            yield counter(name, text, ["cluster"], [(names, getattr(fallback, field)) for names, fallback in each])
-        yield counter(
-            UNROUTED,
-            "Answers with an address without a route from here, or that left one out (routes.unrouted).",
-            ["cluster"],
-            [(names, fallback.cluster.unrouted.answers) for names, fallback in each],
-        )
+            (
+                UNROUTED,
+                "Answers with an address without a route from here, or that left one out (routes.unrouted).",
+                "cluster.unrouted.answers",
+            ),
+        ]
+        yield from _each(counter, ["cluster"], each, rows)
 
     def _reflectors(self) -> Iterator[Family]:
         each = [
@@ -210,8 +205,8 @@ class PartsCollector(Collector):
             for reflector in bridged.feed.source.reflectors
         ]
         label = ["cluster", "resource"]
-        yield gauge("watch_listed", "1 once a list has been read.", label, [(key, one.listed) for key, one in each])
-        for name, text, field in (
+        yield from _each(gauge, label, each, [("watch_listed", "1 once a list has been read.", "listed")])
+        rows = [
             ("watch_lists", "Lists begun.", "lists"),
             ("watch_watches", "Watches begun.", "watches"),
             ("watch_events", "Objects and events received.", "events"),
@@ -220,8 +215,8 @@ class PartsCollector(Collector):
             ("watch_stale_events", "Events older than what is held.", "stale_events"),
             ("watch_errors", "Requests and watches that failed.", "errors"),
             ("watch_silences", "Connections given up because nothing came.", "silences"),
-        ):
-            yield counter(name, text, label, [(key, getattr(one.counts, field)) for key, one in each])
+        ]
+        yield from _each(counter, label, [(key, one.counts) for key, one in each], rows)
 
     def _files(self) -> Iterator[Family]:
         zones = self._parts.zones
@@ -238,13 +233,8 @@ class PartsCollector(Collector):
             ["file"],
             [(path, not file.problem) for path, file in files],
         )
-        yield gauge(
-            "resolv_conf_left_out",
-            "Nameservers of the file that are over the bound.",
-            ["file"],
-            [(path, file.left_out) for path, file in files],
-        )
-
+        rows = [("resolv_conf_left_out", "Nameservers of the file that are over the bound.", "left_out")]
+        yield from _each(gauge, ["file"], files, rows)
         services = [([str(address)], one) for address, one in zones.services.by_address.items()]
         yield gauge(
             "service_upstream_usable",
@@ -252,42 +242,23 @@ class PartsCollector(Collector):
             ["service"],
             [(service, not one.problem) for service, one in services],
         )
-        yield gauge(
-            "service_upstream_left_out",
-            "Servers of the Service that are over the bound.",
-            ["service"],
-            [(service, one.left_out) for service, one in services],
-        )
+        rows = [("service_upstream_left_out", "Servers of the Service that are over the bound.", "left_out")]
+        yield from _each(gauge, ["service"], services, rows)
 
     def _upstreams(self) -> Iterator[Family]:
         forwards = list(self._parts.zones.forwards.items())
         for bridged in self._parts.clusters:
             if bridged.coredns.forward:
                 forwards.append((f"coredns:{bridged.cluster.name}", bridged.coredns.forward))
-        yield counter(
-            "forward_overloads",
-            "Questions not forwarded because too many are in flight.",
-            ["zone"],
-            [([zone], forward.overloads) for zone, forward in forwards],
-        )
-        yield counter(
-            "forward_coalesced",
-            "Questions that waited for an identical one.",
-            ["zone"],
-            [([zone], forward.coalesced) for zone, forward in forwards],
-        )
-        yield counter(
-            "forward_hedges_denied",
-            "Slow questions not asked elsewhere because too many were.",
-            ["zone"],
-            [([zone], forward.hedges_denied) for zone, forward in forwards],
-        )
-        yield gauge(
-            "forward_in_flight",
-            "Questions that wait for an upstream.",
-            ["zone"],
-            [([zone], forward.in_flight) for zone, forward in forwards],
-        )
+        zones = [([zone], forward) for zone, forward in forwards]
+        rows = [
+            ("forward_overloads", "Questions not forwarded because too many are in flight.", "overloads"),
+            ("forward_coalesced", "Questions that waited for an identical one.", "coalesced"),
+            ("forward_hedges_denied", "Slow questions not asked elsewhere because too many were.", "hedges_denied"),
+        ]
+        yield from _each(counter, ["zone"], zones, rows)
+        in_flight = [("forward_in_flight", "Questions that wait for an upstream.", "in_flight")]
+        yield from _each(gauge, ["zone"], zones, in_flight)
         label = ["zone", "upstream"]
         each: list[tuple[list[str], Upstream]] = [
             ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
@@ -313,13 +284,13 @@ class PartsCollector(Collector):
             label,
             [(key, int(one.health.is_slow(now))) for key, one in each],
         )
-        yield counter(
-            "upstream_slow_questions",
-            "Questions that waited for over 2.4 s, while others were answered.",
-            label,
-            [(key, one.health.slow_questions) for key, one in each],
-        )
-        for name, text, field in (
+        # Some counters exist for datagrams only, some for connections only.
+        rows = [
+            (
+                "upstream_slow_questions",
+                "Questions that waited for over 2.4 s, while others were answered.",
+                "health.slow_questions",
+            ),
             ("upstream_sent", "Questions sent.", "sent"),
             ("upstream_received", "Replies taken.", "received"),
             ("upstream_timeouts", "Questions without a reply in time.", "timeouts"),
@@ -340,10 +311,15 @@ class PartsCollector(Collector):
             ("upstream_connect_failures", "Connections that could not be made.", "connect_failures"),
             ("upstream_broken", "Connections that ended while they owed replies.", "broken"),
             ("upstream_overloads", "Questions not sent because every connection was full.", "overloads"),
-        ):
-            # Some counters exist for datagrams only, some for connections only.
-            values: Values = [(key, getattr(one, field)) for key, one in each if hasattr(one, field)]
-            yield counter(name, text, label, values)
+        ]
+        yield from _each(counter, label, each, rows)
+
+
+def _each(make: _Make, labels: list[str], each: _Labelled, rows: Iterable[tuple[str, str, str]]) -> Iterator[Family]:
+    """A metric for each row of name, text and dotted attribute, of those parts that have the attribute."""
+    for name, text, field in rows:
+        read = attrgetter(field)
+        yield make(name, text, labels, [(key, read(one)) for key, one in each if hasattr(one, field.partition(".")[0])])
 
 
 def _rcode_text(rcode: int) -> str:
