@@ -12,6 +12,7 @@ import click
 from dnsbridge import __version__
 from dnsbridge.cli.cache import cache_group
 from dnsbridge.cli.clients import clients
+from dnsbridge.cli.doctor import doctor
 from dnsbridge.cli.options import BadUsage, Failed, load, load_complete, output_option, server_options, source_options
 from dnsbridge.cli.output import print_json, print_table
 from dnsbridge.cli.routes.commands import routes_group
@@ -183,6 +184,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
 
 dnsbridge.add_command(cache_group)
 dnsbridge.add_command(clients)
+dnsbridge.add_command(doctor)
 dnsbridge.add_command(routes_group)
 routes_group.add_command(routes_run)
 

@@ -96,6 +96,18 @@ class NetlinkSocket:
             whole, found = self._dump(request, wanted)
         return found
 
+    def get(self, request: Callable[[int], bytes], wanted: int) -> bytes:
+        """The one message of type `wanted` that answers a request, without its header. Raises OSError."""
+        mine = self.next_sequence()
+        self._socket.send(request(mine))
+        while True:
+            for kind, _, sequence, body in self._receive():
+                if sequence == mine and kind == wanted:
+                    return body
+                if sequence == mine and kind == _NLMSG_ERROR:
+                    code = -int.from_bytes(body[:4], sys.byteorder, signed=True)
+                    raise OSError(code, os.strerror(code))
+
     def _dump(self, request: Callable[[int], bytes], wanted: int) -> tuple[bool, list[bytes]]:
         mine = self.next_sequence()
         self._socket.send(request(mine))

@@ -24,7 +24,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR = 0x1, 0x4, 0x10
 NLM_F_DUMP = 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RTM_F_CLONED = 0x200
+RTM_F_CLONED, _RTM_F_FIB_MATCH = 0x200, 0x2000
 RTNH_F_DEAD, RTNH_F_ONLINK, RTNH_F_LINKDOWN = 1, 4, 16
 RTN_UNICAST = 1
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
@@ -134,6 +134,13 @@ def dump_request(version: int, table: int, sequence: int) -> bytes:
     body = _RTMSG.pack(_FAMILY[version], 0, 0, 0, table if table < 256 else _RT_TABLE_COMPAT, 0, 0, 0, 0)
     body += _INT_ATTRIBUTE.pack(8, _RTA_TABLE, table)
     return HEADER.pack(HEADER.size + len(body), RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, sequence, 0) + body
+
+
+def route_to_request(address: IPAddress, sequence: int) -> bytes:
+    """A message that asks which route of its tables the kernel takes to an address (Linux 4.13, RTM_F_FIB_MATCH)."""
+    body = _RTMSG.pack(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, _RTM_F_FIB_MATCH)
+    body += _attribute(_RTA_DST, address.packed)
+    return HEADER.pack(HEADER.size + len(body), RTM_GETROUTE, NLM_F_REQUEST, sequence, 0) + body
 
 
 def _attribute(kind: int, data: bytes) -> bytes:

@@ -1,0 +1,65 @@
+"""Asks a DNS server for the addresses of a name, as a stub resolver does, and says what came of it."""
+
+from ipaddress import ip_address
+
+from dnslib import EDNS0, QTYPE, RCODE, RR, DNSError, DNSRecord
+
+from dnsbridge.doctor.facts import Reply
+from dnsbridge.errors import of_system
+
+TIMEOUT = 3.0
+"""Seconds that a server has for each of the two questions."""
+_EXTENDED_ERROR = 15
+_TYPES = ("A", "AAAA")
+
+
+def ask(host: str, port: int, name: str) -> Reply:
+    """The addresses of both families. Blocks for 2 x TIMEOUT at most."""
+    server = host if port == 53 else f"{host}:{port}" if ":" not in host else f"[{host}]:{port}"
+    addresses: list[str] = []
+    errors: dict[str, None] = {}
+    rcode = ""
+    for rtype in _TYPES:
+        try:
+            got = _ask(host, port, name, rtype)
+        except TimeoutError:
+            return Reply(server, rcode, problem=f"no answer within {TIMEOUT:g} s")
+        except OSError as error:
+            return Reply(server, rcode, problem=of_system(error))
+        except (DNSError, ValueError):
+            return Reply(server, rcode, problem="what it answers is no DNS message")
+        said = str(RCODE.get(got.header.rcode))
+        rcode = said if not rcode or rcode == "NOERROR" else rcode
+        addresses += [str(ip_address(str(each.rdata))) for each in got.rr if QTYPE.get(each.rtype) in _TYPES]
+        errors.update(dict.fromkeys(_extended_errors(got)))
+    return Reply(server, rcode, tuple(sorted(addresses, key=_order)), errors=tuple(errors))
+
+
+def _ask(host: str, port: int, name: str, rtype: str) -> DNSRecord:
+    question = DNSRecord.question(name, rtype)
+    question.add_ar(EDNS0(udp_len=1232))
+    got = DNSRecord.parse(question.send(host, port, timeout=TIMEOUT, ipv6=":" in host))
+    if got.header.id != question.header.id:
+        raise ValueError("another ID")
+    if got.header.tc:
+        got = DNSRecord.parse(question.send(host, port, tcp=True, timeout=TIMEOUT, ipv6=":" in host))
+    return got
+
+
+def _extended_errors(got: DNSRecord) -> list[str]:
+    """Each as `22 no name server answers` (RFC 8914 section 2)."""
+    found = []
+    for record in got.ar:
+        if not isinstance(record, RR) or record.rtype != QTYPE.OPT or not isinstance(record.rdata, list):
+            continue
+        for option in record.rdata:
+            if option.code == _EXTENDED_ERROR and len(option.data) >= 2:
+                text = bytes(option.data[2:]).decode("utf-8", "replace")
+                shown = "".join(each if each.isprintable() else " " for each in text)[:200]
+                found.append(f"{int.from_bytes(option.data[:2], 'big')} {shown}".rstrip())
+    return found
+
+
+def _order(text: str) -> tuple[int, int]:
+    address = ip_address(text)
+    return address.version, int(address)

@@ -1,0 +1,94 @@
+"""How this host sends packets to addresses: the kernel's route, the next hop's state, the device's checks."""
+
+import errno
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
+from pathlib import Path
+
+from dnsbridge.doctor.facts import Way
+from dnsbridge.netlink import interfaces, neighbours, rtnetlink
+from dnsbridge.netlink.netlink_socket import NetlinkSocket
+from dnsbridge.netlink.rtnetlink import RTN_UNICAST
+from dnsbridge.netlink.words import PROTOCOLS, TYPES
+from dnsbridge.routes.model import IPAddress
+
+OURS = {83: "dnsbridge"}
+_REFUSALS = {
+    errno.ENETUNREACH: "none",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EACCES: "prohibit",
+    errno.EINVAL: "blackhole",
+}
+"""What a refusal says of the route that the kernel found (fib_props of Linux)."""
+_RP_FILTER = "/proc/sys/net/ipv4/conf/{}/rp_filter"
+
+
+def ways(addresses: Iterable[str]) -> tuple[Way, ...]:
+    """The way to each address. Raises OSError where there is no netlink."""
+    netlink = NetlinkSocket()
+    try:
+        known = neighbours.read_neighbours(netlink.dump_all(neighbours.neighbours_request, neighbours.RTM_NEWNEIGH))
+        links = netlink.dump_all(interfaces.links_request, interfaces.RTM_NEWLINK)
+        kinds = {each.name: each.kind for each in interfaces.read_interfaces(links, ())}
+        return tuple([_way(netlink, ip_address(each), known, kinds) for each in addresses])
+    finally:
+        netlink.close()
+
+
+def _way(
+    netlink: NetlinkSocket,
+    address: IPAddress,
+    known: dict[tuple[IPAddress, int], str],
+    kinds: dict[str, str],
+) -> Way:
+    try:
+        body = netlink.get(lambda sequence: rtnetlink.route_to_request(address, sequence), rtnetlink.RTM_NEWROUTE)
+        found = rtnetlink.read_route(body, _name)
+    except OSError as error:
+        return Way(str(address), _REFUSALS.get(error.errno or 0, "none"))
+    if found is None or not (found.devices or found.type != RTN_UNICAST):
+        return Way(str(address), "none")
+    prefix = str(found.route.prefix)
+    owner = OURS.get(found.protocol) or PROTOCOLS.get(found.protocol, f"protocol {found.protocol}")
+    if found.type != RTN_UNICAST:
+        return Way(str(address), TYPES.get(found.type, f"type {found.type}"), prefix, owner=owner)
+    hop, device = found.route.next_hops[0], found.devices[0]
+    state = known.get((hop.address or address, _index(device)), "")
+    return Way(
+        str(address),
+        "unicast",
+        prefix,
+        str(hop.address or ""),
+        device,
+        owner,
+        kinds.get(device, ""),
+        state,
+        address.version == 4 and _is_strict(device),
+    )
+
+
+def _is_strict(device: str) -> bool:
+    """The larger of the device's value and the one of all counts (ip-sysctl, rp_filter)."""
+    return max(_number(_RP_FILTER.format(each)) for each in ("all", device)) == 1
+
+
+def _number(path: str) -> int:
+    try:
+        return int(Path(path).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
+
+
+def _index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0

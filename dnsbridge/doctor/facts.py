@@ -1,0 +1,133 @@
+"""What the doctor gathers once, before it judges. Addresses are texts in canonical form; names have no final dot.
+
+Reply      what a DNS server, or this host's own resolver, says of the name
+Source     where a cluster's objects come from, and how they are
+Record     what the clusters' objects say of the name
+Service    the service behind the name
+Way        how this host sends packets to one address
+Connect    what became of a TCP connection to one address
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+DEAD = ("failed", "incomplete")
+"""States of a neighbour that does not answer."""
+
+
+class Reply(Struct, frozen=True):
+    """An answer, or why there is none."""
+
+    server: str
+    rcode: str = ""
+    """Empty: there was no answer."""
+    addresses: tuple[str, ...] = ()
+    problem: str = ""
+    """Why there was no answer: `connection refused`, `no answer within 3 s`."""
+    errors: tuple[str, ...] = ()
+    """The texts of extended errors (RFC 8914), each with its number."""
+
+
+class Source(Struct, frozen=True):
+    """A cluster's source."""
+
+    cluster: str
+    where: str
+    """Manifests or an API server."""
+    fresh: bool
+    problem: str = ""
+    """Why it could not be read."""
+
+
+class Record(Struct, frozen=True):
+    """What there is by that name."""
+
+    rcode: str
+    source: Literal["cluster", "coredns", "forward", "none"]
+    cluster: str
+    because: str
+    objects: tuple[str, ...] = ()
+    """`Service shop/web`."""
+    addresses: tuple[str, ...] = ()
+    nearest: tuple[str, ...] = ()
+    """Names that there are, the most alike first, where the name is none."""
+
+
+class Service(Struct, frozen=True):
+    """The service behind the name."""
+
+    name: str
+    """`shop/web`."""
+    kind: Literal["ClusterIP", "headless", "ExternalName"]
+    ready: int
+    not_ready: int
+    ports: tuple[int, ...] = ()
+    """TCP ports at which its addresses are connected to."""
+
+
+class Way(Struct, frozen=True):
+    """How the kernel would send packets to an address."""
+
+    address: str
+    kind: str
+    """`unicast`, `local`, `blackhole`, `unreachable`, `prohibit`; `none`: no route."""
+    prefix: str = ""
+    via: str = ""
+    """The next hop; empty: the address itself is on the link."""
+    device: str = ""
+    owner: str = ""
+    """Who set the route: `static`, `bird`, `dnsbridge`."""
+    device_kind: str = ""
+    """`tun`, `wireguard`, `vxlan`; empty for hardware."""
+    neighbour: str = ""
+    """What the kernel knows of the next hop: `reachable`, `stale`, `failed`, `incomplete`; empty: nothing."""
+    strict: bool = False
+    """The device takes no packet whose sender is not reached through it (rp_filter 1, RFC 3704)."""
+
+
+class Connect(Struct, frozen=True):
+    """What became of a connection."""
+
+    address: str
+    port: int
+    result: Literal["open", "refused", "silent", "unreachable"]
+    seconds: float = 0.0
+    problem: str = ""
+    """Of one that is unreachable: what was said."""
+    mtu: int = 0
+    """Octets of the largest packet on the way, as far as the kernel knows; 0: nothing is known."""
+
+
+class Facts(Struct, frozen=True):
+    """All of it. None, or nothing in a list: it was not looked at."""
+
+    name: str
+    port: int | None = None
+    settings: str = ""
+    """What is wrong with the settings."""
+    settings_from: str = "defaults"
+    here: Reply | None = None
+    """What a dnsbridge on this host says."""
+    sources: tuple[Source, ...] = ()
+    record: Record | None = None
+    service: Service | None = None
+    resolvers: tuple[Reply, ...] = ()
+    """What the name servers of this host say, or those that were named."""
+    name_servers: tuple[str, ...] = ()
+    """Those of this host (resolv.conf(5)); `resolvers` may be others."""
+    nsswitch: tuple[str, ...] = ()
+    """The words of the line `hosts` of nsswitch.conf(5)."""
+    search: tuple[str, ...] = ()
+    """The search list of resolv.conf(5)."""
+    system: Reply | None = None
+    """What programs of this host get (getaddrinfo(3))."""
+    ways: tuple[Way, ...] = ()
+    connects: tuple[Connect, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The addresses that the name should give; without a record those that an office resolver gives."""
+        if self.record and self.record.addresses:
+            return self.record.addresses
+        return next((reply.addresses for reply in self.resolvers if reply.addresses), ())

@@ -1,0 +1,57 @@
+"""A TCP connection to the port comes about, and its replies come back."""
+
+from dnsbridge.doctor.facts import DEAD, Connect, Facts, Way
+from dnsbridge.doctor.link import PLAN, Link, failed, ok, unknown
+
+_UNREACHABLE = "a router on the way says that it has no way there"
+
+
+def check(facts: Facts) -> Link:
+    """A TCP connection to the port comes about."""
+    if not facts.connects:
+        return unknown("connection", "no address, or no port to connect to; name one with --port")
+    for each in facts.connects:
+        where = f"{each.address} port {each.port}"
+        way = next((way for way in facts.ways if way.address == each.address), None)
+        if each.result != "open" and way and (why := _stopped(way)):
+            return unknown("connection", f"{where}: {why}")
+        match each.result:
+            case "refused":
+                return failed(
+                    "connection",
+                    f"{where}: refused after {each.seconds * 1000:.0f} ms",
+                    "packets go there and come back, and nothing listens at the port",
+                    f"kubectl describe service, for its ports and endpoints; --port names another than {each.port}",
+                )
+            case "unreachable":
+                return failed("connection", f"{where}: {each.problem}", _UNREACHABLE, PLAN)
+            case "silent":
+                return failed("connection", f"{where}: no reply", *_silent(facts, each))
+    text = ", ".join(f"{each.address} port {each.port}: {each.seconds * 1000:.0f} ms" for each in facts.connects)
+    return ok("connection", text)
+
+
+def _stopped(way: Way) -> str:
+    """Where its packets end already, which another link says; empty: they leave."""
+    if way.kind not in ("unicast", "local"):
+        return "nothing leaves this host (see route)"
+    return "nothing gets past the next hop" if way.neighbour in DEAD else ""
+
+
+def _silent(facts: Facts, connect: Connect) -> tuple[str, str]:
+    """Why nothing comes back, as far as that can be seen from here."""
+    way = next((way for way in facts.ways if way.address == connect.address), None)
+    if way and way.strict:
+        return (
+            f"packets get lost on the way there or back; {way.device} drops replies that come another way (rp_filter)",
+            f"sysctl -w net.ipv4.conf.{way.device}.rp_filter=2; then see the node's firewall and its way back",
+        )
+    if facts.service and facts.service.kind == "ClusterIP":
+        return (
+            "packets get lost: the node does not forward ClusterIPs, a firewall drops them, or there is no way back",
+            "on the node: sysctl net.ipv4.ip_forward, iptables -L FORWARD -v, ip route get the address of this host",
+        )
+    return (
+        "packets get lost: a firewall or a NetworkPolicy drops them, or the node has no way back to this host",
+        "on the node: iptables -L FORWARD -v, ip route get the address of this host",
+    )

@@ -1,0 +1,288 @@
+"""The doctor's judgement: facts of a name that works, one of them changed, and the link that is broken then."""
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from dnsbridge.doctor.chain import diagnose, is_broken
+from dnsbridge.doctor.facts import Connect, Facts, Record, Reply, Service, Source, Way
+from dnsbridge.doctor.link import State
+
+NAME, ADDRESS, OFFICE = "web.shop.svc.cluster.local", "10.96.12.34", "10.0.0.53"
+WAY = Way(ADDRESS, "unicast", "10.96.0.0/16", "10.0.0.10", "eth0", "dnsbridge", "", "reachable")
+GOOD = Facts(
+    NAME,
+    settings_from="dnsbridge.yaml",
+    here=Reply("127.0.0.1", "NOERROR", (ADDRESS,)),
+    sources=(Source("dev", "https://10.0.0.1:6443", fresh=True),),
+    record=Record("NOERROR", "cluster", "dev", "a service: its ClusterIPs", ("Service shop/web",), (ADDRESS,)),
+    service=Service("shop/web", "ClusterIP", 3, 0, (80,)),
+    resolvers=(Reply(OFFICE, "NOERROR", (ADDRESS,)),),
+    name_servers=(OFFICE,),
+    nsswitch=("files", "dns"),
+    system=Reply("this host", "NOERROR", (ADDRESS,)),
+    ways=(WAY,),
+    connects=(Connect(ADDRESS, 80, "open", 0.0012, mtu=1500),),
+)
+DEFAULT = structs.replace(WAY, prefix="0.0.0.0/0", via="10.0.0.1", owner="dhcp")
+
+
+def office(rcode: str, *addresses: str, errors: tuple[str, ...] = (), problem: str = "") -> dict[str, Any]:
+    """What the office resolver says instead; programs of this host get the same."""
+    reply = Reply(OFFICE, rcode, addresses, problem, errors)
+    return {"resolvers": (reply,), "system": Reply("this host", problem="name or service not known")}
+
+
+def service(**changes: Any) -> dict[str, Any]:
+    """Another service."""
+    assert GOOD.service
+    return {"service": structs.replace(GOOD.service, **changes)}
+
+
+def way(**changes: Any) -> dict[str, Any]:
+    """Another way."""
+    return {"ways": (structs.replace(WAY, **changes),)}
+
+
+def connect(result: Any, **changes: Any) -> dict[str, Any]:
+    """Another end of the connection."""
+    return {"connects": (Connect(ADDRESS, 80, result, **changes),)}
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "settings": ({"settings": "dnsbridge.yaml:3: clustres: no such key"}, "settings", "cannot be used", "config check"),
+    "a source that cannot be read": (
+        {"sources": (Source("dev", "https://10.0.0.1:6443", False, "not read; see above why"),)},
+        "source",
+        "cluster dev cannot be read",
+        "kubectl get --raw /readyz",
+    ),
+    "a stale source": ({"sources": (Source("dev", "https://10.0.0.1:6443", False),)}, "source", "is old", "/readyz"),
+    "a name that is not there": (
+        {"record": Record("NXDOMAIN", "cluster", "dev", "no service wbe", nearest=(NAME,)), "service": None},
+        "object",
+        f"there is no such name; {NAME} there is",
+        f"dnsbridge doctor {NAME}",
+    ),
+    "a name like none": (
+        {"record": Record("NXDOMAIN", "cluster", "dev", "no service x"), "service": None},
+        "object",
+        "there is no such name",
+        "kubectl get services --all-namespaces",
+    ),
+    "a bare word": (
+        {"name": "web", "search": ("corp.example",), "system": Reply("this host", problem="unknown"), "record": None},
+        "object",
+        "only a search list makes a name of a bare word",
+        "dnsbridge doctor web.NAMESPACE.svc.cluster.local",
+    ),
+    "no pods": (service(ready=0), "endpoints", "no pod is behind it", "describe service web"),
+    "pods not ready": (
+        service(ready=0, not_ready=2),
+        "endpoints",
+        "none of its 2 endpoints is ready",
+        "describe service",
+    ),
+    "no upstream": (
+        {"record": Record("SERVFAIL", "forward", "", "no upstream gave an answer"), "service": None},
+        "answer",
+        "nobody who is asked",
+        "config show",
+    ),
+    "another server at our port": (
+        {"here": Reply("127.0.0.1", "NXDOMAIN")},
+        "answer",
+        "another program has its port",
+        "ss -lnptu",
+    ),
+    "an office resolver that is silent": (
+        office("", problem="no answer within 3 s"),
+        "resolver",
+        "does not answer",
+        f"dig @{OFFICE} {NAME}",
+    ),
+    "not forwarded": (office("NXDOMAIN"), "resolver", "does not forward the name", "dnsbridge clients"),
+    "rebinding protection": (office("NOERROR"), "resolver", "strips private addresses", "dnsbridge clients"),
+    "validation": (
+        office("SERVFAIL", errors=("6 DNSSEC Bogus",)),
+        "resolver",
+        "validates with DNSSEC",
+        "dnsbridge clients",
+    ),
+    "servfail": (office("SERVFAIL"), "resolver", "cannot get the answer (SERVFAIL)", f"dig @DNSBRIDGE {NAME}"),
+    "refused": (office("REFUSED"), "resolver", "does not answer this host", "allow-query"),
+    "an older answer": (office("NOERROR", "10.96.0.9"), "resolver", "older answer", "TTL"),
+    "mDNS": (
+        {
+            "nsswitch": ("files", "mdns4_minimal", "[NOTFOUND=return]", "dns"),
+            "system": Reply("this host", problem="name or service not known"),
+        },
+        "this host",
+        "asks mdns4_minimal before dns",
+        "put dns before that word",
+    ),
+    "a hosts file": (
+        {"system": Reply("this host", "NOERROR", ("192.0.2.1",)), "search": ("corp.example",)},
+        "this host",
+        "another answer than its name servers give",
+        f"getent ahosts {NAME}; see /etc/hosts and the search list: corp.example",
+    ),
+    "other name servers": (
+        {"name_servers": ("192.0.2.53",), "system": Reply("this host", problem="name or service not known")},
+        "this host",
+        f"asks other name servers (192.0.2.53) than {OFFICE}",
+        f"put nameserver {OFFICE} into /etc/resolv.conf",
+    ),
+    "programs that do not find it": (
+        {"system": Reply("this host", problem="temporary failure")},
+        "this host",
+        "do not find the name",
+        "resolvectl query",
+    ),
+    "no route": (way(kind="none", prefix="", via="", device=""), "route", "no route to the address", "routes plan"),
+    "a blackhole": (
+        way(kind="blackhole", owner="static"),
+        "route",
+        "throws its packets away",
+        "ip route del blackhole 10.96.0.0/16",
+    ),
+    "a dead next hop": (way(neighbour="failed"), "next hop", "nobody answers for 10.0.0.10", "ip neigh show 10.0.0.10"),
+    "a dead host on link": (
+        way(via="", neighbour="incomplete"),
+        "next hop",
+        f"nobody answers for {ADDRESS}",
+        "ip neigh",
+    ),
+    "a closed port": (connect("refused", seconds=0.001), "connection", "nothing listens at the port", "--port"),
+    "a router that knows no way": (
+        connect("unreachable", problem="no route to host"),
+        "connection",
+        "a router on the way says",
+        "routes plan",
+    ),
+    "silence for a ClusterIP": (connect("silent"), "connection", "does not forward ClusterIPs", "net.ipv4.ip_forward"),
+    "silence for a pod": (
+        {**connect("silent"), **service(kind="headless")},
+        "connection",
+        "a NetworkPolicy drops them",
+        "ip route get",
+    ),
+    "silence and rp_filter": (
+        {**connect("silent"), **way(strict=True)},
+        "connection",
+        "eth0 drops replies",
+        "net.ipv4.conf.eth0.rp_filter=2",
+    ),
+}
+
+
+def test_one_fault_is_one_link() -> None:
+    """Where packets end already the connection is not called broken too."""
+    for changes, link in (
+        (way(kind="none"), "route"),
+        (way(kind="blackhole"), "route"),
+        (way(neighbour="failed"), "next hop"),
+    ):
+        found = states(structs.replace(GOOD, **changes, **connect("silent")))
+        assert [name for name, state in found.items() if state is State.FAILED] == [link]
+        assert found["connection"] is State.UNKNOWN
+
+
+def states(facts: Facts) -> dict[str, State]:
+    """The state of each link."""
+    return {each.link: each.state for each in diagnose(facts)}
+
+
+def test_all_well() -> None:
+    """Every link holds."""
+    assert set(states(GOOD).values()) == {State.OK}
+    assert not is_broken(diagnose(GOOD))
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_link(case: str) -> None:
+    """The first broken link is the one that was broken, with its cause and what mends it."""
+    changes, link, cause, mend = BROKEN[case]
+    found = next(each for each in diagnose(structs.replace(GOOD, **changes)) if each.state is State.FAILED)
+    assert found.link == link
+    assert cause in found.cause
+    assert mend in found.mend
+
+
+UNKNOWN: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "no server here": ({"here": Reply("127.0.0.1", problem="no answer within 3 s")}, {"server"}),
+    "no cluster here": (
+        {"sources": (), "record": None, "service": None},
+        {"source", "object", "endpoints"},
+    ),
+    "a name of the office": (
+        {"record": Record("NOERROR", "forward", "", "no cluster has this name", (), (ADDRESS,)), "service": None},
+        {"object", "endpoints"},
+    ),
+    "no name server": ({"resolvers": (), "name_servers": ()}, {"resolver"}),
+    "nothing but the name": (
+        {
+            "here": None,
+            "sources": (),
+            "record": None,
+            "service": None,
+            "resolvers": (),
+            "system": None,
+            "ways": (),
+            "connects": (),
+        },
+        {
+            "server",
+            "source",
+            "object",
+            "endpoints",
+            "answer",
+            "resolver",
+            "this host",
+            "route",
+            "next hop",
+            "connection",
+            "path MTU",
+        },
+    ),
+    "the default route, no port": ({"ways": (DEFAULT,), "connects": ()}, {"route", "connection", "path MTU"}),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_what_cannot_be_seen(case: str) -> None:
+    """Links of which nothing is known are not called broken, and all others hold."""
+    changes, links = UNKNOWN[case]
+    found = states(structs.replace(GOOD, **changes))
+    assert {link for link, state in found.items() if state is State.UNKNOWN} == links
+    assert State.FAILED not in found.values()
+
+
+@pytest.mark.parametrize(("result", "state"), [("open", "ok"), ("refused", "ok"), ("silent", "failed")])
+def test_the_default_route(result: str, state: str) -> None:
+    """Whether it will do only a connection shows."""
+    found = states(structs.replace(GOOD, ways=(DEFAULT,), **connect(result)))
+    assert found["route"] == state
+
+
+def test_a_tunnel_on_the_way() -> None:
+    """The route says so, and a small MTU too."""
+    tunnel = structs.replace(WAY, device="tun0", device_kind="tun", owner="static")
+    facts = structs.replace(GOOD, ways=(tunnel,), connects=(Connect(ADDRESS, 80, "open", 0.001, mtu=1280),))
+    links = {each.link: each for each in diagnose(facts)}
+    assert "a tunnel (tun)" in links["route"].evidence
+    assert links["path MTU"].evidence == f"1280 octets to {ADDRESS}, so a tunnel is on the way"
+
+
+def test_half_of_the_addresses_is_enough() -> None:
+    """A resolver library leaves a family out that this host cannot use."""
+    assert GOOD.record
+    both = (ADDRESS, "fd00:10:96::9")
+    facts = structs.replace(
+        GOOD,
+        record=structs.replace(GOOD.record, addresses=both),
+        here=Reply("127.0.0.1", "NOERROR", both),
+        resolvers=(Reply(OFFICE, "NOERROR", both),),
+    )
+    assert states(facts)["this host"] is State.OK

@@ -1,0 +1,191 @@
+"""`dnsbridge doctor` on a host with a real chain: a server, a route, a node that has the ClusterIP and listens there.
+
+One thing is broken at a time with the system's own tools, the doctor names it, and what the doctor says mends it.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.daemon import Daemon
+from tests.support.links import Switch, must
+from tests.support.namespace import Namespace
+from tests.support.program import ROOT, Program
+from tests.support.started import run
+
+EXAMPLE = ROOT / "dnsbridge" / "example"
+NAME, ADDRESS, PORT = "web.shop.svc.cluster.local", "10.96.12.34", 80
+CLIENT, NODE = "10.0.0.2", "10.0.0.10"
+
+
+class Chain(NamedTuple):
+    """The hosts."""
+
+    client: Namespace
+    node: Namespace
+
+    def doctor(self, *words: str) -> CompletedProcess[str]:
+        """What the doctor says on the client."""
+        return run("doctor", *words, "--manifests", str(EXAMPLE), prefix=self.client.prefix)
+
+    def links(self, *words: str) -> dict[str, dict[str, Any]]:
+        """The links, by name."""
+        done = self.doctor(*(words or (NAME,)), "--output", "json")
+        told = json.loads(done.stdout)
+        assert told["ok"] is (done.returncode == 0)
+        return {each["link"]: each for each in told["links"]}
+
+    def broken(self, *words: str) -> list[str]:
+        """The links that are broken."""
+        return [name for name, link in self.links(*words).items() if link["state"] == "failed"]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A client with dnsbridge as its name server, and a node that serves the ClusterIP."""
+    with Switch() as switch, ExitStack() as running:
+        client, node = switch.host(f"{CLIENT}/24"), switch.host(f"{NODE}/24")
+        client.configure("nameserver 127.0.0.1\n")
+        must(node, "ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+        must(client, "ip", "route", "add", "10.96.0.0/16", "via", NODE)
+        folder = tmp_path_factory.mktemp("node")
+        command = [sys.executable, "-m", "http.server", str(PORT), "--bind", ADDRESS]
+        listening = running.enter_context(Daemon(node, command, folder / "log"))
+        running.enter_context(
+            Program(EXAMPLE, listen=["127.0.0.1:53"], command_prefix=client.prefix, upstreams=["127.0.0.9"])
+        )
+        made = Chain(client, node)
+        listening.wait(lambda: f":{PORT}" in must(node, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
+        yield made
+
+
+pytestmark = pytest.mark.needs("netns")
+
+
+def test_all_well(chain: Chain) -> None:
+    """The table for people, and exit status 0."""
+    done = chain.doctor(NAME)
+    assert done.returncode == 0, done.stdout
+    lines = [line.split() for line in done.stdout.splitlines() if line]
+    assert lines[0] == ["link", "state", "evidence"]
+    assert [" ".join(line[:2]) for line in lines[1:7]] == [
+        "settings ok", "server ok", "source ok", "object ok", "endpoints ok", "answer ok",
+    ]  # fmt: skip
+    assert f"10.96.0.0/16 via {NODE} dev eth0" in done.stdout
+    assert done.stdout.endswith("no link is broken, as far as it can be seen from here\n")
+
+
+BREAKS: dict[str, tuple[str, list[str], list[str], list[str]]] = {
+    "no route": (
+        "client", ["ip route del 10.96.0.0/16"], ["route"], [f"ip route add 10.96.0.0/16 via {NODE}"],
+    ),
+    "a blackhole": (
+        "client",
+        [f"ip route add blackhole {ADDRESS}/32"],
+        ["route"],
+        [f"ip route del blackhole {ADDRESS}/32"],
+    ),
+    "a node that is gone": (
+        "node", ["ip link set eth0 down"], ["next hop"], ["ip link set eth0 up"],
+    ),
+    "a node without a way back": (
+        "node",
+        [f"ip route add blackhole {CLIENT}/32"],
+        ["connection"],
+        [f"ip route del blackhole {CLIENT}/32"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_a_broken_link(chain: Chain, case: str) -> None:
+    """The links that the break is seen at, and none once it is mended."""
+    where, wreck, broken, mend = BREAKS[case]
+    host: Namespace = getattr(chain, where)
+    for line in wreck:
+        must(host, *line.split())
+    try:
+        if case == "a node that is gone":
+            must(chain.client, "ip", "neigh", "flush", "all")
+        assert chain.broken() == broken
+    finally:
+        for line in mend:
+            must(host, *line.split())
+    assert chain.broken() == []
+
+
+def test_a_closed_port(chain: Chain) -> None:
+    """Another port than the service's is closed: the only link that is broken."""
+    found = chain.links(NAME, "--port", "81")
+    assert [name for name, link in found.items() if link["state"] == "failed"] == ["connection"]
+    assert found["connection"]["evidence"].startswith(f"{ADDRESS} port 81: refused after ")
+
+
+def test_another_name_server(chain: Chain) -> None:
+    """A resolv.conf that names somebody else, though the resolver that is asked for is right."""
+    chain.client.configure("nameserver 127.0.0.8\noptions timeout:1 attempts:1\n")
+    try:
+        found = chain.links(NAME, "--resolver", "127.0.0.1")
+        assert [name for name, link in found.items() if link["state"] == "failed"] == ["this host"]
+        assert found["this host"]["cause"] == "this host asks other name servers (127.0.0.8) than 127.0.0.1"
+        mend = found["this host"]["mend"].split(" into ")[0].removeprefix("put ")
+        chain.client.configure(f"{mend}\n")
+        assert chain.broken() == []
+    finally:
+        chain.client.configure("nameserver 127.0.0.1\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "broken", "said"),
+    [
+        (["wbe.shop.svc.cluster.local"], ["object"], f"{NAME}, "),
+        (["web"], ["object", "answer"], "only a search list makes a name of a bare word"),
+        ([ADDRESS, "--port", "80"], [], ""),
+        ([f"{NAME}."], [], ""),
+        (["WEB.shop.svc.Cluster.Local"], [], ""),
+        (["docs.shop.svc.cluster.local"], [], ""),
+        (["www.example.com"], ["answer"], "nobody who is asked for the name has an answer"),
+    ],
+)
+def test_names(chain: Chain, words: list[str], broken: list[str], said: str) -> None:
+    """Wrong ones, bare words, addresses, names in other case, names of nobody."""
+    found = chain.links(*words)
+    assert [name for name, link in found.items() if link["state"] == "failed"] == broken
+    assert said in " ".join(link["cause"] for link in found.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["a..b"], 2, "'a..b': a label is empty; use a name such as web.shop.svc.cluster.local\n"),
+        ([NAME, "--resolver", "ns.corp"], 2, "--resolver: ns.corp: not an address; write it like 10.0.0.53"),
+        ([NAME, "--port", "0"], 2, "0 is not in the range"),
+    ],
+)
+def test_refused(words: list[str], code: int, said: str) -> None:
+    """What cannot be looked into."""
+    done = run("doctor", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+
+
+def test_a_source_that_is_not_there(chain: Chain, tmp_path: Path) -> None:
+    """Settings that are wrong, and manifests that are not there: the chain goes on with what can be seen."""
+    config = tmp_path / "dnsbridge.yaml"
+    config.write_text("clustres: []\n", encoding="utf-8")
+    for words, link, said in (
+        (["--config", str(config)], "settings", "clustres"),
+        (["--manifests", "/no/such/folder"], "source", "/no/such/folder: no such file or directory"),
+    ):
+        told = json.loads(run("doctor", NAME, "--output", "json", *words, prefix=chain.client.prefix).stdout)
+        found = {each["link"]: each for each in told["links"]}
+        assert found[link]["state"] == "failed"
+        assert said in found[link]["evidence"]
+        assert found["connection"]["state"] in ("ok", "unknown")
+        assert found["resolver"]["state"] in ("ok", "unknown")
