@@ -147,6 +147,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "throws its packets away",
         "ip route del blackhole 10.96.0.0/16",
     ),
+    "a VPN that takes the prefix": (
+        {**connect("silent"), **way(prefix="10.0.0.0/8", via="", device="tun0", device_kind="tun", owner="boot")},
+        "route",
+        "a tunnel takes the packets (tun0)",
+        "leave 10.0.0.0/8 out of the VPN",
+    ),
     "a dead next hop": (way(neighbour="failed"), "next hop", "nobody answers for 10.0.0.10", "ip neigh show 10.0.0.10"),
     "a dead host on link": (
         way(via="", neighbour="incomplete"),

@@ -120,6 +120,16 @@ def test_a_broken_link(chain: Chain, case: str) -> None:
     assert chain.broken() == []
 
 
+def test_the_doctor_says_the_command(chain: Chain) -> None:
+    """What mends a route that throws packets away is said as it can be typed, with the route's prefix and owner."""
+    must(chain.client, "ip", "route", "add", "blackhole", "10.96.12.0/24", "proto", "static")
+    found = chain.links()["route"]
+    assert found["evidence"] == f"{ADDRESS}: blackhole 10.96.12.0/24 (static)"
+    command, _, _ = found["mend"].partition(", ")
+    must(chain.client, *command.split())
+    assert chain.broken() == []
+
+
 def test_a_closed_port(chain: Chain) -> None:
     """Another port than the service's is closed: the only link that is broken."""
     found = chain.links(NAME, "--port", "81")

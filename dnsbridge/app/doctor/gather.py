@@ -1,10 +1,14 @@
 """Gathers all facts about a name, each once: objects first, then questions to servers, then packets."""
 
 import asyncio
+import logging
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -18,6 +22,9 @@ from dnsbridge.config import Address, Loaded, Settings
 from dnsbridge.doctor.facts import Connect, Facts, Record, Reply, Source, Way
 from dnsbridge.errors import CannotStart
 from dnsbridge.watch.resolv_conf import parse
+
+log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 MAX_ADDRESSES = 4
 """Addresses of a name that packets are sent to."""
@@ -39,6 +46,7 @@ async def gather(name: str, port: int | None, resolvers: Sequence[Address], load
         return await _with_packets(found)
     own = _name_servers()
     servers = resolvers or [Address(host, 53) for host in own]
+    log.info("asking %s and this host", ", ".join(map(str, [*([here] if here else []), *servers[:MAX_RESOLVERS]])))
     asked = [asyncio.to_thread(ask, *each, name) for each in ([here] if here else [])]
     asked += [asyncio.to_thread(ask, *each, name) for each in servers[:MAX_RESOLVERS]]
     *replies, system = await asyncio.gather(*asked, _system(name))
@@ -76,7 +84,8 @@ async def _with_packets(facts: Facts) -> Facts:
     addresses = facts.wanted[:MAX_ADDRESSES]
     port = facts.port or (facts.service.ports[0] if facts.service and facts.service.ports else None)
     connects: list[Connect] = []
-    if port:
+    if port and addresses:
+        log.info("connecting to %s, port %d", ", ".join(addresses), port)
         connects = await asyncio.gather(*(connect(each, port) for each in addresses))
     found: tuple[Way, ...] = ()
     with suppress(OSError):  # without netlink nothing is known
@@ -99,15 +108,29 @@ def _name_servers() -> Sequence[str]:
 
 async def _system(name: str) -> Reply:
     """What programs of this host get."""
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(SYSTEM_TIMEOUT):
-            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = await _in_daemon(lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
     except TimeoutError:
         return Reply("this host", problem=f"no answer within {SYSTEM_TIMEOUT:g} s")
     except (OSError, UnicodeError) as error:
         return Reply("this host", problem=str(getattr(error, "strerror", None) or error).lower())
     return Reply("this host", "NOERROR", tuple(dict.fromkeys([str(each[4][0]).partition("%")[0] for each in found])))
+
+
+async def _in_daemon(work: Callable[[], _Result]) -> _Result:
+    """What a function returns that may block long after nobody waits for it: it keeps no program from ending."""
+    done: Future[_Result] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _is_address(name: str) -> bool:

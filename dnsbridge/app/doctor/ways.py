@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
-from dnsbridge.doctor.facts import Way
+from dnsbridge.doctor.facts import DEAD, Way
 from dnsbridge.netlink import interfaces, neighbours, rtnetlink
+from dnsbridge.netlink.kernel_routes import TABLE_MAIN
 from dnsbridge.netlink.netlink_socket import NetlinkSocket
-from dnsbridge.netlink.rtnetlink import RTN_UNICAST
+from dnsbridge.netlink.rtnetlink import RTN_UNICAST, KernelRoute
 from dnsbridge.netlink.words import PROTOCOLS, TYPES
 from dnsbridge.routes.model import IPAddress
 
@@ -46,26 +47,44 @@ def _way(
         body = netlink.get(lambda sequence: rtnetlink.route_to_request(address, sequence), rtnetlink.RTM_NEWROUTE)
         found = rtnetlink.read_route(body, _name)
     except OSError as error:
-        return Way(str(address), _REFUSALS.get(error.errno or 0, "none"))
+        return _refused(netlink, address, _REFUSALS.get(error.errno or 0, "none"))
     if found is None or not (found.devices or found.type != RTN_UNICAST):
         return Way(str(address), "none")
     prefix = str(found.route.prefix)
-    owner = OURS.get(found.protocol) or PROTOCOLS.get(found.protocol, f"protocol {found.protocol}")
+    owner = _owner(found)
     if found.type != RTN_UNICAST:
         return Way(str(address), TYPES.get(found.type, f"type {found.type}"), prefix, owner=owner)
-    hop, device = found.route.next_hops[0], found.devices[0]
-    state = known.get((hop.address or address, _index(device)), "")
+    hops = [
+        (hop.address, device, known.get((hop.address or address, _index(device)), ""))
+        for hop, device in zip(found.route.next_hops, found.devices, strict=True)
+    ]
+    # Of several next hops a dead one is what some connections meet.
+    via, device, state = next((hop for hop in hops if hop[2] in DEAD), hops[0])
     return Way(
         str(address),
         "unicast",
         prefix,
-        str(hop.address or ""),
+        str(via or ""),
         device,
         owner,
         kinds.get(device, ""),
         state,
         address.version == 4 and _is_strict(device),
     )
+
+
+def _refused(netlink: NetlinkSocket, address: IPAddress, kind: str) -> Way:
+    """The kernel only says that it sends nothing: the route that says so is looked for in the main table."""
+    routes = [rtnetlink.read_route(body, _name) for body in netlink.dump(address.version, TABLE_MAIN)]
+    held = [each for each in routes if each and address in each.route.prefix and each.type != RTN_UNICAST]
+    if kind == "none" or not held:
+        return Way(str(address), kind)
+    found = max(held, key=lambda each: each.route.prefix.prefixlen)
+    return Way(str(address), TYPES.get(found.type, kind), str(found.route.prefix), owner=_owner(found))
+
+
+def _owner(found: KernelRoute) -> str:
+    return OURS.get(found.protocol) or PROTOCOLS.get(found.protocol, f"protocol {found.protocol}")
 
 
 def _is_strict(device: str) -> bool:

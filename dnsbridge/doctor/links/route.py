@@ -16,9 +16,18 @@ def check(facts: Facts) -> Link:
         if way.kind not in ("unicast", "local"):
             return failed(
                 "route",
-                f"{way.address}: {way.kind} {way.prefix} ({way.owner})".replace("  ", " "),
+                f"{way.address}: {way.kind} {way.prefix} ({way.owner})" if way.prefix else f"{way.address}: {way.kind}",
                 f"a route of this host throws its packets away ({way.kind})",
-                f"ip route del {way.kind} {way.prefix}, if nobody needs it; then {PLAN}",
+                f"ip route del {way.kind} {way.prefix or way.address}, if nobody needs it; then {PLAN}",
+            )
+    for way in facts.ways:
+        results = {each.result for each in facts.connects if each.address == way.address}
+        if way.device_kind in _TUNNELS and way.owner != "dnsbridge" and results & {"silent", "unreachable"}:
+            return failed(
+                "route",
+                f"{way.address}: {way.prefix}{_through(way)}",
+                f"a tunnel takes the packets ({way.device}), and nothing comes back: a VPN has the prefix",
+                f"leave {way.prefix} out of the VPN, or give it to the cluster there; then {PLAN}",
             )
     if default := _default_only(facts):
         text = f"{default.address}: only the default route{_through(default)}"
