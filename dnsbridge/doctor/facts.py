@@ -112,6 +112,8 @@ class Facts(Struct, frozen=True):
     sources: tuple[Source, ...] = ()
     record: Record | None = None
     service: Service | None = None
+    unannounced: str = ""
+    """The prefix of ClusterIPs that Calico announces to nobody, though it announces pods over BGP; empty: none."""
     resolvers: tuple[Reply, ...] = ()
     """What the name servers of this host say, or those that were named."""
     name_servers: tuple[str, ...] = ()

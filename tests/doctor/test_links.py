@@ -78,6 +78,15 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "dnsbridge doctor web.NAMESPACE.svc.cluster.local",
     ),
     "no pods": (service(ready=0), "endpoints", "no pod is behind it", "describe service web"),
+    "a headless service without ready pods": (
+        {
+            "record": Record("NXDOMAIN", "cluster", "dev", "no service web"),
+            **service(kind="headless", ready=0, not_ready=2),
+        },
+        "endpoints",
+        "none of its 2 endpoints is ready",
+        "describe service",
+    ),
     "pods not ready": (
         service(ready=0, not_ready=2),
         "endpoints",
@@ -146,6 +155,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "route",
         "throws its packets away",
         "ip route del blackhole 10.96.0.0/16",
+    ),
+    "ClusterIPs that Calico does not announce": (
+        {**connect("silent"), "ways": (DEFAULT,), "unannounced": "10.96.0.0/16"},
+        "route",
+        "Calico announces pods over BGP and no ClusterIPs",
+        "add serviceClusterIPs: [{cidr: 10.96.0.0/16}] to it",
     ),
     "a VPN that takes the prefix": (
         {**connect("silent"), **way(prefix="10.0.0.0/8", via="", device="tun0", device_kind="tun", owner="boot")},

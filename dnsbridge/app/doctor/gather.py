@@ -68,12 +68,18 @@ async def _objects(name: str, port: int | None, loaded: Loaded) -> Facts:
     if not loaded.settings.clusters:
         return facts
     try:
-        async with parts_once(loaded) as parts:
+        async with parts_once(loaded, routes=True) as parts:
             if _is_address(name):
                 record, service = Record("NOERROR", "none", "", "an address, no name", addresses=(name,)), None
             else:
                 record, service = await objects.record(parts, name), objects.service(parts, name)
-            return structs.replace(facts, sources=tuple(objects.sources(parts)), record=record, service=service)
+            return structs.replace(
+                facts,
+                sources=tuple(objects.sources(parts)),
+                record=record,
+                service=service,
+                unannounced=objects.unannounced(parts, record.cluster),
+            )
     except CannotStart as error:
         cluster = loaded.settings.clusters[0].name
         return structs.replace(facts, sources=(Source(cluster, "its source", False, str(error)),))

@@ -8,6 +8,9 @@ from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.lookup import Explanation, explain, question
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.doctor.facts import Record, Service, Source
+from dnsbridge.routes.pictures import calico
+from dnsbridge.routes.pictures.from_objects import picture_of
+from dnsbridge.routes.pictures.provider import ByClass
 from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire import name as names
 from dnsbridge.zone import master
@@ -66,6 +69,17 @@ def service(parts: Parts, name: str) -> Service | None:
                 found = held.services.get(labels[-3]) if held else None
                 return _service(found) if found else None
     return None
+
+
+def unannounced(parts: Parts, cluster: str) -> str:
+    """The first prefix of ClusterIPs that a cluster's Calico does not announce, where it announces pods."""
+    feed = next((each for each in parts.feeds if each.name == cluster), None)
+    if feed is None:
+        return ""
+    picture = picture_of(feed.name, feed.index.objects.values(), feed.prefixes)
+    services = [each.prefix for each in picture.services if each.prefix.num_addresses > 1]
+    missing = calico.unannounced(ByClass(feed.index.objects.values()), services)
+    return str(missing[0]) if missing else ""
 
 
 def _service(found: ServiceNames) -> Service:

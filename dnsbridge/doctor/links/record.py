@@ -17,6 +17,8 @@ def check(facts: Facts) -> Link:
         return ok("object", f"{', '.join(found.objects)}: {found.because}")
     if found.rcode == "NOERROR":
         return ok("object", found.because)
+    if facts.service and not facts.service.ready:
+        return ok("object", f"Service {facts.service.name}, which has no names while no endpoint is ready")
     like = f"dnsbridge doctor {found.nearest[0]}" if found.nearest else "kubectl get services --all-namespaces"
     cause = f"there is no such name; {', '.join(found.nearest)} there is" if found.nearest else "there is no such name"
     return failed("object", f"{found.rcode}: {found.because}", cause, like)

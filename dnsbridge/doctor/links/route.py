@@ -36,6 +36,13 @@ def check(facts: Facts) -> Link:
             return ok("route", text)
         if not results:
             return unknown("route", text)
+        if facts.unannounced and facts.service and facts.service.kind == "ClusterIP":
+            return failed(
+                "route",
+                text,
+                f"Calico announces pods over BGP and no ClusterIPs: its BGPConfiguration lacks {facts.unannounced}",
+                f"add serviceClusterIPs: [{{cidr: {facts.unannounced}}}] to it; or {PLAN}",
+            )
         return failed("route", text, "only the default gateway gets its packets, and it may not know the way", PLAN)
     return ok("route", "; ".join(f"{way.address}: {way.prefix}{_through(way)}" for way in facts.ways))
 

@@ -101,7 +101,6 @@ def of_announcing(objects: ByClass, cluster: str, services: Sequence[Prefix]) ->
         text = f"its nodes announce their pods over BGP to {some(told)}"
         notes.append(Note(Severity.INFO, cluster, text))
     said = announced(objects)
-    prefixes = [prefix_of(cidr) for cidr in said]
     if not said:
         wanted = f": [{{cidr: {services[0]}}}]" if services else ""
         text = (
@@ -109,11 +108,19 @@ def of_announcing(objects: ByClass, cluster: str, services: Sequence[Prefix]) ->
             f"serviceClusterIPs; add serviceClusterIPs{wanted}, or let the routes of dnsbridge lead to them"
         )
         notes.append(Note(Severity.WARNING, cluster, text))
-    missing = [service for service in services if not any(covers(prefix, service) for prefix in prefixes)]
+    missing = unannounced(objects, services)
     if said and missing:
         text = f"Calico announces {some(said)} as serviceClusterIPs, which does not cover {some(missing)}"
         notes.append(Note(Severity.WARNING, cluster, text))
     return notes
+
+
+def unannounced(objects: ByClass, services: Sequence[Prefix]) -> list[Prefix]:
+    """The prefixes of ClusterIPs that its nodes announce to nobody; none where they announce nothing over BGP."""
+    if not objects.of(BGPConfiguration) and not any(peer.address for peer in objects.of(BGPPeer)):
+        return []
+    prefixes = [prefix_of(cidr) for cidr in announced(objects)]
+    return [service for service in services if not any(covers(prefix, service) for prefix in prefixes)]
 
 
 def _peer(peer: BGPPeer) -> str:
