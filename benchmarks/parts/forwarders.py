@@ -190,9 +190,6 @@ class CoreDns(Forwarder):
         return ["env", "GOMAXPROCS=1", which(self.program), "-conf", str(config)]
 
 
-PEERS: tuple[type[Forwarder], ...] = (Unbound, Dnsdist, Recursor, CoreDns)
-
-
 def installed(kinds: Sequence[type[Forwarder]]) -> tuple[list[type[Forwarder]], list[str]]:
     """Those that this machine has, and why the others are left out."""
     found, lacking = [], []
