@@ -10,6 +10,7 @@ from dnsbridge.errors import of_system
 TIMEOUT = 3.0
 """Seconds; a SYN that gets lost is sent again after one."""
 _IP_MTU, _IPV6_MTU = 14, 24
+_RECVERR, _IPV6_RECVERR = (socket.IPPROTO_IP, 11), 25
 
 
 async def connect(address: str, port: int) -> Connect:
@@ -18,6 +19,8 @@ async def connect(address: str, port: int) -> Connect:
     began = time.monotonic()
     with socket.socket(family, socket.SOCK_STREAM) as opened:
         opened.setblocking(False)
+        # Without this the kernel keeps what routers say to itself, and goes on trying (tcp(7), IP_RECVERR).
+        opened.setsockopt(*((socket.IPPROTO_IPV6, _IPV6_RECVERR) if family == socket.AF_INET6 else _RECVERR), 1)
         try:
             async with asyncio.timeout(TIMEOUT):
                 await asyncio.get_running_loop().sock_connect(opened, (address, port))
