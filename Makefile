@@ -9,10 +9,10 @@ export PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lab clean
+.PHONY: help demo test check bench lab lab-down clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## the server on 127.0.0.1:5300 over the example cluster; Ctrl-C ends it
 	@$(BIN)/dnsbridge demo
@@ -43,9 +43,12 @@ bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hou
 	@$(BIN)/python -m benchmarks.routes $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.workers $(if $(QUICK),--quick)
 
-lab: $(STAMP) ## a playground: the example cluster, and Knot DNS as the corporate DNS; Ctrl-C ends it
+lab: $(STAMP) ## a network to play in (case 2: a machine, a gateway, two nodes); Ctrl-C takes it down; needs root
 	@tools/debian_packages.sh test
-	@$(BIN)/python tools/lab.py
+	@$(BIN)/python -m tools.lab up
+
+lab-down: $(STAMP) ## remove what a lab that was killed has left
+	@$(BIN)/python -m tools.lab down
 
 clean: ## remove all that make has made here
 	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -17,7 +17,9 @@ from types import TracebackType
 
 from tests.support.waiting import DEADLINE
 
-_FILES = Path("/etc/netns")
+FILES = Path("/etc/netns")
+PREFIX = "dnsbridge-"
+"""What the name of each namespace begins with; then comes the process that has it."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,11 +28,11 @@ class Namespace:
     """The namespace; `with` makes and removes it. Needs root."""
 
     def __init__(self, resolv_conf: str) -> None:
-        self.name = f"dnsbridge-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         self.prefix = ["ip", "netns", "exec", self.name]
         """What runs a command in it."""
         self._resolv_conf = resolv_conf
-        self._folder = _FILES / self.name
+        self._folder = FILES / self.name
 
     def __enter__(self) -> "Namespace":
         _run("ip", "netns", "add", self.name)
@@ -71,7 +73,7 @@ class Namespace:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
         with suppress(OSError):  # other namespaces have files there, or it is gone
-            _FILES.rmdir()
+            FILES.rmdir()
 
 
 def _run(*command: str) -> None:
