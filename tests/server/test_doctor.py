@@ -185,6 +185,16 @@ def test_refused(words: list[str], code: int, said: str) -> None:
     assert said in done.stderr
 
 
+def test_an_address_with_settings_that_are_wrong(chain: Chain, tmp_path: Path) -> None:
+    """Its packets are looked at all the same."""
+    config = tmp_path / "dnsbridge.yaml"
+    config.write_text("clustres: []\n", encoding="utf-8")
+    words = [ADDRESS, "--port", "80", "--config", str(config), "--output", "json"]
+    told = json.loads(run("doctor", *words, prefix=chain.client.prefix).stdout)
+    states = {each["link"]: each["state"] for each in told["links"]}
+    assert (states["settings"], states["route"], states["connection"]) == ("failed", "ok", "ok")
+
+
 def test_a_source_that_is_not_there(chain: Chain, tmp_path: Path) -> None:
     """Settings that are wrong, and manifests that are not there: the chain goes on with what can be seen."""
     config = tmp_path / "dnsbridge.yaml"

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from dnslib import EDNS0, QTYPE, RCODE, RR, DNSError, DNSRecord
+from dnslib import EDNS0, QTYPE, RCODE, RR, DNSRecord
 
 from dnsbridge.doctor.facts import Reply
 from dnsbridge.errors import of_system
@@ -26,16 +26,15 @@ def ask(host: str, port: int, name: str) -> Reply:
             return Reply(server, rcode, problem=f"no answer within {TIMEOUT:g} s")
         except OSError as error:
             return Reply(server, rcode, problem=of_system(error))
-        except (DNSError, ValueError):
+        except Exception:  # dnslib fails in many ways over hostile octets, and all of them say the same
             return Reply(server, rcode, problem="what it answers is no DNS message")
-        said = str(RCODE.get(got.header.rcode))
-        rcode = said if not rcode or rcode == "NOERROR" else rcode
-        addresses += [str(ip_address(str(each.rdata))) for each in got.rr if QTYPE.get(each.rtype) in _TYPES]
-        errors.update(dict.fromkeys(_extended_errors(got)))
+        rcode = got.rcode if not rcode or rcode == "NOERROR" else rcode
+        addresses += got.addresses
+        errors.update(dict.fromkeys(got.errors))
     return Reply(server, rcode, tuple(sorted(addresses, key=_order)), errors=tuple(errors))
 
 
-def _ask(host: str, port: int, name: str, rtype: str) -> DNSRecord:
+def _ask(host: str, port: int, name: str, rtype: str) -> Reply:
     question = DNSRecord.question(name, rtype)
     question.add_ar(EDNS0(udp_len=1232))
     got = DNSRecord.parse(question.send(host, port, timeout=TIMEOUT, ipv6=":" in host))
@@ -43,7 +42,8 @@ def _ask(host: str, port: int, name: str, rtype: str) -> DNSRecord:
         raise ValueError("another ID")
     if got.header.tc:
         got = DNSRecord.parse(question.send(host, port, tcp=True, timeout=TIMEOUT, ipv6=":" in host))
-    return got
+    addresses = [str(ip_address(str(each.rdata))) for each in got.rr if QTYPE.get(each.rtype) in _TYPES]
+    return Reply("", str(RCODE.get(got.header.rcode)), tuple(addresses), errors=tuple(_extended_errors(got)))
 
 
 def _extended_errors(got: DNSRecord) -> list[str]:

@@ -43,6 +43,8 @@ async def gather(name: str, port: int | None, resolvers: Sequence[Address], load
         found = await _objects(name, port, loaded)
         here = _listening(loaded.settings)
     if _is_address(name):
+        if found.record is None:
+            found = structs.replace(found, record=_address_alone(name))
         return await _with_packets(found)
     own = _name_servers()
     servers = resolvers or [Address(host, 53) for host in own]
@@ -70,7 +72,7 @@ async def _objects(name: str, port: int | None, loaded: Loaded) -> Facts:
     try:
         async with parts_once(loaded, routes=True) as parts:
             if _is_address(name):
-                record, service = Record("NOERROR", "none", "", "an address, no name", addresses=(name,)), None
+                record, service = _address_alone(name), None
             else:
                 record, service = await objects.record(parts, name), objects.service(parts, name)
             return structs.replace(
@@ -137,6 +139,10 @@ async def _in_daemon(work: Callable[[], _Result]) -> _Result:
 
     threading.Thread(target=run, daemon=True).start()
     return await asyncio.wrap_future(done)
+
+
+def _address_alone(address: str) -> Record:
+    return Record("NOERROR", "none", "", "an address, no name", addresses=(str(ip_address(address)),))
 
 
 def _is_address(name: str) -> bool:

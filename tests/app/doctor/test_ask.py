@@ -9,6 +9,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnsbridge.app.doctor import ask as asking
 from dnsbridge.app.doctor.ask import ask
@@ -16,6 +18,7 @@ from dnsbridge.app.doctor.connect import connect
 from dnsbridge.doctor.facts import Reply
 from tests.support import scripted_upstream
 from tests.support.program import RunningUpstream
+from tests.support.properties import examples
 from tests.support.scripted_upstream import Behaviour, ScriptedUpstream, answer, raw, silence
 
 NAME = "web.shop.svc.cluster.local"
@@ -62,6 +65,16 @@ def test_no_answer(behave: Behaviour, problem: str, monkeypatch: pytest.MonkeyPa
     with RunningUpstream(ScriptedUpstream(behave)) as upstream:
         host, _, port = upstream.address.rpartition(":")
         assert ask(host, int(port), NAME) == Reply(upstream.address, problem=problem)
+
+
+@examples(30)
+@given(st.binary(max_size=60))
+def test_hostile_octets(octets: bytes) -> None:
+    """Whatever comes after the ID is a reply or none, and never an error."""
+    with RunningUpstream(ScriptedUpstream(raw(lambda message: message[:2] + octets))) as upstream:
+        host, _, port = upstream.address.rpartition(":")
+        found = ask(host, int(port), NAME)
+        assert found.rcode or found.problem
 
 
 def test_connections() -> None:
