@@ -23,10 +23,10 @@ def up() -> None:
         sys.exit("make lab: network namespaces need root; say sudo make lab")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="dnsbridge-lab-") as folder, case2.case2(Path(folder)) as lab:
+    with tempfile.TemporaryDirectory(prefix="dnsbridge-lab-") as folder, case2.case2(Path(folder)) as (lab, gateway):
         on = f"ip netns exec {lab.machine.name}"
         told = f"--manifests {lab.manifests}"
-        picture = (case2.__doc__ or "").partition("pod it is.\n\n")[2].rstrip()
+        picture = (case2.__doc__ or "").partition("\n\n")[2].rstrip()
         print(picture)
         print(
             f"""
@@ -40,7 +40,7 @@ On the machine ({on} ...), with {told}:
      which is what the doctor says
   4  {on} {PROGRAM} routes apply {told} --via gateways
      sets the routes through the gateway: try 2 and 3 again
-  5  ip netns exec {lab.gateway.name} ip route del 192.244.190.128/26
+  5  ip netns exec {gateway.name} ip route del 192.244.190.128/26
      breaks the gateway: ask the doctor
 
 Ctrl-C takes all of it down.""",

@@ -1,0 +1,109 @@
+"""A network for one case of the field: an office machine with dnsbridge as its name server, and hosts on one switch.
+
+    with Lab(folder, "case2", KAFKA, "10.73.13.200/24") as lab:
+        node = lab.host("10.73.13.1/24")
+        lab.pod(node, "192.244.190.130/32", "kafka-0", 9092)
+        lab.serve()
+        lab.fetched(NAME, 9092)      what curl gets on the machine
+        lab.broken(NAME)             what the doctor finds there
+
+A pod is an address of its node's loopback (or of a link) with an HTTP server that says which pod it is.
+"""
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.daemon import Daemon
+from tests.support.links import Switch, must
+from tests.support.namespace import Namespace
+from tests.support.program import ROOT, Program
+from tests.support.started import run
+
+_CLUSTERS = ROOT / "tests" / "routes" / "clusters"
+_POD = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Pod(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(sys.argv[3].encode())
+HTTPServer((sys.argv[1], int(sys.argv[2])), Pod).serve_forever()
+"""
+
+
+class Lab:
+    """The network; `with` makes and removes it. Needs root."""
+
+    def __init__(self, folder: Path, case: str, more: str, machine: str) -> None:
+        """`case` names the manifests of tests/routes/clusters, `more` are further objects as a YAML list; `machine` is
+        the machine's address with its prefix length.
+        """
+        self._folder = folder
+        self._address = machine
+        self._stack = ExitStack()
+        self._switch = Switch()
+        self.manifests = folder / "cluster"
+        self.manifests.mkdir()
+        (self.manifests / "case.yaml").write_text((_CLUSTERS / f"{case}.yaml").read_text(encoding="utf-8"), "utf-8")
+        (self.manifests / "more.yaml").write_text(f"apiVersion: v1\nkind: List\nitems:{more}", "utf-8")
+
+    def __enter__(self) -> "Lab":
+        self._stack.enter_context(self._switch)
+        self.machine = self._switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def host(self, address: str) -> Namespace:
+        """One more host on the switch."""
+        return self._switch.host(address)
+
+    def pod(self, host: Namespace, address: str, name: str, port: int, device: str = "lo") -> None:
+        """A pod on a host, once it listens."""
+        must(host, "ip", "address", "add", address, "dev", device)
+        alone = address.partition("/")[0]
+        command = [sys.executable, "-c", _POD, alone, str(port), name]
+        daemon = self._stack.enter_context(Daemon(host, command, self._folder / f"{name}.log"))
+        daemon.wait(lambda: f"{alone}:{port}" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
+
+    def serve(self) -> None:
+        """Start dnsbridge on the machine."""
+        prefix = self.machine.prefix
+        server = Program(self.manifests, listen=["127.0.0.1:53"], command_prefix=prefix, upstreams=["127.0.0.9"])
+        self._stack.enter_context(server)
+
+    def routes(self, command: str, *options: str) -> str:
+        """What `dnsbridge routes ...` prints on the machine."""
+        words = ["routes", command, *(() if command == "withdraw" else ("--manifests", str(self.manifests))), *options]
+        done = run(*words, prefix=self.machine.prefix)
+        assert done.returncode in (0, 2 if command == "plan" else 0), done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def tables(self) -> str:
+        """All of the machine's tables of IPv4."""
+        return must(self.machine, "ip", "-4", "route", "show", "table", "all")
+
+    def resolved(self, name: str) -> str:
+        """The first address that programs of the machine get."""
+        return must(self.machine, "getent", "ahostsv4", name).split()[0]
+
+    def fetched(self, name: str, port: int) -> str:
+        """What curl gets from a pod; empty where it gets nothing."""
+        return self.machine.run("curl", "--silent", "--max-time", "3", f"http://{name}:{port}/").stdout
+
+    def broken(self, name: str, *options: str) -> dict[str, str]:
+        """The links that the doctor finds broken, with their causes."""
+        return {link: each["cause"] for link, each in self.links(name, *options).items() if each["state"] == "failed"}
+
+    def links(self, name: str, *options: str) -> dict[str, dict[str, str]]:
+        """All that the doctor says of a name, by link."""
+        words = ["doctor", name, "--manifests", str(self.manifests), "--output", "json", *options]
+        told = json.loads(run(*words, prefix=self.machine.prefix).stdout)
+        return {each["link"]: each for each in told["links"]}
