@@ -204,6 +204,8 @@ def test_one_fault_is_one_link() -> None:
         (way(kind="none"), "route"),
         (way(kind="blackhole"), "route"),
         (way(neighbour="failed"), "next hop"),
+        ({"ways": (DEFAULT,)}, "route"),
+        (way(device="tun0", device_kind="tun", owner="static"), "route"),
     ):
         found = states(structs.replace(GOOD, **changes, **connect("silent")))
         assert [name for name, state in found.items() if state is State.FAILED] == [link]

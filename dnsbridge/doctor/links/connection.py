@@ -1,7 +1,8 @@
 """A TCP connection to the port comes about, and its replies come back."""
 
-from dnsbridge.doctor.facts import DEAD, Connect, Facts, Way
-from dnsbridge.doctor.link import PLAN, Link, failed, ok, unknown
+from dnsbridge.doctor.facts import DEAD, Connect, Facts
+from dnsbridge.doctor.link import PLAN, Link, State, failed, ok, unknown
+from dnsbridge.doctor.links import route
 
 _UNREACHABLE = "a router on the way says that it has no way there"
 
@@ -10,11 +11,14 @@ def check(facts: Facts) -> Link:
     """A TCP connection to the port comes about."""
     if not facts.connects:
         return unknown("connection", "no address, or no port to connect to; name one with --port")
+    lost = route.check(facts).state is State.FAILED
     for each in facts.connects:
         where = f"{each.address} port {each.port}"
         way = next((way for way in facts.ways if way.address == each.address), None)
-        if each.result != "open" and way and (why := _stopped(way)):
-            return unknown("connection", f"{where}: {why}")
+        if each.result in ("silent", "unreachable") and lost:
+            return unknown("connection", f"{where}: nothing gets there (see route)")
+        if each.result in ("silent", "unreachable") and way and way.neighbour in DEAD:
+            return unknown("connection", f"{where}: nothing gets past the next hop")
         match each.result:
             case "refused":
                 return failed(
@@ -29,13 +33,6 @@ def check(facts: Facts) -> Link:
                 return failed("connection", f"{where}: no reply", *_silent(facts, each))
     text = ", ".join(f"{each.address} port {each.port}: {each.seconds * 1000:.0f} ms" for each in facts.connects)
     return ok("connection", text)
-
-
-def _stopped(way: Way) -> str:
-    """Where its packets end already, which another link says; empty: they leave."""
-    if way.kind not in ("unicast", "local"):
-        return "nothing leaves this host (see route)"
-    return "nothing gets past the next hop" if way.neighbour in DEAD else ""
 
 
 def _silent(facts: Facts, connect: Connect) -> tuple[str, str]:
