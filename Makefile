@@ -9,7 +9,7 @@ export PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lab lab-down clean
+.PHONY: help demo test check bench lab lab-down lab-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,9 +43,13 @@ bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hou
 	@$(BIN)/python -m benchmarks.routes $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.workers $(if $(QUICK),--quick)
 
-lab: $(STAMP) ## a network to play in (case 2: a machine, a gateway, two nodes); Ctrl-C takes it down; needs root
+lab: $(STAMP) ## a network to play in (CASE=1: BGP, CASE=2: a gateway, the default); Ctrl-C takes it down; needs root
 	@tools/debian_packages.sh test
-	@$(BIN)/python -m tools.lab up
+	@$(BIN)/python -m tools.lab up $(or $(CASE),2)
+
+lab-test: $(STAMP) ## the cases of the field, each a network of namespaces; not part of make test; needs root
+	@tools/debian_packages.sh test
+	@$(BIN)/pytest -n 3 tests/lab $(PYTEST_ARGS)
 
 lab-down: $(STAMP) ## remove what a lab that was killed has left
 	@$(BIN)/python -m tools.lab down

@@ -4,6 +4,8 @@ A name resolves from the start; its pod is reached after `routes apply` and not 
 table as it was.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.lab.case2 import NAME, PORT, case2
 from tests.lab.lab import Lab
 from tests.support.links import must
+from tests.support.namespace import Namespace
 
 pytestmark = pytest.mark.needs("netns", "curl")
 NO_ROUTE = {"route": "this host has no route to the address"}
@@ -46,32 +49,59 @@ WEB = """
   addressType: IPv4
   ports: [{port: 8080, protocol: TCP}]
   endpoints:
-  - {addresses: [10.244.1.7], hostname: web-0, conditions: {ready: true}}
-  - {addresses: [10.244.2.7], hostname: web-1, conditions: {ready: true}}
 """
+WEB_0, WEB_1 = "web-0.web.shop.svc.cluster.local", "web-1.web.shop.svc.cluster.local"
 
 
-def test_case_4_host_gw(tmp_path: Path) -> None:
-    """flannel without a tunnel: each node is the way to its own pods; one node loses its link."""
-    name = "web-0.web.shop.svc.cluster.local"
-    with Lab(tmp_path, "case4-host-gw", WEB, "172.25.254.99/24") as lab:
-        lab.host("172.25.254.2/24")
-        nodes = [lab.host(f"172.25.254.{number}/24") for number in (3, 4)]
-        for number, node in enumerate(nodes):
-            lab.pod(node, f"10.244.{number + 1}.7/32", f"web-{number}", 8080)
+@contextmanager
+def own_nodes(folder: Path, case: str) -> Iterator[tuple[Lab, Namespace]]:
+    """Two nodes, each with one pod and, as a node forwards, nobody's way but to its own; and the first one.
+
+    However the nodes reach each other, by a tunnel or not, a host on their link reaches a pod by the pod's own node.
+    """
+    nodes, pods, machine = (
+        (("10.173.32.25", "10.173.32.26"), ("192.168.210.70", "192.168.210.200"), "10.173.32.200")
+        if case.startswith("case3")
+        else (("172.25.254.3", "172.25.254.4"), ("10.244.1.7", "10.244.2.7"), "172.25.254.99")
+    )
+    slices = "".join(
+        f"  - {{addresses: [{pod}], hostname: web-{number}, conditions: {{ready: true}}}}\n"
+        for number, pod in enumerate(pods)
+    )
+    with Lab(folder, case, WEB + slices, f"{machine}/24") as lab:
+        hosts = [lab.host(f"{node}/24") for node in nodes]
+        for number, (host, pod) in enumerate(zip(hosts, pods, strict=True)):
+            lab.pod(host, f"{pod}/32", f"web-{number}", 8080)
         lab.serve()
+        assert lab.resolved(WEB_0) == pods[0]
+        yield lab, hosts[0]
+
+
+@pytest.mark.parametrize(
+    "case", ["case3-always", "case3-crosssubnet", "case3-never", "case4-vxlan", "case4-direct", "case4-host-gw"]
+)
+def test_cases_3_and_4(case: str, tmp_path: Path) -> None:
+    """Calico with and without IPIP, flannel of three backends: each node is the way to its own pods."""
+    with own_nodes(tmp_path, case) as (lab, _):
         before = lab.tables()
-        assert (lab.resolved(name), lab.fetched(name, 8080), lab.broken(name)) == ("10.244.1.7", "", NO_ROUTE)
+        assert (lab.fetched(WEB_0, 8080), lab.broken(WEB_0)) == ("", NO_ROUTE)
         lab.routes("apply")
-        assert (lab.fetched(name, 8080), lab.fetched(name.replace("-0", "-1"), 8080)) == ("web-0", "web-1")
-        assert lab.broken(name) == {}
-        must(nodes[0], "ip", "link", "set", "eth0", "down")
-        must(lab.machine, "ip", "neigh", "flush", "all")
-        (cause,) = lab.broken(name).values()
-        assert cause == "nobody answers for 172.25.254.3 on the link of eth0 (ARP, neighbour discovery)"
-        assert lab.broken(name.replace("-0", "-1")) == {}
+        assert (lab.fetched(WEB_0, 8080), lab.fetched(WEB_1, 8080)) == ("web-0", "web-1")
+        assert lab.broken(WEB_0) == {}
         lab.routes("withdraw")
         assert lab.tables() == before
+
+
+def test_a_node_that_is_gone(tmp_path: Path) -> None:
+    """A node loses its link: the doctor names the next hop, and the other node's pod is still reached."""
+    with own_nodes(tmp_path, "case4-host-gw") as (lab, node):
+        lab.routes("apply")
+        must(node, "ip", "link", "set", "eth0", "down")
+        must(lab.machine, "ip", "neigh", "flush", "all")
+        (cause,) = lab.broken(WEB_0).values()
+        assert cause == "nobody answers for 172.25.254.3 on the link of eth0 (ARP, neighbour discovery)"
+        assert lab.broken(WEB_1) == {}
+        assert lab.fetched(WEB_1, 8080) == "web-1"
 
 
 def test_case_5(tmp_path: Path) -> None:
