@@ -115,3 +115,36 @@ def test_case_5(tmp_path: Path) -> None:
         found = lab.links(name)
         assert found["route"]["evidence"] == "10.60.0.101: 10.60.0.0/24 dev eth0 (kernel)"
         assert not [link for link in found.values() if link["state"] == "failed"]
+
+
+BEHIND = """
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata: {name: node-port-1, namespace: shop, labels: {kubernetes.io/service-name: node-port}}
+  addressType: IPv4
+  ports: [{port: 80, protocol: TCP}]
+  endpoints: [{addresses: [10.244.1.9], conditions: {ready: true}}]
+"""
+
+
+def test_case_7(tmp_path: Path) -> None:
+    """Every node is a way to ClusterIPs; a load balancer's address is routed only where the settings ask for it."""
+    name, balancer = "node-port.shop.svc.cluster.local", "192.0.2.10"
+    asked = tmp_path / "dnsbridge.yaml"
+    asked.write_text("routes: {external: [load_balancer]}\n", encoding="utf-8")
+    with Lab(tmp_path, "case7", BEHIND, "172.25.254.50/24") as lab:
+        for number in (2, 3, 4):
+            node = lab.host(f"172.25.254.{number}/24")
+            lab.pod(node, "10.96.1.1/32", f"service-{number}", 80)
+            lab.pod(node, f"{balancer}/32", f"balancer-{number}", 80)
+        lab.serve()
+        before = lab.tables()
+        assert (lab.resolved(name), lab.fetched(name, 80), lab.broken(name)) == ("10.96.1.1", "", NO_ROUTE)
+        lab.routes("apply")
+        assert lab.fetched(name, 80).startswith("service-")
+        assert lab.fetched(balancer, 80) == ""
+        lab.routes("apply", "--config", str(asked))
+        assert lab.fetched(balancer, 80).startswith("balancer-")
+        assert lab.broken(name) == {}
+        lab.routes("withdraw")
+        assert lab.tables() == before
