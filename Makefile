@@ -49,7 +49,7 @@ lab: $(STAMP) ## a network to play in (CASE=1: BGP, CASE=2: a gateway, the defau
 
 lab-test: $(STAMP) ## the cases of the field, each a network of namespaces; not part of make test; needs root
 	@tools/debian_packages.sh test
-	@$(BIN)/pytest -n 3 tests/lab $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 -rP tests/lab $(PYTEST_ARGS)
 
 lab-down: $(STAMP) ## remove what a lab that was killed has left
 	@$(BIN)/python -m tools.lab down

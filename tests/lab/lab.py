@@ -12,12 +12,14 @@ A pod is an address of its node's loopback (or of a link) with an HTTP server th
 
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from tests.support.daemon import Daemon
 from tests.support.links import Switch, must
+from tests.support.logged_process import LoggedProcess
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
@@ -45,21 +47,40 @@ class Lab:
         self._folder = folder
         self._address = machine
         self._stack = ExitStack()
+        self._running = ExitStack()
+        """Of dnsbridge alone."""
         self._switch = Switch()
         self.manifests = folder / "cluster"
         self.manifests.mkdir()
-        (self.manifests / "case.yaml").write_text((_CLUSTERS / f"{case}.yaml").read_text(encoding="utf-8"), "utf-8")
-        (self.manifests / "more.yaml").write_text(f"apiVersion: v1\nkind: List\nitems:{more}", "utf-8")
+        self._save("case", (_CLUSTERS / f"{case}.yaml").read_text(encoding="utf-8"))
+        self.change(more)
 
     def __enter__(self) -> "Lab":
         self._stack.enter_context(self._switch)
         self.machine = self._switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
+        self._stack.enter_context(self._running)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def change(self, more: str) -> None:
+        """Other objects in place of those that came beside the case."""
+        self._save("more", f"apiVersion: v1\nkind: List\nitems:{more}")
+
+    def change_case(self, old: str, new: str) -> None:
+        """A change in the objects of the case, where `old` is once."""
+        before, found, after = (self.manifests / "case.yaml").read_text(encoding="utf-8").partition(old)
+        assert found
+        assert old not in after
+        self._save("case", f"{before}{new}{after}")
+
+    def _save(self, name: str, text: str) -> None:
+        written = self._folder / name
+        written.write_text(text, encoding="utf-8")
+        written.replace(self.manifests / f"{name}.yaml")
 
     def host(self, address: str) -> Namespace:
         """One more host on the switch."""
@@ -74,10 +95,26 @@ class Lab:
         daemon.wait(lambda: f"{alone}:{port}" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
 
     def serve(self) -> None:
-        """Start dnsbridge on the machine."""
+        """Start dnsbridge on the machine, also again after its death."""
         prefix = self.machine.prefix
         server = Program(self.manifests, listen=["127.0.0.1:53"], command_prefix=prefix, upstreams=["127.0.0.9"])
-        self._stack.enter_context(server)
+        self._server = self._running.enter_context(server)
+
+    def kill(self) -> None:
+        """dnsbridge dies."""
+        self._running.pop_all()
+        self._server.kill()
+
+    @contextmanager
+    def companion(self) -> Iterator[None]:
+        """`dnsbridge routes run` on the machine."""
+        words = ["routes", "run", "--manifests", str(self.manifests)]
+        process = LoggedProcess(words, self.machine.prefix)
+        try:
+            yield
+            process.stop()
+        finally:
+            process.kill()
 
     def routes(self, command: str, *options: str) -> str:
         """What `dnsbridge routes ...` prints on the machine."""

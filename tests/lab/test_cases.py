@@ -4,16 +4,14 @@ A name resolves from the start; its pod is reached after `routes apply` and not 
 table as it was.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.lab.case2 import NAME, PORT, case2
 from tests.lab.lab import Lab
+from tests.lab.own_nodes import WEB_0, WEB_1, own_nodes
 from tests.support.links import must
-from tests.support.namespace import Namespace
 
 pytestmark = pytest.mark.needs("netns", "curl")
 NO_ROUTE = {"route": "this host has no route to the address"}
@@ -37,46 +35,6 @@ def test_case_2(tmp_path: Path) -> None:
         assert lab.tables() == before
 
 
-WEB = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- apiVersion: v1
-  kind: Service
-  metadata: {name: web, namespace: shop}
-  spec: {clusterIP: None, ports: [{port: 8080}]}
-- apiVersion: discovery.k8s.io/v1
-  kind: EndpointSlice
-  metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
-  addressType: IPv4
-  ports: [{port: 8080, protocol: TCP}]
-  endpoints:
-"""
-WEB_0, WEB_1 = "web-0.web.shop.svc.cluster.local", "web-1.web.shop.svc.cluster.local"
-
-
-@contextmanager
-def own_nodes(folder: Path, case: str) -> Iterator[tuple[Lab, Namespace]]:
-    """Two nodes, each with one pod and, as a node forwards, nobody's way but to its own; and the first one.
-
-    However the nodes reach each other, by a tunnel or not, a host on their link reaches a pod by the pod's own node.
-    """
-    nodes, pods, machine = (
-        (("10.173.32.25", "10.173.32.26"), ("192.168.210.70", "192.168.210.200"), "10.173.32.200")
-        if case.startswith("case3")
-        else (("172.25.254.3", "172.25.254.4"), ("10.244.1.7", "10.244.2.7"), "172.25.254.99")
-    )
-    slices = "".join(
-        f"  - {{addresses: [{pod}], hostname: web-{number}, conditions: {{ready: true}}}}\n"
-        for number, pod in enumerate(pods)
-    )
-    with Lab(folder, case, WEB + slices, f"{machine}/24") as lab:
-        hosts = [lab.host(f"{node}/24") for node in nodes]
-        for number, (host, pod) in enumerate(zip(hosts, pods, strict=True)):
-            lab.pod(host, f"{pod}/32", f"web-{number}", 8080)
-        lab.serve()
-        assert lab.resolved(WEB_0) == pods[0]
-        yield lab, hosts[0]
-
-
 @pytest.mark.parametrize(
     "case", ["case3-always", "case3-crosssubnet", "case3-never", "case4-vxlan", "case4-direct", "case4-host-gw"]
 )
@@ -94,9 +52,9 @@ def test_cases_3_and_4(case: str, tmp_path: Path) -> None:
 
 def test_a_node_that_is_gone(tmp_path: Path) -> None:
     """A node loses its link: the doctor names the next hop, and the other node's pod is still reached."""
-    with own_nodes(tmp_path, "case4-host-gw") as (lab, node):
+    with own_nodes(tmp_path, "case4-host-gw") as (lab, nodes):
         lab.routes("apply")
-        must(node, "ip", "link", "set", "eth0", "down")
+        must(nodes[0], "ip", "link", "set", "eth0", "down")
         must(lab.machine, "ip", "neigh", "flush", "all")
         (cause,) = lab.broken(WEB_0).values()
         assert cause == "nobody answers for 172.25.254.3 on the link of eth0 (ARP, neighbour discovery)"
