@@ -37,13 +37,19 @@ KAFKA = """
 def case2(folder: Path) -> Iterator[tuple[Lab, Namespace]]:
     """The lab, as it is before anybody has set a route, and its gateway; `folder` is empty."""
     with Lab(folder, "case2", KAFKA, "10.73.13.200/24") as lab:
-        gateway = lab.host("10.73.13.9/24")
-        # A kernel that has told a host of a better way soon after tells it no errors: the two share a rate limit.
-        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
-        must(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
-        for prefix, node in BLOCKS.items():
-            must(gateway, "ip", "route", "add", prefix, "via", node, "proto", "bird")
+        gateway = joined(lab, "10.73.13.9")
         lab.pod(lab.host("10.73.13.1/24"), "192.244.190.130/32", "kafka-0", PORT)
         lab.pod(lab.host("10.73.13.2/24"), "192.244.32.5/32", "kafka-1", PORT)
         lab.serve()
         yield lab, gateway
+
+
+def joined(lab: Lab, address: str) -> Namespace:
+    """A gateway, with the routes to the pods that a member of the cluster has."""
+    gateway = lab.host(f"{address}/24")
+    # A kernel that has told a host of a better way soon after tells it no errors: the two share a rate limit.
+    quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+    must(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+    for prefix, node in BLOCKS.items():
+        must(gateway, "ip", "route", "add", prefix, "via", node, "proto", "bird")
+    return gateway

@@ -106,9 +106,9 @@ class Lab:
         self._server.kill()
 
     @contextmanager
-    def companion(self) -> Iterator[None]:
+    def companion(self, *options: str) -> Iterator[None]:
         """`dnsbridge routes run` on the machine."""
-        words = ["routes", "run", "--manifests", str(self.manifests)]
+        words = ["routes", "run", "--manifests", str(self.manifests), *options]
         process = LoggedProcess(words, self.machine.prefix)
         try:
             yield

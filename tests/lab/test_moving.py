@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.case2 import KAFKA, NAME, case2, joined
+from tests.lab.case2 import PORT as KAFKA_PORT
 from tests.lab.client import Client
 from tests.lab.own_nodes import PODS_3, PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.links import must
@@ -57,3 +59,40 @@ def test_dnsbridge_dies_and_returns(tmp_path: Path) -> None:
             assert client.addresses() == [PODS_4[0]]
             assert client.no_name() == {"Temporary failure in name resolution"}
         client.show("dnsbridge dies and returns")
+
+
+SECOND = "10.73.13.10"
+
+
+def second(ready: bool) -> str:
+    """A second gateway, as objects beside those of case 2."""
+    return f"""{KAFKA}
+- apiVersion: v1
+  kind: Node
+  metadata: {{name: gateway-2, labels: {{node-role.kubernetes.io/gateway: ""}}}}
+  spec: {{unschedulable: true}}
+  status:
+    addresses: [{{type: InternalIP, address: {SECOND}}}]
+    conditions: [{{type: Ready, status: "{ready}"}}]
+"""
+
+
+def test_a_gateway_of_two_dies(tmp_path: Path) -> None:
+    """Each connection takes one of two gateways; one dies, and `routes run` leaves the other."""
+    with case2(tmp_path) as (lab, _):
+        lab.change(second(ready=True))
+        dying = joined(lab, SECOND)
+        must(lab.machine, "sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=1")
+        with lab.companion("--via", "gateways"), Client(lab, NAME, KAFKA_PORT, tmp_path) as client:
+            eventually(lambda: f"via {SECOND} " in lab.tables())
+            client.until("kafka-0")
+            must(dying, "ip", "link", "set", "eth0", "down")
+            eventually(lambda: client.seen()[-1].no_packets)
+            lab.change(second(ready=False))
+            eventually(lambda: f"via {SECOND} " not in lab.tables())
+            after = len(client.seen()) + 1  # one may be on its way
+            eventually(lambda: len(client.seen()) > after + 10)
+            assert {each.said for each in client.seen()[after:]} == {"kafka-0"}
+            assert client.addresses() == ["192.244.190.130"]
+            assert client.no_name() == set()
+        client.show("a gateway of two dies")
