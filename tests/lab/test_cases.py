@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.case2 import NAME, PORT, case2
 from tests.lab.lab import Lab
-from tests.lab.own_nodes import WEB_0, WEB_1, own_nodes
+from tests.lab.own_nodes import PODS_4, WEB_0, WEB_1, own_nodes
 from tests.support.links import must
 
 pytestmark = pytest.mark.needs("netns", "curl")
@@ -60,6 +60,35 @@ def test_a_node_that_is_gone(tmp_path: Path) -> None:
         assert cause == "nobody answers for 172.25.254.3 on the link of eth0 (ARP, neighbour discovery)"
         assert lab.broken(WEB_1) == {}
         assert lab.fetched(WEB_1, 8080) == "web-1"
+
+
+def test_each_break_is_named(tmp_path: Path) -> None:
+    """One link is broken at a time: the doctor names that link alone, and what it says, or the undoing, mends it."""
+    pod, node_address, machine = PODS_4[0], "172.25.254.3", "172.25.254.99"
+    with own_nodes(tmp_path, "case4-host-gw") as (lab, nodes):
+        breaks = [
+            (lab.machine, f"route add blackhole {pod}", "route", "throws its packets away (blackhole)", ""),
+            (lab.machine, f"route add unreachable {pod}", "route", "throws its packets away (unreachable)", ""),
+            (lab.machine, f"route add prohibit {pod}", "route", "throws its packets away (prohibit)", ""),
+            (
+                lab.machine,
+                f"neigh replace {node_address} lladdr 02:00:00:00:00:99 dev eth0",
+                "connection",
+                "packets get lost",
+                f"neigh del {node_address} dev eth0",
+            ),
+            (nodes[0], f"route add blackhole {machine}", "connection", "no way back", f"route del blackhole {machine}"),
+        ]
+        lab.routes("apply")
+        assert lab.broken(WEB_0) == {}
+        for host, broken, link, cause, undone in breaks:
+            must(host, "ip", *broken.split())
+            found = lab.links(WEB_0)
+            assert [name for name, each in found.items() if each["state"] == "failed"] == [link], broken
+            assert cause in found[link]["cause"]
+            mend = undone or found[link]["mend"].partition(",")[0].removeprefix("ip ")
+            must(host, "ip", *mend.split())
+            assert lab.broken(WEB_0) == {}, mend
 
 
 def test_case_5(tmp_path: Path) -> None:
