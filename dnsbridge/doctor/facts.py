@@ -5,9 +5,11 @@ Source     where a cluster's objects come from, and how they are
 Record     what the clusters' objects say of the name
 Service    the service behind the name
 Way        how this host sends packets to one address
+Planned    where the plan would send them
 Connect    what became of a TCP connection to one address
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -86,6 +88,15 @@ class Way(Struct, frozen=True):
     """The device takes no packet whose sender is not reached through it (rp_filter 1, RFC 3704)."""
 
 
+class Planned(Struct, frozen=True):
+    """The next hops of the plan, through nodes and through gateways: the options of an earlier apply are unknown."""
+
+    to: Mapping[str, tuple[str, ...]] = {}
+    """By address; of one that is not here the plan knows nothing."""
+    all: frozenset[str] = frozenset()
+    """Those of every route."""
+
+
 class Connect(Struct, frozen=True):
     """What became of a connection."""
 
@@ -125,6 +136,7 @@ class Facts(Struct, frozen=True):
     system: Reply | None = None
     """What programs of this host get (getaddrinfo(3))."""
     ways: tuple[Way, ...] = ()
+    planned: Planned = Planned()
     connects: tuple[Connect, ...] = ()
 
     @property

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from dnsbridge.doctor.chain import diagnose, is_broken
-from dnsbridge.doctor.facts import Connect, Facts, Record, Reply, Service, Source, Way
+from dnsbridge.doctor.facts import Connect, Facts, Planned, Record, Reply, Service, Source, Way
 from dnsbridge.doctor.link import State
 
 NAME, ADDRESS, OFFICE = "web.shop.svc.cluster.local", "10.96.12.34", "10.0.0.53"
@@ -38,6 +38,9 @@ def service(**changes: Any) -> dict[str, Any]:
     """Another service."""
     assert GOOD.service
     return {"service": structs.replace(GOOD.service, **changes)}
+
+
+PLANNED = Planned({ADDRESS: ("10.0.0.10", "10.0.0.11")}, frozenset({"10.0.0.10", "10.0.0.11", "10.0.0.12"}))
 
 
 def way(**changes: Any) -> dict[str, Any]:
@@ -155,6 +158,18 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "route",
         "throws its packets away",
         "ip route del blackhole 10.96.0.0/16",
+    ),
+    "a route set by hand": (
+        {**way(owner="boot", via="10.0.0.66"), **connect("silent"), "planned": PLANNED},
+        "route",
+        "somebody else's route takes the packets; the plan says via 10.0.0.10 or 10.0.0.11",
+        "ip route del 10.96.0.0/16 via 10.0.0.66, if nobody needs it; then dnsbridge routes plan",
+    ),
+    "a route of ours that is old": (
+        {**way(via="10.0.0.12"), **connect("unreachable", problem="no route to host"), "planned": PLANNED},
+        "route",
+        "the route is ours, and old: the plan says via 10.0.0.10 or 10.0.0.11",
+        "dnsbridge routes apply",
     ),
     "ClusterIPs that Calico does not announce": (
         {**connect("silent"), "ways": (DEFAULT,), "unannounced": "10.96.0.0/16"},
@@ -287,6 +302,26 @@ def test_the_default_route(result: str, state: str) -> None:
     """Whether it will do only a connection shows."""
     found = states(structs.replace(GOOD, ways=(DEFAULT,), **connect(result)))
     assert found["route"] == state
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(way(owner="bird", via="10.0.0.66"), id="a routing daemon knows its way"),
+        pytest.param(way(via="10.0.0.66"), id="ours, by a gateway that somebody named"),
+        pytest.param(way(owner="boot", via="10.0.0.11"), id="by hand, and as planned"),
+        pytest.param(way(owner="boot", via=""), id="on the link"),
+    ],
+)
+def test_another_way_that_may_be_right(changes: dict[str, Any]) -> None:
+    """Nothing comes back, and the route is not to blame."""
+    found = states(structs.replace(GOOD, **changes, **connect("silent"), planned=PLANNED))
+    assert [name for name, state in found.items() if state is State.FAILED] == ["connection"]
+
+
+def test_another_way_that_works() -> None:
+    """Whoever set it: it is a way."""
+    assert states(structs.replace(GOOD, **way(owner="boot", via="10.0.0.66"), planned=PLANNED))["route"] is State.OK
 
 
 def test_a_tunnel_on_the_way() -> None:

@@ -91,6 +91,26 @@ def test_each_break_is_named(tmp_path: Path) -> None:
             assert lab.broken(WEB_0) == {}, mend
 
 
+def test_routes_that_are_not_the_plan(tmp_path: Path) -> None:
+    """A route set by hand takes the packets; then a prefix gets another node, and nobody sets the route anew."""
+    name, other = WEB_0, "172.25.254.4"
+    prefixes = "podCIDR: 10.244.{0}.0/24\n  podCIDRs: [10.244.{0}.0/24]"
+    with own_nodes(tmp_path, "case4-host-gw") as (lab, nodes):
+        must(lab.machine, "ip", "route", "add", "10.244.1.0/24", "via", other)
+        broken = lab.links(name)["route"]
+        assert broken["cause"] == "somebody else's route takes the packets; the plan says via 172.25.254.3"
+        must(lab.machine, *broken["mend"].partition(",")[0].split())
+        lab.routes("apply")
+        assert lab.broken(name) == {}
+        must(nodes[0], "ip", "address", "del", f"{PODS_4[0]}/32", "dev", "lo")
+        lab.pod(nodes[1], f"{PODS_4[0]}/32", "web-0 moved", 8080)
+        lab.change_case(prefixes.format(1), prefixes.format(9))
+        lab.change_case(prefixes.format(2), prefixes.format(1))
+        assert lab.broken(name) == {"route": f"the route is ours, and old: the plan says via {other}"}
+        lab.routes("apply")
+        assert lab.broken(name) == {}
+
+
 def test_case_5(tmp_path: Path) -> None:
     """MACVLAN: pods have addresses of the office network, so names are all that is needed, and the plan is empty."""
     name = "db-0.db.data.svc.cluster.local"

@@ -16,6 +16,7 @@ from dnsbridge.app.answering.parts_once import parts_once
 from dnsbridge.app.doctor import host_files, objects
 from dnsbridge.app.doctor.ask import ask
 from dnsbridge.app.doctor.connect import connect
+from dnsbridge.app.doctor.planned import planned
 from dnsbridge.app.doctor.ways import ways
 from dnsbridge.app.this_machine import RESOLV_CONF
 from dnsbridge.config import Address, Loaded, Settings
@@ -81,6 +82,7 @@ async def _objects(name: str, port: int | None, loaded: Loaded) -> Facts:
                 record=record,
                 service=service,
                 unannounced=objects.unannounced(parts, record.cluster),
+                planned=await planned(loaded, parts.feeds, record.addresses[:MAX_ADDRESSES]),
             )
     except CannotStart as error:
         cluster = loaded.settings.clusters[0].name

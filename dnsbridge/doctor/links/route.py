@@ -5,6 +5,9 @@ from dnsbridge.doctor.link import PLAN, Link, failed, ok, unknown
 
 _TUNNELS = ("tun", "tap", "wireguard", "ppp", "ipip", "gre", "vti", "xfrm")
 
+_BY_HAND = ("boot", "static")
+"""A routing daemon has its own reasons for a next hop."""
+
 
 def check(facts: Facts) -> Link:
     """This host has a route to each address. Whether the default one will do only a connection shows."""
@@ -29,6 +32,8 @@ def check(facts: Facts) -> Link:
                 f"a tunnel takes the packets ({way.device}), and nothing comes back: a VPN has the prefix",
                 f"leave {way.prefix} out of the VPN, or give it to the cluster there; then {PLAN}",
             )
+        if results & {"silent", "unreachable"} and (found := _not_planned(way, facts)):
+            return found
     if default := _default_only(facts):
         text = f"{default.address}: only the default route{_through(default)}"
         results = {each.result for each in facts.connects if each.address == default.address}
@@ -45,6 +50,20 @@ def check(facts: Facts) -> Link:
             )
         return failed("route", text, "only the default gateway gets its packets, and it may not know the way", PLAN)
     return ok("route", "; ".join(f"{way.address}: {way.prefix}{_through(way)}" for way in facts.ways))
+
+
+def _not_planned(way: Way, facts: Facts) -> Link | None:
+    """The failure of a route that leads another way than the plan."""
+    hops = facts.planned.to.get(way.address, ())
+    if not hops or not way.via or way.via in hops or way == _default_only(facts):
+        return None
+    text, there = f"{way.address}: {way.prefix}{_through(way)}", f"the plan says via {' or '.join(hops)}"
+    if way.owner in _BY_HAND:
+        mend = f"ip route del {way.prefix} via {way.via}, if nobody needs it; then {PLAN}"
+        return failed("route", text, f"somebody else's route takes the packets; {there}", mend)
+    if way.owner == "dnsbridge" and way.via in facts.planned.all:
+        return failed("route", text, f"the route is ours, and old: {there}", f"{PLAN}; routes run keeps it true")
+    return None
 
 
 def _default_only(facts: Facts) -> Way | None:
