@@ -75,6 +75,12 @@ class Client:
         """Wait until a pod has said this, last of all."""
         eventually(lambda: (seen := self.seen()) and seen[-1].said == said, lambda: self.seen()[-3:])
 
+    def once_more(self, times: int = 1) -> int:
+        """Wait until it has tried anew and whole so often; from which of `seen` on that is so."""
+        began = len(self.seen()) + 1  # one may be on its way
+        eventually(lambda: len(self.seen()) >= began + times)
+        return began
+
     def addresses(self) -> list[str]:
         """The addresses that the name had, in turn."""
         return [address for address, _ in groupby(each.address for each in self.seen() if each.address)]

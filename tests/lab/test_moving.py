@@ -7,6 +7,7 @@ import pytest
 from tests.lab.case2 import KAFKA, NAME, case2, joined
 from tests.lab.case2 import PORT as KAFKA_PORT
 from tests.lab.client import Client
+from tests.lab.lab import Lab
 from tests.lab.own_nodes import PODS_3, PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.links import must
 from tests.support.waiting import eventually
@@ -27,6 +28,34 @@ def test_a_pod_returns_elsewhere(tmp_path: Path) -> None:
             assert client.addresses() == [PODS_4[0], "10.244.2.8"]
             assert client.no_name() == set()
         client.show("a pod returns elsewhere")
+
+
+def until_nobody_has(address: str, name: str, lab: Lab, client: Client) -> None:
+    """Wait until the name lacks the address, for the client as well."""
+    eventually(lambda: address not in must(lab.machine, "getent", "ahostsv4", name).split())
+    client.once_more()
+
+
+def test_a_rolling_update(tmp_path: Path) -> None:
+    """Each pod is replaced by one with another address, and ends when its name is gone: no connection is lost."""
+    name = WEB_0.removeprefix("web-0.")
+    with own_nodes(tmp_path, "case4-host-gw") as (lab, nodes):
+        lab.routes("apply")
+        with Client(lab, name, PORT, tmp_path) as client:
+            eventually(client.addresses)
+            pods = list(PODS_4)
+            for number, new in enumerate(("10.244.1.8", "10.244.2.8")):
+                old, pods[number] = pods[number], new
+                lab.pod(nodes[number], f"{new}/32", f"new-{number}", PORT)
+                lab.change(web(pods))
+                until_nobody_has(old, name, lab, client)
+                must(nodes[number], "ip", "address", "del", f"{old}/32", "dev", "lo")
+            client.once_more()
+            seen = client.seen()
+            assert [each for each in seen if not each.said] == []
+            assert {each.address for each in seen} <= {*PODS_4, *pods}
+            assert seen[-1].address in pods
+        client.show("a rolling update")
 
 
 def test_a_block_moves(tmp_path: Path) -> None:
@@ -90,8 +119,7 @@ def test_a_gateway_of_two_dies(tmp_path: Path) -> None:
             eventually(lambda: client.seen()[-1].no_packets)
             lab.change(second(ready=False))
             eventually(lambda: f"via {SECOND} " not in lab.tables())
-            after = len(client.seen()) + 1  # one may be on its way
-            eventually(lambda: len(client.seen()) > after + 10)
+            after = client.once_more(10)
             assert {each.said for each in client.seen()[after:]} == {"kafka-0"}
             assert client.addresses() == ["192.244.190.130"]
             assert client.no_name() == set()
