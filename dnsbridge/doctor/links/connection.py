@@ -1,6 +1,6 @@
 """A TCP connection to the port comes about, and its replies come back."""
 
-from dnsbridge.doctor.facts import DEAD, Connect, Facts
+from dnsbridge.doctor.facts import DEAD, Facts, Way
 from dnsbridge.doctor.link import PLAN, Link, State, failed, ok, unknown
 from dnsbridge.doctor.links import route
 
@@ -30,14 +30,13 @@ def check(facts: Facts) -> Link:
             case "unreachable":
                 return failed("connection", f"{where}: {each.problem}", _UNREACHABLE, PLAN)
             case "silent":
-                return failed("connection", f"{where}: no reply", *_silent(facts, each))
+                return failed("connection", f"{where}: no reply", *_silent(facts, way))
     text = ", ".join(f"{each.address} port {each.port}: {each.seconds * 1000:.0f} ms" for each in facts.connects)
     return ok("connection", text)
 
 
-def _silent(facts: Facts, connect: Connect) -> tuple[str, str]:
+def _silent(facts: Facts, way: Way | None) -> tuple[str, str]:
     """Why nothing comes back, as far as that can be seen from here."""
-    way = next((way for way in facts.ways if way.address == connect.address), None)
     if way and way.strict:
         return (
             f"packets get lost on the way there or back; {way.device} drops replies that come another way (rp_filter)",
