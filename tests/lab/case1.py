@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.lab import Lab
+from tests.lab.objects import endpoints, headless, namespace
 from tests.support.bird import Bird
 from tests.support.links import must
 from tests.support.namespace import Namespace
@@ -20,26 +21,13 @@ from tests.support.waiting import eventually
 NODE, ROUTER = "10.200.20.105", "10.200.20.254"
 POD, SERVICE = "web-0.pods.shop.svc.cluster.local", "web.shop.svc.cluster.local"
 PODS, SERVICES, PORT = "10.233.98.0/24", "10.233.0.0/18", 8080
-_WEB = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+_POD = {"web-0": "10.233.98.3"}
+_WEB = f"""{namespace("shop")}
 - apiVersion: v1
   kind: Service
-  metadata: {name: web, namespace: shop}
-  spec: {clusterIP: 10.233.0.50, ports: [{port: 8080}]}
-- apiVersion: v1
-  kind: Service
-  metadata: {name: pods, namespace: shop}
-  spec: {clusterIP: None, ports: [{port: 8080}]}
-""" + "".join(
-    f"""- apiVersion: discovery.k8s.io/v1
-  kind: EndpointSlice
-  metadata: {{name: {service}-1, namespace: shop, labels: {{kubernetes.io/service-name: {service}}}}}
-  addressType: IPv4
-  ports: [{{port: 8080, protocol: TCP}}]
-  endpoints: [{{addresses: [10.233.98.3], hostname: web-0, conditions: {{ready: true}}}}]
-"""
-    for service in ("web", "pods")
-)
+  metadata: {{name: web, namespace: shop}}
+  spec: {{clusterIP: 10.233.0.50, ports: [{{port: {PORT}}}]}}
+{endpoints("web", "shop", PORT, _POD)}{headless("pods", "shop", PORT, _POD)}"""
 
 
 def _announcing(*prefixes: str) -> str:

@@ -11,26 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.lab import Lab
+from tests.lab.objects import headless, namespace
 from tests.support.links import must
 from tests.support.namespace import Namespace
 
 NAME, PORT = "kafka-0.kafka.data.svc.cluster.local", 9092
 BLOCKS = {"192.244.190.128/26": "10.73.13.1", "192.244.32.0/26": "10.73.13.2"}
-KAFKA = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: data}}
-- apiVersion: v1
-  kind: Service
-  metadata: {name: kafka, namespace: data}
-  spec: {clusterIP: None, ports: [{port: 9092}]}
-- apiVersion: discovery.k8s.io/v1
-  kind: EndpointSlice
-  metadata: {name: kafka-1, namespace: data, labels: {kubernetes.io/service-name: kafka}}
-  addressType: IPv4
-  ports: [{port: 9092, protocol: TCP}]
-  endpoints:
-  - {addresses: [192.244.190.130], hostname: kafka-0, conditions: {ready: true}}
-  - {addresses: [192.244.32.5], hostname: kafka-1, conditions: {ready: true}}
-"""
+PODS = {"kafka-0": "192.244.190.130", "kafka-1": "192.244.32.5"}
+KAFKA = namespace("data") + headless("kafka", "data", PORT, PODS)
 
 
 @contextmanager
@@ -38,8 +26,8 @@ def case2(folder: Path) -> Iterator[tuple[Lab, Namespace]]:
     """The lab, as it is before anybody has set a route, and its gateway; `folder` is empty."""
     with Lab(folder, "case2", KAFKA, "10.73.13.200/24") as lab:
         gateway = joined(lab, "10.73.13.9")
-        lab.pod(lab.host("10.73.13.1/24"), "192.244.190.130/32", "kafka-0", PORT)
-        lab.pod(lab.host("10.73.13.2/24"), "192.244.32.5/32", "kafka-1", PORT)
+        lab.pod(lab.host("10.73.13.1/24"), f"{PODS['kafka-0']}/32", "kafka-0", PORT)
+        lab.pod(lab.host("10.73.13.2/24"), f"{PODS['kafka-1']}/32", "kafka-1", PORT)
         lab.serve()
         yield lab, gateway
 

@@ -9,32 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.lab import Lab
+from tests.lab.objects import headless, namespace
 from tests.support.namespace import Namespace
 
 PORT = 8080
 WEB_0, WEB_1 = "web-0.web.shop.svc.cluster.local", "web-1.web.shop.svc.cluster.local"
 PODS_3, PODS_4 = ("192.168.210.70", "192.168.210.200"), ("10.244.1.7", "10.244.2.7")
-_WEB = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- apiVersion: v1
-  kind: Service
-  metadata: {name: web, namespace: shop}
-  spec: {clusterIP: None, ports: [{port: 8080}]}
-- apiVersion: discovery.k8s.io/v1
-  kind: EndpointSlice
-  metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
-  addressType: IPv4
-  ports: [{port: 8080, protocol: TCP}]
-  endpoints:
-"""
 
 
 def web(pods: Sequence[str]) -> str:
     """The headless service of these pods, `web-0` first, as objects for a lab."""
-    return _WEB + "".join(
-        f"  - {{addresses: [{pod}], hostname: web-{number}, conditions: {{ready: true}}}}\n"
-        for number, pod in enumerate(pods)
-    )
+    named = {f"web-{number}": pod for number, pod in enumerate(pods)}
+    return namespace("shop") + headless("web", "shop", PORT, named)
 
 
 @contextmanager

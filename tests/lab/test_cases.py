@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.case2 import NAME, PORT, case2
 from tests.lab.lab import Lab
+from tests.lab.objects import endpoints
 from tests.lab.own_nodes import PODS_4, WEB_0, WEB_1, own_nodes
 from tests.support.links import must
 
@@ -124,22 +125,13 @@ def test_case_5(tmp_path: Path) -> None:
         assert not [link for link in found.values() if link["state"] == "failed"]
 
 
-BEHIND = """
-- apiVersion: discovery.k8s.io/v1
-  kind: EndpointSlice
-  metadata: {name: node-port-1, namespace: shop, labels: {kubernetes.io/service-name: node-port}}
-  addressType: IPv4
-  ports: [{port: 80, protocol: TCP}]
-  endpoints: [{addresses: [10.244.1.9], conditions: {ready: true}}]
-"""
-
-
 def test_case_7(tmp_path: Path) -> None:
     """Every node is a way to ClusterIPs; a load balancer's address is routed only where the settings ask for it."""
     name, balancer = "node-port.shop.svc.cluster.local", "192.0.2.10"
+    behind = "\n" + endpoints("node-port", "shop", 80, {"web-0": "10.244.1.9"})
     asked = tmp_path / "dnsbridge.yaml"
     asked.write_text("routes: {external: [load_balancer]}\n", encoding="utf-8")
-    with Lab(tmp_path, "case7", BEHIND, "172.25.254.50/24") as lab:
+    with Lab(tmp_path, "case7", behind, "172.25.254.50/24") as lab:
         for number in (2, 3, 4):
             node = lab.host(f"172.25.254.{number}/24")
             lab.pod(node, "10.96.1.1/32", f"service-{number}", 80)
