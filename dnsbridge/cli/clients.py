@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dnsbridge.cli.options import BadUsage, Failed, load_complete, output_option, source_options
+from dnsbridge.cli.options import BadUsage, Failed, addresses, load_complete, output_option, source_options
 from dnsbridge.cli.output import print_json, print_table
 
 
@@ -25,7 +25,7 @@ def clients(kind: str | None, servers: Sequence[str], output: str, file: str | N
     """Print the configuration of an office DNS server or a client, for this host's clusters; without KIND the kinds."""
     from dnsbridge.app.facts.office_names import office_names
     from dnsbridge.clients import KINDS
-    from dnsbridge.config import Address, read_server
+    from dnsbridge.config import Address
     from dnsbridge.errors import CannotStart
     from dnsbridge.observe.log import start_logging
 
@@ -38,12 +38,7 @@ def clients(kind: str | None, servers: Sequence[str], output: str, file: str | N
         return
     if kind not in KINDS:
         raise BadUsage(f"{kind}: no such kind; there is: {', '.join(KINDS)}")
-    asked = []
-    for text in servers:
-        found = read_server(text)
-        if not isinstance(found, Address):
-            raise BadUsage(f"--server: {text}: not an address; write it like 10.0.0.8 or 10.0.0.8:5300")
-        asked.append(found)
+    asked = addresses("--server", servers, "10.0.0.8")
     loaded = load_complete(file, **flags)
     start_logging()
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dnsbridge.cli.options import BadUsage, Failed, load_complete, output_option, source_options
+from dnsbridge.cli.options import BadUsage, Failed, addresses, load_complete, output_option, source_options
 from dnsbridge.cli.output import print_json, print_table
 
 
@@ -26,19 +26,14 @@ def doctor(name: str, port: int | None, resolvers: Sequence[str], output: str, f
     """Say whether NAME can be reached from here, and which link of the chain is broken; changes nothing."""
     from dnsbridge.app.doctor.gather import gather
     from dnsbridge.app.facts.lookup import question
-    from dnsbridge.config import Address, Loaded, read_server
+    from dnsbridge.config import Loaded
     from dnsbridge.doctor.chain import diagnose, is_broken
     from dnsbridge.doctor.link import State
     from dnsbridge.observe.log import start_logging
 
     if isinstance(problem := question(name, None), str):
         raise BadUsage(problem)
-    servers = []
-    for text in resolvers:
-        found = read_server(text)
-        if not isinstance(found, Address):
-            raise BadUsage(f"--resolver: {text}: not an address; write it like 10.0.0.53 or 10.0.0.53:5300")
-        servers.append(found)
+    servers = addresses("--resolver", resolvers, "10.0.0.53")
     loaded: Loaded | str
     try:
         loaded = load_complete(file, **flags)

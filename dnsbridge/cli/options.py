@@ -1,6 +1,6 @@
 """Options that several commands share, and how they become settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import click
 
 from dnsbridge import config
 from dnsbridge.app.found_settings import complete
-from dnsbridge.config import ConfigError, Flags, Loaded
+from dnsbridge.config import Address, ConfigError, Flags, Loaded, read_server
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -86,4 +86,15 @@ def complete_or_fail(loaded: Loaded) -> Loaded:
 def _or_fail(found: Loaded | ConfigError) -> Loaded:
     if isinstance(found, ConfigError):
         raise BadUsage(str(found)) if found.exit_code == BadUsage.exit_code else Failed(str(found))
+    return found
+
+
+def addresses(option: str, texts: Iterable[str], example: str) -> list[Address]:
+    """Servers that an option names, each with its port or 53. Raises BadUsage."""
+    found = []
+    for text in texts:
+        server = read_server(text)
+        if not isinstance(server, Address):
+            raise BadUsage(f"{option}: {text}: not an address; write it like {example} or {example}:5300")
+        found.append(server)
     return found
