@@ -7,34 +7,23 @@
         lab.fetched(NAME, 9092)      what curl gets on the machine
         lab.broken(NAME)             what the doctor finds there
 
-A pod is an address of its node's loopback (or of a link) with an HTTP server that says which pod it is.
+All hosts but the machine forward packets. A pod is a namespace behind one of them (see pod.py).
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.daemon import Daemon
-from tests.support.links import Switch, must
+from tests.lab.pod import pod
+from tests.support.links import MTU, Switch, must
 from tests.support.logged_process import LoggedProcess
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
 
 _CLUSTERS = ROOT / "tests" / "routes" / "clusters"
-_POD = """
-import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-class Pod(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(sys.argv[3].encode())
-HTTPServer((sys.argv[1], int(sys.argv[2])), Pod).serve_forever()
-"""
 
 
 class Lab:
@@ -49,6 +38,8 @@ class Lab:
         self._stack = ExitStack()
         self._running = ExitStack()
         """Of dnsbridge alone."""
+        self._pods: dict[str, ExitStack] = {}
+        """By address."""
         self._switch = Switch()
         self.manifests = folder / "cluster"
         self.manifests.mkdir()
@@ -83,16 +74,23 @@ class Lab:
         written.replace(self.manifests / f"{name}.yaml")
 
     def host(self, address: str) -> Namespace:
-        """One more host on the switch."""
-        return self._switch.host(address)
+        """One more host on the switch, that forwards packets."""
+        host = self._switch.host(address)
+        # A kernel that has told a host of a better way soon after tells it no errors: the two share a rate limit.
+        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+        return host
 
-    def pod(self, host: Namespace, address: str, name: str, port: int, device: str = "lo") -> None:
-        """A pod on a host, once it listens."""
-        must(host, "ip", "address", "add", address, "dev", device)
-        alone = address.partition("/")[0]
-        command = [sys.executable, "-c", _POD, alone, str(port), name]
-        daemon = self._stack.enter_context(Daemon(host, command, self._folder / f"{name}.log"))
-        daemon.wait(lambda: f"{alone}:{port}" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
+    def pod(self, node: Namespace, address: str, name: str, port: int, parent: str = "", mtu: int = MTU) -> None:
+        """A pod, once it listens; `address` has a prefix length, and `parent` is for one on a link (see pod.py)."""
+        log = self._folder / f"{name}.log"
+        stack = self._stack.enter_context(ExitStack())
+        stack.enter_context(pod(node, address, name, port, log, parent, mtu))
+        self._pods[address.partition("/")[0]] = stack
+
+    def delete_pod(self, address: str) -> None:
+        """The pod with this address ends."""
+        self._pods.pop(address).close()
 
     def serve(self) -> None:
         """Start dnsbridge on the machine, also again after its death."""

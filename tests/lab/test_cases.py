@@ -103,7 +103,7 @@ def test_routes_that_are_not_the_plan(tmp_path: Path) -> None:
         must(lab.machine, *broken["mend"].partition(",")[0].split())
         lab.routes("apply")
         assert lab.broken(name) == {}
-        must(nodes[0], "ip", "address", "del", f"{PODS_4[0]}/32", "dev", "lo")
+        lab.delete_pod(PODS_4[0])
         lab.pod(nodes[1], f"{PODS_4[0]}/32", "web-0 moved", 8080)
         lab.change_case(prefixes.format(1), prefixes.format(9))
         lab.change_case(prefixes.format(2), prefixes.format(1))
