@@ -221,10 +221,13 @@ def test_one_fault_is_one_link() -> None:
         (way(neighbour="failed"), "next hop"),
         ({"ways": (DEFAULT,)}, "route"),
         (way(device="tun0", device_kind="tun", owner="static"), "route"),
+        (service(ready=0), "endpoints"),
     ):
         found = states(structs.replace(GOOD, **changes, **connect("silent")))
         assert [name for name, state in found.items() if state is State.FAILED] == [link]
         assert found["connection"] is State.UNKNOWN
+    refused = structs.replace(GOOD, **service(ready=0), **connect("refused"))
+    assert [name for name, state in states(refused).items() if state is State.FAILED] == ["endpoints"]
 
 
 def states(facts: Facts) -> dict[str, State]:

@@ -2,7 +2,7 @@
 
 from dnsbridge.doctor.facts import DEAD, Facts, Way
 from dnsbridge.doctor.link import PLAN, Link, State, failed, ok, unknown
-from dnsbridge.doctor.links import route
+from dnsbridge.doctor.links import endpoints, route
 
 _UNREACHABLE = "a router on the way says that it has no way there"
 
@@ -19,6 +19,8 @@ def check(facts: Facts) -> Link:
             return unknown("connection", f"{where}: nothing gets there (see route)")
         if each.result in ("silent", "unreachable") and way and way.neighbour in DEAD:
             return unknown("connection", f"{where}: nothing gets past the next hop")
+        if each.result != "open" and endpoints.check(facts).state is State.FAILED:
+            return unknown("connection", f"{where}: {each.result}, as no endpoint is ready")
         match each.result:
             case "refused":
                 return failed(
