@@ -125,7 +125,7 @@ class Connect(Struct, frozen=True):
     problem: str = ""
     """Of one that is unreachable: what was said."""
     mtu: int = 0
-    """Octets of the largest packet on the way, as far as the kernel knows; 0: nothing is known."""
+    """Octets of the largest packet that would be sent, as far as both ends know the way; 0: nothing is known."""
     fits: int = 0
     """Octets of the largest packet that was seen to arrive; 0: none was answered."""
 

@@ -5,6 +5,7 @@ ask_more    what tells the reasons for a wrong answer apart
 """
 
 import secrets
+import socket
 from collections.abc import Callable
 from ipaddress import ip_address
 
@@ -43,7 +44,8 @@ def ask(host: str, port: int, name: str) -> Reply:
 
 def ask_more(reply: Reply, host: str, port: int, name: str, zone: str) -> Reply:
     """The same with what the server says without validation, and of a name of the zone that nobody has asked for."""
-    fresh = f"{secrets.token_hex(8)}.{zone}"
+    # Below svc nobody but the cluster's objects has names; of others CoreDNS is asked, which may be out of reach.
+    fresh = f"{secrets.token_hex(8)}.svc.{zone}"
     return structs.replace(
         reply,
         unchecked=tuple([each for rtype in _TYPES for each in _or_nothing(_addresses, host, port, name, rtype)]),
@@ -77,12 +79,21 @@ def _exchange(host: str, port: int, name: str, rtype: str, *, checked: bool = Tr
     question = DNSRecord.question(name, rtype)
     question.header.cd = int(not checked)
     question.add_ar(EDNS0(udp_len=1232))
-    got = DNSRecord.parse(question.send(host, port, timeout=TIMEOUT, ipv6=":" in host))
+    got = DNSRecord.parse(_over_udp(bytes(question.pack()), host, port))
     if got.header.id != question.header.id:
         raise ValueError("another ID")
     if got.header.tc:
         got = DNSRecord.parse(question.send(host, port, tcp=True, timeout=TIMEOUT, ipv6=":" in host))
     return got
+
+
+def _over_udp(message: bytes, host: str, port: int) -> bytes:
+    """The answer. The socket is connected, so that a closed port is an error at once (udp(7))."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.settimeout(TIMEOUT)
+        opened.connect((host, port))
+        opened.send(message)
+        return opened.recv(65535)
 
 
 def _in_answer(got: DNSRecord) -> list[str]:

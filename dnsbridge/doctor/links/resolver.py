@@ -52,7 +52,10 @@ def _why(reply: Reply, facts: Facts) -> tuple[str, str]:
         return _of_the_zone(reply, facts)
     match reply.rcode:
         case "NXDOMAIN":
-            return "it does not forward the name to dnsbridge", "forward the zone there: dnsbridge clients"
+            return (
+                "it does not forward the name to dnsbridge",
+                "forward the zone there: dnsbridge clients; if it does, flush its cache",
+            )
         case "NOERROR" if not reply.addresses:
             return _REBINDING
         case "NOERROR":
