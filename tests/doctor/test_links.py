@@ -175,7 +175,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         resolved(Reply("127.0.0.53", "REFUSED"), structs.replace(LINK, link="")),
         "resolver",
         "asks nobody for names below .local",
-        "write [Resolve] and Domains=~cluster.local, on two lines, into /etc/systemd/resolved.conf.d/cluster.conf",
+        f"the lines [Resolve], DNS={OFFICE}, Domains=corp.example ~cluster.local in /etc/systemd/resolved.conf.d/",
     ),
     "resolved before a server that does not forward": (
         resolved(
