@@ -11,11 +11,12 @@ All hosts but the machine forward packets. A pod is a namespace behind one of th
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from tests.lab.ipip import ipip
 from tests.lab.pod import pod
 from tests.support.links import MTU, Switch, must
 from tests.support.logged_process import LoggedProcess
@@ -92,6 +93,10 @@ class Lab:
         """The pod with this address ends."""
         self._pods.pop(address).close()
 
+    def tunnel(self, host: Namespace, nodes: Mapping[str, str]) -> str:
+        """`tunl0` on a host, with a route by each prefix's node; what it is made of (see ipip.py)."""
+        return self._stack.enter_context(ipip(host, nodes, self._folder / f"{host.name}-ipip.log"))
+
     def serve(self) -> None:
         """Start dnsbridge on the machine, also again after its death."""
         prefix = self.machine.prefix
@@ -129,9 +134,10 @@ class Lab:
         """The first address that programs of the machine get."""
         return must(self.machine, "getent", "ahostsv4", name).split()[0]
 
-    def fetched(self, name: str, port: int) -> str:
+    def fetched(self, name: str, port: int, *options: str) -> str:
         """What curl gets from a pod; empty where it gets nothing."""
-        return self.machine.run("curl", "--silent", "--max-time", "3", f"http://{name}:{port}/").stdout
+        command = ["curl", "--silent", "--max-time", "3", *options]
+        return self.machine.run(*command, f"http://{name}:{port}/").stdout
 
     def broken(self, name: str, *options: str) -> dict[str, str]:
         """The links that the doctor finds broken, with their causes."""

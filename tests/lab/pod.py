@@ -21,13 +21,13 @@ _GATEWAY, _LINK_ADDRESS = "169.254.1.1", "ee:ee:ee:ee:ee:ee"
 """Calico's."""
 _SERVER = """
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Pod(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(sys.argv[2].encode())
-HTTPServer(("", int(sys.argv[1])), Pod).serve_forever()
+ThreadingHTTPServer(("", int(sys.argv[1])), Pod).serve_forever()
 """
 
 
