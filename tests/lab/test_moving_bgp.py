@@ -93,7 +93,7 @@ def test_a_node_is_not_ready(daemon: Callable[[Namespace], Bird | Frr], tmp_path
                 must(nodes[0], "ip", "link", "set", "eth0", "down")
                 eventually(lambda: service.seen()[-1].no_packets)
                 lab.change_case(f'{READY5}"True"', f'{READY5}"False"')
-                lab.change(shop({"web-1": WEB["web-1"]}))
+                lab.change(shop(WEB).replace("web-0, conditions: {ready: true}", "web-0, conditions: {ready: false}"))
                 eventually(lambda: learning.learned().get(SERVICES) == {NODE6})
                 assert BLOCK5 not in learning.learned()
                 assert learning.learned()[BLOCK6] == {NODE6}
