@@ -74,6 +74,7 @@ def test_the_api_server_is_away(how: str, coredns: str, tmp_path: Path) -> None:
             kubeconfig = str(server.kubeconfig(tmp_path / "kubeconfig"))
             source = {"kubeconfig": kubeconfig, "silence": "1.5s"}
             dnsbridge = lab.serve({"clusters": [{"source": source, "max_staleness": "2s", "coredns": coredns}]})
+            dnsbridge.wait_for_log(" fresh$")  # until then CoreDNS is asked
             lab.source = ["--kubeconfig", kubeconfig]
             with lab.companion(), Client(lab, WEB_0, PORT, tmp_path, patience=30) as client:
                 client.until("web-0")
