@@ -90,10 +90,10 @@ class Lab:
     def host(self, *addresses: str) -> Namespace:
         """One more host on the switch, which forwards."""
         host = self.switch.host(*addresses)
-        # No redirects: on this one switch a router would send hosts past itself. And a kernel that has told a host of a
-        # better way soon after tells it no errors, for the two share a rate limit.
-        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
-        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+        # No redirects: on this one switch a router would send hosts past itself. No limit of ICMP errors, since a test
+        # asks the doctor more often than a person would.
+        sysctls = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0", *sysctls)
         return host
 
     def pod(self, node: Namespace, address: str, name: str, port: int, parent: str = "", mtu: int = MTU) -> Namespace:
