@@ -44,6 +44,7 @@ from dnsbridge.routes.host import Host
 from dnsbridge.routes.model import Route
 from dnsbridge.routes.pictures.document import Told, encode
 from dnsbridge.routes.pictures.from_objects import picture_of
+from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.plan import Plan, make_plan
 from dnsbridge.routes.wanted import wanted
 from dnsbridge.sinks.kernel import KernelSink
@@ -136,9 +137,13 @@ async def held_up(objects: Sequence[Object], rounds: int) -> tuple[float, float]
     sys.setswitchinterval(SWITCH)
     spare_the_collector()
 
+    kept: Picture | None = None
+
     def work() -> None:
+        nonlocal kept
         picture = picture_of("dev", objects)
         encode((Told(picture, True),), wanted([picture], Choice(), Host()).routes)
+        kept = picture  # until the next one, as a server does
 
     async def longest(thread: "asyncio.Future[None]") -> float:
         most, last = 0.0, time.perf_counter()

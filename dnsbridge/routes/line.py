@@ -10,7 +10,6 @@ where they came from.
 
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address
-from operator import itemgetter
 
 from msgspec import Struct
 
@@ -55,10 +54,13 @@ class Line(Struct, frozen=True):
 
 def line_of(routes: Iterable[Route]) -> Line:
     """The line of these routes; several may have the same prefix."""
-    keyed = sorted([(_key(route), route) for route in routes], key=itemgetter(0))
-    return Line([route for _, route in keyed], [key[0] for key, _ in keyed], [-key[1] for key, _ in keyed])
+    held = sorted(routes, key=_key)
+    spans = [span(route.prefix) for route in held]
+    return Line(held, [first for first, _ in spans], [last for _, last in spans])
 
 
-def _key(route: Route) -> tuple[int, int, str, int, str]:
-    first, last = span(route.prefix)
-    return first, -last, route.cluster, _RANK[route.kind], route.origin
+def _key(route: Route) -> str:
+    """A text that sorts as the line does. Questions wait while a list is sorted, and texts compare fastest."""
+    prefix = route.prefix
+    place = number(prefix.network_address)
+    return f"{place:033x} {prefix.prefixlen:03} {route.cluster}\0{_RANK[route.kind]}{route.origin}"

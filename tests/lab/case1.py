@@ -87,8 +87,7 @@ def routing(router: Namespace, daemon: str, here: str, peer: str) -> Bird | Frr:
 def office(folder: Path, services: bool) -> Iterator[tuple[Lab, Namespace, Namespace]]:
     """The lab before anybody announces anything, the router, the node; `services`: Calico is to announce ClusterIPs."""
     with Lab(folder, "case1" if services else "case1-not-announced", _OBJECTS, "10.50.0.2/24") as lab:
-        router, node = lab.host(f"{ROUTER_HERE}/24"), lab.host(f"{NODE}/24")
-        must(router, "ip", "address", "add", f"{ROUTER}/24", "dev", "eth0")
+        router, node = lab.host(f"{ROUTER_HERE}/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
         must(lab.machine, "ip", "route", "add", "default", "via", ROUTER_HERE)
         must(node, "ip", "route", "add", "default", "via", ROUTER)
         for name, address in _PODS.items():

@@ -17,15 +17,19 @@ _TO_BE_MASQUERADED = "0x4000"
 
 
 def kube_proxy(node: Namespace, pods: str, services: Mapping[str, Sequence[str]]) -> None:
-    """Have these services on a node in place of those before: by `ADDRESS:PORT`, each pod's; `pods` holds all pods."""
+    """Have these services on a node in place of those before; `pods` is the prefix of all pods.
+
+    They are pods' `ADDRESS:PORT` by `ADDRESS:PORT`, of TCP, or `ADDRESS:PORT/udp`.
+    """
     chains, jumps = "", ""
     for number, (service, behind) in enumerate(services.items()):
-        address, _, port = service.partition(":")
+        address, _, more = service.partition(":")
+        port, _, protocol = more.partition("/")
         if not behind:
             continue
-        jumps += f"    ip daddr {address} tcp dport {port} goto service-{number}\n"
+        jumps += f"    ip daddr {address} {protocol or 'tcp'} dport {port} goto service-{number}\n"
         for turn, pod in enumerate(behind):
-            chains += f"  chain pod-{number}-{turn} {{ meta l4proto tcp dnat to {pod}; }}\n"
+            chains += f"  chain pod-{number}-{turn} {{ meta l4proto {protocol or 'tcp'} dnat to {pod}; }}\n"
         turns = ", ".join(f"{turn} : goto pod-{number}-{turn}" for turn in range(len(behind)))
         chains += f"""  chain service-{number} {{
     ip saddr != {pods} meta mark set {_TO_BE_MASQUERADED}

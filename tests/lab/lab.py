@@ -11,11 +11,15 @@ All hosts but the machine forward packets. A pod is a namespace behind one of th
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import yaml
+
+from tests.lab.ipip import ipip
 from tests.lab.pod import pod
 from tests.support.links import MTU, Switch, must
 from tests.support.logged_process import LoggedProcess
@@ -23,6 +27,8 @@ from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
 
+NOBODY = "127.0.0.9"
+"""An upstream whose port is closed."""
 _CLUSTERS = ROOT / "tests" / "routes" / "clusters"
 
 
@@ -40,15 +46,18 @@ class Lab:
         """Of dnsbridge alone."""
         self._pods: dict[str, ExitStack] = {}
         """By address."""
-        self._switch = Switch()
+        self.switch = Switch()
+        """What all hosts are joined to."""
         self.manifests = folder / "cluster"
         self.manifests.mkdir()
+        self.source = ["--manifests", str(self.manifests)]
+        """Where commands read the cluster."""
         self._save("case", (_CLUSTERS / f"{case}.yaml").read_text(encoding="utf-8"))
         self.change(more)
 
     def __enter__(self) -> "Lab":
-        self._stack.enter_context(self._switch)
-        self.machine = self._switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
+        self._stack.enter_context(self.switch)
+        self.machine = self.switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
         self._stack.enter_context(self._running)
         return self
 
@@ -68,35 +77,50 @@ class Lab:
         assert old not in after
         self._save("case", f"{before}{new}{after}")
 
+    def objects(self) -> list[Any]:
+        """All objects, as an API server has them."""
+        case, more = ((self.manifests / f"{name}.yaml").read_text(encoding="utf-8") for name in ("case", "more"))
+        return [*yaml.safe_load_all(case), *yaml.safe_load(more)["items"]]
+
     def _save(self, name: str, text: str) -> None:
         written = self._folder / name
         written.write_text(text, encoding="utf-8")
         written.replace(self.manifests / f"{name}.yaml")
 
-    def host(self, address: str) -> Namespace:
-        """One more host on the switch, that forwards packets."""
-        host = self._switch.host(address)
-        # A kernel that has told a host of a better way soon after tells it no errors: the two share a rate limit.
-        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
-        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+    def host(self, *addresses: str) -> Namespace:
+        """One more host on the switch, which forwards."""
+        host = self.switch.host(*addresses)
+        # No redirects: on this one switch a router would send hosts past itself. No limit of ICMP errors, since a test
+        # asks the doctor more often than a person would.
+        sysctls = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0", *sysctls)
         return host
 
-    def pod(self, node: Namespace, address: str, name: str, port: int, parent: str = "", mtu: int = MTU) -> None:
+    def pod(self, node: Namespace, address: str, name: str, port: int, parent: str = "", mtu: int = MTU) -> Namespace:
         """A pod, once it listens; `address` has a prefix length, and `parent` is for one on a link (see pod.py)."""
         log = self._folder / f"{name}.log"
         stack = self._stack.enter_context(ExitStack())
-        stack.enter_context(pod(node, address, name, port, log, parent, mtu))
         self._pods[address.partition("/")[0]] = stack
+        return stack.enter_context(pod(node, address, name, port, log, parent, mtu))
 
     def delete_pod(self, address: str) -> None:
         """The pod with this address ends."""
         self._pods.pop(address).close()
 
-    def serve(self) -> None:
-        """Start dnsbridge on the machine, also again after its death."""
-        prefix = self.machine.prefix
-        server = Program(self.manifests, listen=["127.0.0.1:53"], command_prefix=prefix, upstreams=["127.0.0.9"])
-        self._server = self._running.enter_context(server)
+    def tunnel(self, host: Namespace, nodes: Mapping[str, str]) -> str:
+        """`tunl0` on a host, with a route by each prefix's node; what it is made of (see ipip.py)."""
+        return self._stack.enter_context(ipip(host, nodes, self._folder / f"{host.name}-ipip.log"))
+
+    def serve(self, settings: Mapping[str, Any] | None = None, upstream: str = NOBODY) -> Program:
+        """Start dnsbridge on the machine, also again after its death; with `settings` these name the clusters."""
+        self._server = Program(
+            None if settings else self.manifests,
+            settings=settings,
+            listen=["127.0.0.1:53"],
+            command_prefix=self.machine.prefix,
+            upstreams=[upstream],
+        )
+        return self._running.enter_context(self._server)
 
     def kill(self) -> None:
         """dnsbridge dies."""
@@ -104,10 +128,10 @@ class Lab:
         self._server.kill()
 
     @contextmanager
-    def companion(self, *options: str) -> Iterator[None]:
-        """`dnsbridge routes run` on the machine."""
-        words = ["routes", "run", "--manifests", str(self.manifests), *options]
-        process = LoggedProcess(words, self.machine.prefix)
+    def companion(self, *options: str, host: Namespace | None = None) -> Iterator[None]:
+        """`dnsbridge routes run` on the machine, or on another host."""
+        words = ["routes", "run", *self.source, *options]
+        process = LoggedProcess(words, (host or self.machine).prefix)
         try:
             yield
             process.stop()
@@ -116,7 +140,7 @@ class Lab:
 
     def routes(self, command: str, *options: str) -> str:
         """What `dnsbridge routes ...` prints on the machine."""
-        words = ["routes", command, *(() if command == "withdraw" else ("--manifests", str(self.manifests))), *options]
+        words = ["routes", command, *(() if command == "withdraw" else self.source), *options]
         done = run(*words, prefix=self.machine.prefix)
         assert done.returncode in (0, 2 if command == "plan" else 0), done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -129,9 +153,10 @@ class Lab:
         """The first address that programs of the machine get."""
         return must(self.machine, "getent", "ahostsv4", name).split()[0]
 
-    def fetched(self, name: str, port: int) -> str:
+    def fetched(self, name: str, port: int, *options: str) -> str:
         """What curl gets from a pod; empty where it gets nothing."""
-        return self.machine.run("curl", "--silent", "--max-time", "3", f"http://{name}:{port}/").stdout
+        command = ["curl", "--silent", "--max-time", "3", *options]
+        return self.machine.run(*command, f"http://{name}:{port}/").stdout
 
     def broken(self, name: str, *options: str) -> dict[str, str]:
         """The links that the doctor finds broken, with their causes."""
@@ -139,6 +164,6 @@ class Lab:
 
     def links(self, name: str, *options: str) -> dict[str, dict[str, str]]:
         """All that the doctor says of a name, by link."""
-        words = ["doctor", name, "--manifests", str(self.manifests), "--output", "json", *options]
+        words = ["doctor", name, *self.source, "--output", "json", *options]
         told = json.loads(run(*words, prefix=self.machine.prefix).stdout)
         return {each["link"]: each for each in told["links"]}

@@ -21,21 +21,21 @@ _GATEWAY, _LINK_ADDRESS = "169.254.1.1", "ee:ee:ee:ee:ee:ee"
 """Calico's."""
 _SERVER = """
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Pod(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(sys.argv[2].encode())
-HTTPServer(("", int(sys.argv[1])), Pod).serve_forever()
+ThreadingHTTPServer(("", int(sys.argv[1])), Pod).serve_forever()
 """
 
 
 @contextmanager
 def pod(
     node: Namespace, address: str, name: str, port: int, log: Path, parent: str = "", mtu: int = MTU
-) -> Iterator[None]:
-    """The pod, from when it listens; at the end the node has no route to it any more.
+) -> Iterator[Namespace]:
+    """The pod's namespace, from when it listens; at the end the node has no route to it any more.
 
     `parent` is the node's device of the link that the pod is on; without it the pod is behind the node.
     """
@@ -58,6 +58,6 @@ def pod(
         command = [sys.executable, "-c", _SERVER, str(port), name]
         with Daemon(host, command, log) as server:
             server.wait(lambda: f":{port} " in must(host, "ss", "--tcp", "--listening", "--numeric"))
-            yield
+            yield host
             # The namespace takes its time to go.
             must(host, "ip", "link", "del", "eth0")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.case2 import NAME, PORT, case2
+from tests.lab.case2 import NAME, PORT, SERVICE, case2
 from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
 from tests.lab.objects import endpoints
@@ -22,16 +22,19 @@ NO_ROUTE = {"route": "this host has no route to the address"}
 def test_case_2(tmp_path: Path) -> None:
     """A gateway that joined the cluster: the way to all pods; it loses one of its own ways, and gets it back."""
     with case2(tmp_path) as (lab, gateway):
+        route = "192.244.190.128/26 via 10.73.13.1 dev tunl0 proto bird onlink"
+        assert route in must(gateway, "ip", "route")
         before = lab.tables()
         assert lab.resolved(NAME) == "192.244.190.130"
         assert lab.fetched(NAME, PORT) == ""
         assert lab.broken(NAME) == NO_ROUTE
         lab.routes("apply", "--via", "gateways")
         assert (lab.fetched(NAME, PORT), lab.fetched(NAME.replace("-0", "-1"), PORT)) == ("kafka-0", "kafka-1")
-        assert lab.broken(NAME) == {}
-        must(gateway, "ip", "route", "del", "192.244.190.128/26")
+        assert {lab.fetched(SERVICE, PORT) for _ in range(2)} == {"kafka-0", "kafka-1"}
+        assert (lab.broken(NAME), lab.broken(SERVICE)) == ({}, {})
+        must(gateway, "ip", "route", "del", *route.split())
         assert lab.broken(NAME) == {"connection": "a router on the way says that it has no way there"}
-        must(gateway, "ip", "route", "add", "192.244.190.128/26", "via", "10.73.13.1")
+        must(gateway, "ip", "route", "add", *route.split())
         assert lab.broken(NAME) == {}
         lab.routes("withdraw")
         assert lab.tables() == before

@@ -17,7 +17,7 @@ from dnsbridge.config import Settings
 from dnsbridge.config.routes import Serve
 from dnsbridge.errors import CannotStart
 from dnsbridge.routes.host import Host
-from dnsbridge.routes.model import Prefix, Wanted
+from dnsbridge.routes.model import Prefix
 from dnsbridge.routes.pictures.document import Told, encode, with_status
 from dnsbridge.routes.pictures.picture import Picture
 from dnsbridge.routes.wanted import wanted
@@ -146,14 +146,12 @@ class RoutesDocument:
             self._tables = self._pictures.tables
             began = time.monotonic()
             told = await self._pictures.told_in_thread()
-            routes = await asyncio.to_thread(self._routes, told)
-            document = await asyncio.to_thread(encode, told, routes.routes)
-            etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
+            prefixes, etag, document = await asyncio.to_thread(self._document, told)
             self._made = told, etag, document
             now = time.monotonic()
             self._not_before = now + LOAD * (now - began)
             if self._pushed:
-                self._pushed(route.prefix for route in routes.routes)
+                self._pushed(prefixes)
             return self._made
 
     async def _read_whole(self) -> None:
@@ -165,10 +163,16 @@ class RoutesDocument:
         while not all(source.complete for source in sources) and time.monotonic() < ends:  # noqa: ASYNC110  (no event)
             await asyncio.sleep(READ_LOOK)
 
-    def _routes(self, told: tuple[Told, ...]) -> Wanted:
-        """The routes for a place that reaches all nodes, by the next hops that the settings here choose."""
+    def _document(self, told: tuple[Told, ...]) -> tuple[tuple[Prefix, ...], str, bytes]:
+        """The prefixes that are routed, the document's entity tag, and the document.
+
+        The routes are for a place that reaches all nodes, by the next hops that the settings here choose. They end in
+        the thread that made them: to free thousands takes the time of many answers.
+        """
         nowhere = Host()
-        return wanted([each.picture for each in told], choice_of(self._settings), nowhere)
+        routes = wanted([each.picture for each in told], choice_of(self._settings), nowhere).routes
+        document = encode(told, routes)
+        return tuple([route.prefix for route in routes]), f'"{hashlib.sha256(document).hexdigest()[:32]}"', document
 
 
 def _first_token(said: Serve) -> str | None:

@@ -10,7 +10,7 @@ its own next hops out from them, since only that host knows its links. `routes` 
 place needs, for people and other programs. A received document is checked against the types and bounds below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 
@@ -98,12 +98,27 @@ _decoder = msgspec.json.Decoder(_Document)
 
 def encode(clusters: Sequence[Told], routes: Sequence[Route]) -> bytes:
     """The document without its status (see `with_status`): the part that decides whether it has changed."""
-    document = {
-        "version": VERSION,
-        "clusters": [_cluster(each) for each in clusters],
-        "routes": [shown(route) for route in routes],
-    }
-    return msgspec.json.encode(document, enc_hook=str)
+    return _object({"version": VERSION}, {"clusters": map(_cluster, clusters), "routes": map(_route, routes)})
+
+
+def _object(few: Any, many: Mapping[str, Iterable[bytes]]) -> bytes:
+    """A JSON object: `few` as it is, then arrays of elements that are encoded already.
+
+    Each element is encoded by itself: questions wait while one value is encoded, and the document of a large cluster
+    as one value would take as long as hundreds of answers.
+    """
+    octets = bytearray(msgspec.json.encode(few)[:-1])
+    for name, elements in many.items():
+        octets += b',"%s":[' % name.encode()
+        begin = len(octets)
+        for element in elements:
+            octets += element
+            octets += b","
+        if len(octets) > begin:
+            octets.pop()
+        octets += b"]"
+    octets += b"}"
+    return bytes(octets)
 
 
 def with_status(document: bytes, status: Any) -> bytes:
@@ -139,25 +154,33 @@ def _hop(hop: NextHop) -> dict[str, Any]:
     return {"address": str(hop.address), "weight": hop.weight}
 
 
-def _cluster(told: Told) -> _Cluster:
+def _route(route: Route) -> bytes:
+    return msgspec.json.encode(shown(route))
+
+
+def _cluster(told: Told) -> bytes:
     picture = told.picture
-    return _Cluster(
+    few = _Cluster(
         picture.cluster,
         told.fresh,
         picture.precedence,
         picture.network,
         picture.mtu,
-        tuple([_Node(n.name, tuple(map(str, n.addresses)), n.ready, dict(n.labels)) for n in picture.nodes]),
-        picture.gateways,
-        tuple([_Block(str(block.prefix), block.nodes, block.origin) for block in picture.blocks]),
-        tuple(map(str, picture.pools)),
-        tuple([_Declared(str(each.prefix), each.origin) for each in picture.spare]),
-        tuple([_Declared(str(each.prefix), each.origin) for each in picture.services]),
-        tuple([_Declared(str(each.prefix), each.origin) for each in picture.dns]),
-        tuple([_External(str(each.prefix), each.source, each.origin) for each in picture.external]),
-        tuple(map(str, picture.pods)),
-        tuple([_Note(note.severity, note.subject, note.text) for note in picture.notes]),
+        gateways=picture.gateways,
+        pools=tuple(map(str, picture.pools)),
+        spare=tuple([_Declared(str(each.prefix), each.origin) for each in picture.spare]),
+        dns=tuple([_Declared(str(each.prefix), each.origin) for each in picture.dns]),
+        notes=tuple([_Note(note.severity, note.subject, note.text) for note in picture.notes]),
     )
+    encoded = msgspec.json.encode
+    many = {
+        "nodes": (encoded(_Node(n.name, tuple(map(str, n.addresses)), n.ready, dict(n.labels))) for n in picture.nodes),
+        "blocks": (encoded(_Block(str(block.prefix), block.nodes, block.origin)) for block in picture.blocks),
+        "services": (encoded(_Declared(str(each.prefix), each.origin)) for each in picture.services),
+        "external": (encoded(_External(str(each.prefix), each.source, each.origin)) for each in picture.external),
+        "pods": (encoded(str(pod)) for pod in picture.pods),
+    }
+    return _object(few, many)
 
 
 def _told(said: _Cluster) -> Told:

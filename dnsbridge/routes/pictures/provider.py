@@ -6,7 +6,6 @@ Provided     what a network provider says: which node has which pods, how it car
 
 from collections import defaultdict
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import TypeVar
 
 from msgspec import Struct
@@ -25,12 +24,17 @@ class ByClass:
         found = defaultdict[type[Object], list[Object]](list)
         for obj in objects:
             found[type(obj)].append(obj)
-        self._found = {cls: sorted(of_class, key=attrgetter("namespace", "name")) for cls, of_class in found.items()}
+        self._found = {cls: sorted(of_class, key=_place) for cls, of_class in found.items()}
 
     def of(self, cls: type[_T]) -> list[_T]:
         """All objects of a class, by namespace and name: hosts that get them in different orders choose alike."""
         found: list[_T] = self._found.get(cls, [])  # type: ignore[assignment]  # by their class
         return found
+
+
+def _place(obj: Object) -> str:
+    """A text that sorts by namespace, then name. Questions wait while a list is sorted, and texts compare fastest."""
+    return f"{obj.namespace}\0{obj.name}"
 
 
 class Provided(Struct, frozen=True):
