@@ -331,6 +331,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "packets get to 10.96.12.34 and back, and TCP port 80 is silent",
         "kubectl get networkpolicies",
     ),
+    "a filtered port by the default route": (
+        {**silent(arrives=True), "ways": (DEFAULT,)},
+        "connection",
+        "packets get to 10.96.12.34 and back, and TCP port 80 is silent",
+        "kubectl get networkpolicies",
+    ),
     "silence behind a router": (
         silent(routers=("10.0.0.10", "10.0.1.1"), next_hop_answers=True),
         "connection",
