@@ -200,5 +200,5 @@ class Facts(Struct, frozen=True):
         return next((reply.addresses for reply in self.resolvers if reply.addresses), ())
 
     def is_right(self, reply: Reply) -> bool:
-        """Whether an answer has the addresses that the name should give."""
-        return set(reply.addresses) == set(self.wanted)
+        """Whether there is an answer with the addresses that the name should give."""
+        return bool(reply.rcode) and set(reply.addresses) == set(self.wanted)

@@ -2,6 +2,7 @@
 
 from dnsbridge.doctor.facts import Facts
 from dnsbridge.doctor.link import Link, State, failed, ok, unknown
+from dnsbridge.doctor.links import record as record_link
 from dnsbridge.doctor.links import source
 
 
@@ -9,7 +10,7 @@ def check(facts: Facts) -> Link:
     """The name has an address, and the server here gives the same."""
     record = facts.record
     if record and record.rcode not in ("NOERROR", "NXDOMAIN"):
-        if source.check(facts).state is State.FAILED:
+        if State.FAILED in (source.check(facts).state, record_link.check(facts).state):
             return unknown("answer", f"{record.rcode}: {record.because}")
         cause = "nobody who is asked for the name has an answer"
         return failed("answer", f"{record.rcode}: {record.because}", cause, "dnsbridge config show, for its upstreams")

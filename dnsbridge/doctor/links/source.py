@@ -7,7 +7,7 @@ from dnsbridge.doctor.link import Link, failed, ok, unknown
 def check(facts: Facts) -> Link:
     """The cluster has been read, and its source is alive."""
     if not facts.sources:
-        return unknown("source", "no cluster is configured here")
+        return unknown("source", "no cluster is configured here; name it with --kubeconfig or --manifests")
     for each in facts.sources:
         if each.problem:
             return failed(
