@@ -9,15 +9,17 @@ from prometheus_client.registry import Collector
 
 from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, most
+from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, histogram, most
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.observe.counters import Counters
+from dnsbridge.observe.counters import NOWHERE, Counters
+from dnsbridge.observe.histogram import OCTETS, of_values
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.constants import Rcode
+from dnsbridge.wire.presentation import type_to_text
 
 UNROUTED = "unrouted_answers"
 _Labelled = Sequence[tuple[list[str], object]]
@@ -64,18 +66,35 @@ class PartsCollector(Collector):
     def _questions(self) -> Iterator[Family]:
         counters = self._counters
         chains = self._parts.router.chains
+        traffics = counters.traffics.values()
         yield counter(
             "queries",
-            "Messages received.",
-            ["transport"],
-            [(["udp"], counters.udp_queries), (["tcp"], counters.tcp_queries)],
+            "Messages received, by the zone and the type that they ask for.",
+            ["transport", "family", "zone", "type"],
+            [
+                ([each.transport, each.family, zone or NOWHERE, type_to_text(rtype) if rtype else "other"], count)
+                for each in traffics
+                for (zone, rtype), count in counters.by_question(each).items()
+            ],
         )
         yield counter(
             "answers",
-            "Answers sent, by RCODE.",
-            ["rcode"],
-            [([_rcode_text(rcode)], count) for rcode, count in enumerate(counters.rcodes) if count or rcode < 6],
+            'Answers, by RCODE and source; those that the response rate held back are in ignored as "response_rate".',
+            ["rcode", "source"],
+            [([_rcode_text(rcode), source], count) for (source, rcode), count in counters.by_source().items()],
         )
+        yield histogram(
+            "answer_duration_seconds",
+            "From a question to its answer, by source; ready-made answers are timed with their whole batch.",
+            ["source"],
+            [([source], one) for source, one in counters.latency.items()],
+        )
+        for name, text, read in (
+            ("request_size_bytes", "Octets of messages received.", attrgetter("requests")),
+            ("response_size_bytes", "Octets of answers sent.", attrgetter("responses")),
+        ):
+            sizes = [([each.transport, each.family], of_values(read(each), OCTETS)) for each in traffics]
+            yield histogram(name, text, ["transport", "family"], sizes)
         yield counter(
             "failures",
             "Answers without data, by reason.",

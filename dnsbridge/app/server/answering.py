@@ -29,7 +29,8 @@ class Answering:
     ) -> None:
         """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
         counters = Counters()
-        responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
+        zone_of = parts.router.zone_of
+        responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout, zone_of)
         admitted = admission(settings, parts)
         tcp = settings.tcp
         limits = TcpLimits(tcp.connections, tcp.connections_per_client, tcp.idle_timeout, tcp.queries_in_flight)
