@@ -13,7 +13,8 @@ from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gau
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import NOWHERE, Counters
-from dnsbridge.observe.histogram import OCTETS, of_values
+from dnsbridge.observe.histogram import OCTETS, Histogram, of_values
+from dnsbridge.observe.lag import Lag
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.watch.api.source import ApiSource
@@ -34,6 +35,8 @@ class PartsCollector(Collector):
         """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
         self.pauses = Pauses()
         """The collector's pauses in this process, once they are watched."""
+        self.lag = Lag()
+        """Likewise of its event loop."""
         self._parts = parts
         self._counters = counters
         self._admission = admission
@@ -50,6 +53,8 @@ class PartsCollector(Collector):
         yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
         yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
         yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
+        late: list[tuple[list[str], Histogram]] = [([], self.lag.seconds)]
+        yield histogram("event_loop_lag_seconds", "Lateness of timers: what a question may wait.", [], late)
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()
@@ -235,7 +240,24 @@ class PartsCollector(Collector):
             ("watch_errors", "Requests and watches that failed.", "errors"),
             ("watch_silences", "Connections given up because nothing came.", "silences"),
         ]
-        yield from _each(counter, label, [(key, one.counts) for key, one in each], rows)
+        counts = [(key, one.counts) for key, one in each]
+        yield from _each(counter, label, counts, rows)
+        yield histogram(
+            "watch_event_delay_seconds",
+            "From an event of the API server to the moment from which answers follow it.",
+            label,
+            [(key, one.delay) for key, one in counts],
+        )
+        yield gauge(
+            "certificate_not_after_seconds",
+            "When the client certificate for the cluster's API server ends, in Unix seconds.",
+            ["cluster"],
+            [
+                ([bridged.cluster.name], ends.timestamp())
+                for bridged in self._parts.clusters
+                if isinstance(source := bridged.feed.source, ApiSource) and (ends := source.connection.certificate_ends)
+            ],
+        )
 
     def _files(self) -> Iterator[Family]:
         zones = self._parts.zones
@@ -302,6 +324,12 @@ class PartsCollector(Collector):
             "1 when in the last minute a question waited for over 2.4 s, while others were answered.",
             label,
             [(key, int(one.health.is_slow(now))) for key, one in each],
+        )
+        yield histogram(
+            "upstream_rtt_seconds",
+            "From a question to the upstream's reply.",
+            label,
+            [(key, one.health.rtt) for key, one in each],
         )
         # Some counters exist for datagrams only, some for connections only.
         rows = [

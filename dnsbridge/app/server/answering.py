@@ -51,7 +51,8 @@ class Answering:
 
     def works(self) -> list[Work]:
         """The background work that answering needs."""
-        return [partial(expire, self._parts), *([self.reach.follow, self.reach.remind] if self.reach else [])]
+        kept: list[Work] = [self.collector.lag.watch, partial(expire, self._parts)]
+        return [*kept, *([self.reach.follow, self.reach.remind] if self.reach else [])]
 
     async def leave(self) -> None:
         """Take no new question."""

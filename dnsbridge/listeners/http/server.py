@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
@@ -61,6 +61,7 @@ class HttpServer:
         self._shown = shown
         self._registry = CollectorRegistry()
         self._registry.register(shown.metrics)
+        ProcessCollector(registry=self._registry)
         self._routes = RoutesHandler(shown.routes) if shown.routes else None
         self._tls = tls
         self._runner: web.AppRunner | None = None
