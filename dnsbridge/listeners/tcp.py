@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
         identity = message[:2]
         traffic = listener.traffic
         traffic.received += 1
-        traffic.requests[len(message)] += 1
+        traffic.requests.add(len(message))
         self._in_flight += 1
         listener.admission.waiting.add(self._share)
         if self._allowed:
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
     def _send(self, identity: bytes, body: bytes) -> None:
         transport = self._transport
         if transport and not transport.is_closing():
-            self._listener.traffic.responses[len(body) + 2] += 1
+            self._listener.traffic.responses.add(len(body) + 2)
             transport.write((len(body) + 2).to_bytes(2, "big") + identity + body)
         self._answered()
         self._touch()

@@ -107,11 +107,12 @@ class UdpListener:
         allowed = self._admission.access.allowed
         kinds, counts = self._responder.prepared.kinds, self._traffic.prepared
         data, peers, answers = batch.data, batch.peers, batch.answers
-        sizes: list[int] = []
+        requests, responses = self._traffic.requests.small, self._traffic.responses.small
         first = others = 0
         for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
             question = data[after_id : start + size]
             octets: bytes | None = None
+            requests[size] += 1
             if peers[address_at:address_end] in allowed:
                 body = prepared(question)
                 if body is not None:
@@ -133,11 +134,10 @@ class UdpListener:
             end = after_id + len(octets)
             data[after_id:end] = octets
             answers[slot] = end - start
-            sizes.append(end - start)
+            responses[end - start] += 1
         if received > first:
             self._send(first, received)
         self._count(received, others)
-        self._traffic.responses.update(sizes)
         if received > others:
             self._latency.add(time.monotonic() - began, received - others)
         self._most = FEW if others >= FEW else SIZE
@@ -163,7 +163,6 @@ class UdpListener:
         """Count the datagrams in the batch, of which `others` had no prepared answer."""
         traffic = self._traffic
         traffic.received += received
-        traffic.requests.update(self._batch.sizes)
         self._responder.counters.prepared_hits += received - others
 
     def _not_sent(self, peer: bytes) -> None:
@@ -214,6 +213,7 @@ class UdpListener:
         suffixes = self._admission.suffixes
         first = others = 0
         for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
+            traffic.requests.add(size)
             question = batch.data[after_id : start + size]
             address = batch.peers[address_at:address_end]
             found = prepared.find(question) if address in allowed else None
@@ -223,7 +223,7 @@ class UdpListener:
                 if len(octets) <= ROOM:
                     batch.data[after_id : after_id + len(octets)] = octets
                     batch.answers[slot] = len(octets) + 2
-                    traffic.responses[len(octets) + 2] += 1
+                    traffic.responses.add(len(octets) + 2)
                     continue
                 self._answer(batch.keep(slot), octets)
             if slot > first:
@@ -358,7 +358,7 @@ class UdpListener:
         slot = 0
         sizes = self._traffic.responses
         for datagram, body in outbox:
-            sizes[len(body) + 2] += 1
+            sizes.add(len(body) + 2)
             if len(body) > ROOM:
                 if not send_alone(self._socket, datagram, body):
                     self._not_sent(datagram.peer)

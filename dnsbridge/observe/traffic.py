@@ -1,11 +1,12 @@
 """What came and went over one transport and address family: plain integers, which a scrape adds up (see counters).
 
 A prepared answer is counted by its kind (zone, type and source), a number that is kept beside it: the hot path adds one
-to one integer for each answer. Sizes are counted one by one for a whole batch, and put into buckets by the scrape.
+to one integer for each answer. Sizes are counted likewise; the scrape puts them into buckets.
 """
 
-from collections import Counter
 from typing import NamedTuple
+
+from dnsbridge.observe.histogram import Sizes
 
 RCODES = 16
 """Of a header's four bits."""
@@ -42,10 +43,10 @@ class Traffic:
         """Questions without a prepared answer, by zone and type."""
         self.prepared = [[0] * kinds for _ in range(RCODES)]
         """Prepared answers, by RCODE and by the number of their kind."""
-        self.requests: Counter[int] = Counter()
-        """Messages that came, by octets."""
-        self.responses: Counter[int] = Counter()
-        """Answers that went, by octets."""
+        self.requests = Sizes()
+        """Messages that came."""
+        self.responses = Sizes()
+        """Answers that went."""
 
     def ask(self, zone: str, rtype: int) -> None:
         """Count a question without a prepared answer."""

@@ -1,14 +1,12 @@
 """Histograms, against those of prometheus_client."""
 
-from collections import Counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 
 from dnsbridge.app.facts.families import as_metric, histogram, lasting, summed
-from dnsbridge.observe.histogram import OCTETS, SECONDS, Histogram, of_values
+from dnsbridge.observe.histogram import OCTETS, SECONDS, Histogram, Sizes
 from tests.support.properties import examples
 
 
@@ -50,11 +48,12 @@ def test_a_page(values: list[float]) -> None:
 @examples(100)
 @given(st.lists(st.integers(0, 70_000)))
 def test_values_counted_one_by_one(sizes: list[int]) -> None:
-    """What a batch counted by size makes the same histogram."""
-    made = Histogram(OCTETS)
+    """Sizes that were counted one by one make the same histogram."""
+    made, counted = Histogram(OCTETS), Sizes()
     for size in sizes:
         made.add(size)
-    found = of_values(Counter(sizes), OCTETS)
+        counted.add(size)
+    found = counted.histogram()
     assert (found.buckets(), found.total) == (made.buckets(), made.total)
 
 

@@ -13,7 +13,7 @@ from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gau
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import NOWHERE, Counters
-from dnsbridge.observe.histogram import OCTETS, Histogram, of_values
+from dnsbridge.observe.histogram import Histogram
 from dnsbridge.observe.lag import Lag
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
@@ -98,7 +98,7 @@ class PartsCollector(Collector):
             ("request_size_bytes", "Octets of messages received.", attrgetter("requests")),
             ("response_size_bytes", "Octets of answers sent.", attrgetter("responses")),
         ):
-            sizes = [([each.transport, each.family], of_values(read(each), OCTETS)) for each in traffics]
+            sizes = [([each.transport, each.family], read(each).histogram()) for each in traffics]
             yield histogram(name, text, ["transport", "family"], sizes)
         yield counter(
             "failures",
