@@ -15,11 +15,11 @@ import random
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 import yaml
@@ -52,19 +52,23 @@ class ApiServer:
         self,
         *,
         tls: bool = True,
+        address: str = HOST,
         port: int = 0,
         client_certificates: bool = False,
         service_cidrs: Sequence[str] = SERVICE_CIDRS,
         seed: int | None = None,
         without: Iterable[str] = (),
     ) -> None:
-        """`port` 0: a free one. `client_certificates`: refuse clients without one. `seed`: for uids."""
+        """`address`: without TLS also another than loopback's. `port` 0: a free one. `client_certificates`: refuse
+        clients without one. `seed`: for uids.
+        """
         self.authority = Authority() if tls else None
         self.store = Store()
         self.access = Access(anonymous=None if tls else ADMIN)
         self.faults = Faults()
         self.counters = Counters()
         self.watches = WatchSettings()
+        self._address = address
         self.port = port
         self._admission = Admission(self.store, ClusterIPs(*service_cidrs), random.Random(seed))
         self._handlers = Handlers(self.store, self._admission, self.access, self.faults, self.counters, self.watches)
@@ -92,7 +96,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Without a slash at its end."""
-        return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._address}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -115,7 +119,7 @@ class ApiServer:
         # Bound, but not listening: the port stays this server's while it is away.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind((HOST, self.port))
+        self._reserved.bind((self._address, self.port))
         self.port = self._reserved.getsockname()[1]
         await self.listen()
 
@@ -127,7 +131,7 @@ class ApiServer:
 
     async def listen(self) -> None:
         """Accept connections (again), on the same port."""
-        self._site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls, reuse_address=True)
+        self._site = web.TCPSite(self._runner, self._address, self.port, ssl_context=self._tls, reuse_address=True)
         await self._site.start()
 
     async def unlisten(self, drop: bool = True) -> None:
@@ -167,6 +171,11 @@ class ApiServer:
 
         self._loop.call_soon_threadsafe(called)
         return future.result(timeout=60)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the server's event loop to its end, from another thread."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)
 
     def change(self, put: Iterable[Object] = (), delete: Iterable[Object] = ()) -> list[Change]:
         """Create or replace objects as they are, without any check, then delete some; from any thread.

@@ -63,9 +63,7 @@ def case1(folder: Path, services: bool) -> Iterator[tuple[Lab, Namespace]]:
     """The lab once the router knows the way to the pods, and the router; `services`: ClusterIPs are announced too."""
     case, announced = ("case1", (PODS, SERVICES)) if services else ("case1-not-announced", (PODS,))
     with Lab(folder, case, _WEB, "10.50.0.2/24") as lab:
-        router, node = lab.host("10.50.0.1/24"), lab.host(f"{NODE}/24")
-        must(router, "ip", "address", "add", f"{ROUTER}/24", "dev", "eth0")
-        must(router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        router, node = lab.router("10.50.0.1/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
         must(lab.machine, "ip", "route", "add", "default", "via", "10.50.0.1")
         must(node, "ip", "route", "add", "default", "via", ROUTER)
         lab.pod(node, "10.233.98.3/32", "web-0", PORT)

@@ -34,10 +34,7 @@ def case2(folder: Path) -> Iterator[tuple[Lab, Namespace]]:
 
 def joined(lab: Lab, address: str) -> Namespace:
     """A gateway, with the routes to the pods that a member of the cluster has."""
-    gateway = lab.host(f"{address}/24")
-    # A kernel that has told a host of a better way soon after tells it no errors: the two share a rate limit.
-    quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
-    must(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+    gateway = lab.router(f"{address}/24")
     for prefix, node in BLOCKS.items():
         must(gateway, "ip", "route", "add", prefix, "via", node, "proto", "bird")
     return gateway

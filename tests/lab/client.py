@@ -17,16 +17,19 @@ from msgspec import json as msgspec_json
 
 from tests.lab.lab import Lab
 from tests.support.daemon import Daemon
+from tests.support.links import must
 from tests.support.waiting import eventually
 
 _ASKS = """
-import http.client, json, socket, sys, time
-name, port = sys.argv[1], int(sys.argv[2])
-while True:
+import http.client, itertools, json, socket, sys, time
+name, port, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+for number in itertools.count():
     seen = {"at": time.monotonic()}
     try:
-        seen["address"] = socket.getaddrinfo(name, port, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
-        connection = http.client.HTTPConnection(seen["address"], port, timeout=1)
+        found = socket.getaddrinfo(name.format(number), port, socket.AF_INET, socket.SOCK_STREAM)
+        seen["address"] = found[0][4][0]
+        seen["named"] = time.monotonic() - seen["at"]
+        connection = http.client.HTTPConnection(seen["address"], port, timeout=patience)
         connection.request("GET", "/")
         seen["said"] = connection.getresponse().read().decode()
         connection.close()
@@ -45,6 +48,8 @@ class Seen(Struct, frozen=True):
     at: float
     """Seconds."""
     address: str = ""
+    named: float = 0
+    """Seconds until the name had the address."""
     said: str = ""
     """By the pod."""
     no_name: str = ""
@@ -56,9 +61,12 @@ class Seen(Struct, frozen=True):
 class Client:
     """A process on the machine of a lab; `with` runs it."""
 
-    def __init__(self, lab: Lab, name: str, port: int, folder: Path) -> None:
-        self._log = folder / "client.log"
-        self._daemon = Daemon(lab.machine, [sys.executable, "-c", _ASKS, name, str(port)], self._log)
+    def __init__(self, lab: Lab, name: str, port: int, folder: Path, patience: float = 1) -> None:
+        """`{}` in the name is the number of the try; a pod has `patience` seconds for each step of its answer."""
+        self._lab = lab
+        self._name = name
+        self._log = folder / f"{name}.log"
+        self._daemon = Daemon(lab.machine, [sys.executable, "-c", _ASKS, name, str(port), str(patience)], self._log)
 
     def __enter__(self) -> "Client":
         return self
@@ -81,6 +89,11 @@ class Client:
         eventually(lambda: len(self.seen()) >= began + times)
         return began
 
+    def until_without(self, address: str) -> None:
+        """Wait until the name lacks the address, here as well."""
+        eventually(lambda: address not in must(self._lab.machine, "getent", "ahostsv4", self._name).split())
+        self.once_more()
+
     def addresses(self) -> list[str]:
         """The addresses that the name had, in turn."""
         return [address for address, _ in groupby(each.address for each in self.seen() if each.address)]
@@ -94,4 +107,8 @@ class Client:
         seen = self.seen()
         fetched = [each.at for each in seen if each.said]
         gap = max(later - earlier for earlier, later in pairwise(fetched))
-        sys.stdout.write(f"{title}: {len(seen)} tries, {len(fetched)} answered, longest gap {gap * 1000:.0f} ms\n")
+        lost = sum(bool(each.no_name) for each in seen)
+        counts = f"{len(seen)} tries, {len(fetched)} answered, {lost} without a name"
+        slowest = max(each.named for each in seen)
+        times = f"slowest name {slowest * 1000:.0f} ms, longest gap {gap * 1000:.0f} ms"
+        sys.stdout.write(f"{title}: {counts}, {times}\n")

@@ -12,10 +12,13 @@ A pod is an address of its node's loopback (or of a link) with an HTTP server th
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import yaml
 
 from tests.support.daemon import Daemon
 from tests.support.links import Switch, must
@@ -24,6 +27,8 @@ from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
 
+NOBODY = "127.0.0.9"
+"""An upstream whose port is closed."""
 _CLUSTERS = ROOT / "tests" / "routes" / "clusters"
 _POD = """
 import sys
@@ -49,15 +54,18 @@ class Lab:
         self._stack = ExitStack()
         self._running = ExitStack()
         """Of dnsbridge alone."""
-        self._switch = Switch()
+        self.switch = Switch()
+        """What all hosts are joined to."""
         self.manifests = folder / "cluster"
         self.manifests.mkdir()
+        self.source = ["--manifests", str(self.manifests)]
+        """Where commands read the cluster."""
         self._save("case", (_CLUSTERS / f"{case}.yaml").read_text(encoding="utf-8"))
         self.change(more)
 
     def __enter__(self) -> "Lab":
-        self._stack.enter_context(self._switch)
-        self.machine = self._switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
+        self._stack.enter_context(self.switch)
+        self.machine = self.switch.host(self._address, resolv_conf="nameserver 127.0.0.1\n")
         self._stack.enter_context(self._running)
         return self
 
@@ -77,14 +85,28 @@ class Lab:
         assert old not in after
         self._save("case", f"{before}{new}{after}")
 
+    def objects(self) -> list[Any]:
+        """All objects, as an API server has them."""
+        case, more = ((self.manifests / f"{name}.yaml").read_text(encoding="utf-8") for name in ("case", "more"))
+        return [*yaml.safe_load_all(case), *yaml.safe_load(more)["items"]]
+
     def _save(self, name: str, text: str) -> None:
         written = self._folder / name
         written.write_text(text, encoding="utf-8")
         written.replace(self.manifests / f"{name}.yaml")
 
-    def host(self, address: str) -> Namespace:
+    def host(self, *addresses: str) -> Namespace:
         """One more host on the switch."""
-        return self._switch.host(address)
+        return self.switch.host(*addresses)
+
+    def router(self, *addresses: str) -> Namespace:
+        """One more host, which forwards."""
+        router = self.switch.host(*addresses)
+        # No redirects: on this one switch a router would send hosts past itself. And a kernel that has told a host of a
+        # better way soon after tells it no errors, for the two share a rate limit.
+        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+        must(router, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
+        return router
 
     def pod(self, host: Namespace, address: str, name: str, port: int, device: str = "lo") -> None:
         """A pod on a host, once it listens."""
@@ -94,11 +116,16 @@ class Lab:
         daemon = self._stack.enter_context(Daemon(host, command, self._folder / f"{name}.log"))
         daemon.wait(lambda: f"{alone}:{port}" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
 
-    def serve(self) -> None:
-        """Start dnsbridge on the machine, also again after its death."""
-        prefix = self.machine.prefix
-        server = Program(self.manifests, listen=["127.0.0.1:53"], command_prefix=prefix, upstreams=["127.0.0.9"])
-        self._server = self._running.enter_context(server)
+    def serve(self, settings: Mapping[str, Any] | None = None, upstream: str = NOBODY) -> Program:
+        """Start dnsbridge on the machine, also again after its death; with `settings` these name the clusters."""
+        self._server = Program(
+            None if settings else self.manifests,
+            settings=settings,
+            listen=["127.0.0.1:53"],
+            command_prefix=self.machine.prefix,
+            upstreams=[upstream],
+        )
+        return self._running.enter_context(self._server)
 
     def kill(self) -> None:
         """dnsbridge dies."""
@@ -106,10 +133,10 @@ class Lab:
         self._server.kill()
 
     @contextmanager
-    def companion(self, *options: str) -> Iterator[None]:
-        """`dnsbridge routes run` on the machine."""
-        words = ["routes", "run", "--manifests", str(self.manifests), *options]
-        process = LoggedProcess(words, self.machine.prefix)
+    def companion(self, *options: str, host: Namespace | None = None) -> Iterator[None]:
+        """`dnsbridge routes run` on the machine, or on another host."""
+        words = ["routes", "run", *self.source, *options]
+        process = LoggedProcess(words, (host or self.machine).prefix)
         try:
             yield
             process.stop()
@@ -118,7 +145,7 @@ class Lab:
 
     def routes(self, command: str, *options: str) -> str:
         """What `dnsbridge routes ...` prints on the machine."""
-        words = ["routes", command, *(() if command == "withdraw" else ("--manifests", str(self.manifests))), *options]
+        words = ["routes", command, *(() if command == "withdraw" else self.source), *options]
         done = run(*words, prefix=self.machine.prefix)
         assert done.returncode in (0, 2 if command == "plan" else 0), done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -141,6 +168,6 @@ class Lab:
 
     def links(self, name: str, *options: str) -> dict[str, dict[str, str]]:
         """All that the doctor says of a name, by link."""
-        words = ["doctor", name, "--manifests", str(self.manifests), "--output", "json", *options]
+        words = ["doctor", name, *self.source, "--output", "json", *options]
         told = json.loads(run(*words, prefix=self.machine.prefix).stdout)
         return {each["link"]: each for each in told["links"]}

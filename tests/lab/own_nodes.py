@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.lab import Lab
+from tests.lab.lab import NOBODY, Lab
 from tests.lab.objects import headless, namespace
 from tests.support.namespace import Namespace
 
@@ -24,7 +24,7 @@ def web(pods: Sequence[str]) -> str:
 
 
 @contextmanager
-def own_nodes(folder: Path, case: str) -> Iterator[tuple[Lab, list[Namespace]]]:
+def own_nodes(folder: Path, case: str, upstream: str = NOBODY) -> Iterator[tuple[Lab, list[Namespace]]]:
     """The lab before anybody has set a route, and its nodes, each with one pod and no way to the other's."""
     nodes, pods, machine = (
         (("10.173.32.25", "10.173.32.26"), PODS_3, "10.173.32.200")
@@ -35,6 +35,6 @@ def own_nodes(folder: Path, case: str) -> Iterator[tuple[Lab, list[Namespace]]]:
         hosts = [lab.host(f"{node}/24") for node in nodes]
         for number, (host, pod) in enumerate(zip(hosts, pods, strict=True)):
             lab.pod(host, f"{pod}/32", f"web-{number}", PORT)
-        lab.serve()
+        lab.serve(upstream=upstream)
         assert lab.resolved(WEB_0) == pods[0]
         yield lab, hosts

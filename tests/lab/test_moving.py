@@ -7,7 +7,6 @@ import pytest
 from tests.lab.case2 import KAFKA, NAME, case2, joined
 from tests.lab.case2 import PORT as KAFKA_PORT
 from tests.lab.client import Client
-from tests.lab.lab import Lab
 from tests.lab.own_nodes import PODS_3, PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.links import must
 from tests.support.waiting import eventually
@@ -30,12 +29,6 @@ def test_a_pod_returns_elsewhere(tmp_path: Path) -> None:
         client.show("a pod returns elsewhere")
 
 
-def until_nobody_has(address: str, name: str, lab: Lab, client: Client) -> None:
-    """Wait until the name lacks the address, for the client as well."""
-    eventually(lambda: address not in must(lab.machine, "getent", "ahostsv4", name).split())
-    client.once_more()
-
-
 def test_a_rolling_update(tmp_path: Path) -> None:
     """Each pod is replaced by one with another address, and ends when its name is gone: no connection is lost."""
     name = WEB_0.removeprefix("web-0.")
@@ -48,7 +41,7 @@ def test_a_rolling_update(tmp_path: Path) -> None:
                 old, pods[number] = pods[number], new
                 lab.pod(nodes[number], f"{new}/32", f"new-{number}", PORT)
                 lab.change(web(pods))
-                until_nobody_has(old, name, lab, client)
+                client.until_without(old)
                 must(nodes[number], "ip", "address", "del", f"{old}/32", "dev", "lo")
             client.once_more()
             seen = client.seen()

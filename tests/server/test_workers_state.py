@@ -17,7 +17,7 @@ from tests.support.program import ROOT, Program, RunningUpstream, eventually
 from tests.support.scripted_upstream import ScriptedUpstream, answer
 from tests.support.started import run
 from tests.support.workers import Crew
-from tests.watch.test_state import api_server, come_back, leave, readyz, settings
+from tests.watch.test_state import api_server, readyz, settings
 
 EXAMPLE = ROOT / "dnsbridge" / "example"
 NAME = "web.shop.svc.cluster.local"
@@ -76,13 +76,13 @@ def test_a_change_in_the_api_server_is_at_every_worker(tmp_path: Path) -> None:
                 eventually(lambda: {one.said(NAME) for one in clients.values()} == {"NXDOMAIN"})
                 server.change(put=[service("web", WEB)])
                 eventually(lambda: {one.said(NAME) for one in clients.values()} == {WEB})
-                leave(server)
+                server.run(server.unlisten())
                 eventually(lambda: {one.said(NAME) for one in clients.values()} == {f"{WEB} 3"})
                 gone = min(crew.pids())
                 subprocess.run(["kill", "-KILL", str(gone)], check=True)
                 crew.until_replaced(gone)
                 assert {one.said(NAME) for one in clients.values()} == {f"{WEB} 3"}
-                come_back(server)
+                server.run(server.listen())
                 eventually(lambda: {one.said(NAME) for one in clients.values()} == {WEB})
 
 
@@ -127,7 +127,7 @@ def test_snapshots_are_the_holders(tmp_path: Path) -> None:
         with Program(settings=held, listen=LISTEN, http=True, options=OPTIONS) as program:
             program.wait_for_log("cluster dev: fresh")
         assert [path.name for path in state_dir.iterdir()] == ["dev.snapshot"]
-        leave(server)
+        server.run(server.unlisten())
         with (
             Program(settings=held, listen=LISTEN, http=True, options=OPTIONS) as program,
             Crew(program).clients() as clients,

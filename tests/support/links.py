@@ -21,14 +21,17 @@ class Switch:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._bridge = Namespace("")
-        self._ports = 0
+        self.bridge = Namespace("")
+        """Where `br0` is."""
+        self.ports: dict[str, str] = {}
+        """The last port of `br0` that each host got, by the name of its namespace."""
+        self._made = 0
 
     def __enter__(self) -> "Switch":
-        self._stack.enter_context(self._bridge)
+        self._stack.enter_context(self.bridge)
         try:
-            must(self._bridge, "ip", "link", "add", "br0", "type", "bridge")
-            must(self._bridge, "ip", "link", "set", "br0", "up")
+            must(self.bridge, "ip", "link", "add", "br0", "type", "bridge")
+            must(self.bridge, "ip", "link", "set", "br0", "up")
         except BaseException:
             self._stack.close()
             raise
@@ -47,10 +50,10 @@ class Switch:
 
     def join(self, host: Namespace, device: str, *addresses: str) -> None:
         """A port of the switch as this device of a host, that may have others."""
-        port = f"port{self._ports}"
-        self._ports += 1
-        must(self._bridge, "ip", "link", "add", port, "type", "veth", "peer", "name", device, "netns", host.name)
-        must(self._bridge, "ip", "link", "set", port, "master", "br0", "up")
+        port = self.ports[host.name] = f"port{self._made}"
+        self._made += 1
+        must(self.bridge, "ip", "link", "add", port, "type", "veth", "peer", "name", device, "netns", host.name)
+        must(self.bridge, "ip", "link", "set", port, "master", "br0", "up")
         for address in addresses:
             # Without duplicate address detection an IPv6 address can be used at once.
             flags = ["nodad"] if ":" in address else []

@@ -5,14 +5,13 @@ change of the cluster that the fault stands in the way of: a service moves, one 
 be answered right all the time, and the change must be seen.
 """
 
-import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 import yaml
@@ -42,7 +41,6 @@ from tests.apiserver.server import ApiServer, in_thread
 from tests.support.cluster_server import SILENCE, Asking, Following, following
 from tests.support.kubeconfigs import endpoint_slice, service
 from tests.support.program import eventually
-from tests.support.waiting import DEADLINE
 
 log = logging.getLogger(__name__)
 
@@ -307,26 +305,20 @@ def attempts(server: ApiServer, after: float) -> dict[str, list[float]]:
     return found
 
 
-def await_in(server: ApiServer, work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in the server's event loop."""
-    loop = server.call(asyncio.get_running_loop)
-    asyncio.run_coroutine_threadsafe(work, loop).result(DEADLINE)
-
-
 def test_outage(server: ApiServer, tmp_path: Path) -> None:
     """Connections are refused for a while: one line, all is answered, and nobody comes back in one crowd."""
     with following(server, tmp_path) as program:
         moves = prepare(server)
         program.until(moves.before)
         with Asking(program.program, {**KNOWN}) as asking:
-            await_in(server, server.unlisten())
+            server.run(server.unlisten())
             server.change(moves.put, moves.delete)
             asked = asking.asked
             eventually(lambda: program.count("errors") >= 3)
             assert program.answers(moves.before)
             assert asking.asked > asked
             started = time.monotonic()
-            await_in(server, server.listen())
+            server.run(server.listen())
             took = program.until(moves.after)
             eventually(lambda: len(attempts(server, started)) == 7)
         log.info("%.3f s after the end of the outage", took)

@@ -44,18 +44,6 @@ def api_server(*addresses: str) -> Iterator[ApiServer]:
         yield server
 
 
-def leave(server: ApiServer) -> None:
-    """The API server goes away: connections end, new ones are refused."""
-    task = server.call(lambda: asyncio.get_running_loop().create_task(server.unlisten()))
-    eventually(task.done)
-
-
-def come_back(server: ApiServer) -> None:
-    """The API server is there again, at the same place."""
-    task = server.call(lambda: asyncio.get_running_loop().create_task(server.listen()))
-    eventually(task.done)
-
-
 def settings(kubeconfig: Path, state_dir: Path | None = None, **more: object) -> Fields:
     """One cluster with short limits, whose CoreDNS is never asked unless a test says otherwise."""
     cluster: Fields = {
@@ -122,7 +110,7 @@ def test_metrics_and_readyz(tmp_path: Path) -> None:
             assert age < 1.5
             server.change(put=[service("more", "10.96.0.81")])
             eventually(lambda: gauge(program, "objects") == 6)
-            leave(server)
+            server.run(server.unlisten())
             program.wait_for_log("ERROR +cluster dev: no sign of life from its source for 1.5 s")
             assert gauge(program, "synced") == 0
             age = gauge(program, "age_seconds")
@@ -155,12 +143,12 @@ def test_away_for_long(tmp_path: Path) -> None:
             eventually(lambda: "cluster dev: fresh" in "\n".join(program.log()))
             assert said(program) == WEB
             before = coredns.count()
-            leave(server)
+            server.run(server.unlisten())
             assert until_not(program, WEB) == {WEB, OF_COREDNS}
             assert any("no sign of life" in line for line in program.log())
             assert {said(program) for _ in range(20)} == {OF_COREDNS}
             assert coredns.count() > before
-            come_back(server)
+            server.run(server.listen())
             server.change(put=[service("web", "10.96.0.81")])
             # Until it is read again, the cache is as it was.
             assert until_not(program, OF_COREDNS, WEB) <= {OF_COREDNS, WEB, "10.96.0.81"}
@@ -193,7 +181,7 @@ def test_nobody_else_knows(tmp_path: Path) -> None:
         with program_for({"clusters": clusters}) as program:
             for way in ways:
                 eventually(partial(is_said, program, f"web.shop.svc.{way}.test", WEB))
-            leave(server)
+            server.run(server.unlisten())
             for way in ways:
                 program.wait_for_log(f"cluster {way}: no sign of life")
             for way in ways:
@@ -206,7 +194,7 @@ def test_nobody_else_knows(tmp_path: Path) -> None:
                     assert said(program, f"web-{number}.{zone}") == f"{address} 3"
                 # Only probes go to a CoreDNS that is known to be silent.
                 assert silent.count() - asked < len(addresses) / 2, way
-            come_back(server)
+            server.run(server.listen())
             for way in ways:
                 eventually(partial(is_said, program, f"web.shop.svc.{way}.test", WEB))
                 assert said(program, f"no-such.shop.svc.{way}.test") == "NXDOMAIN"
@@ -233,7 +221,7 @@ def test_restart_while_away(stopped: tuple[ApiServer, Fields, Path]) -> None:
     server, held, state_dir = stopped
     assert [path.name for path in state_dir.iterdir()] == ["dev.snapshot"]
     assert snapshot_of(state_dir).stat().st_mode & 0o777 == 0o600
-    leave(server)
+    server.run(server.unlisten())
     held["clusters"][0]["max_staleness"] = "1h"
     with program_for(held, http=True) as program:
         assert said(program) == WEB
@@ -250,7 +238,7 @@ def test_restart_while_away(stopped: tuple[ApiServer, Fields, Path]) -> None:
         assert said(program, "no-such.shop.svc.cluster.local") == "NXDOMAIN 3"
         server.change(put=[service("new", "10.96.0.82")], delete=[service("web-1")])
         server.watches.bookmark_interval = 0.02
-        come_back(server)
+        server.run(server.listen())
         eventually(lambda: said(program, "new.shop.svc.cluster.local").startswith("10.96.0.82"))
         eventually(lambda: said(program, "web-1.shop.svc.cluster.local").startswith("NXDOMAIN"))
         # No longer stale, so everything that is required has been listed, and is written when the program ends.
@@ -263,7 +251,7 @@ def test_restart_while_away(stopped: tuple[ApiServer, Fields, Path]) -> None:
 def test_a_command_while_away(stopped: tuple[ApiServer, Fields, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is no server waits for the API server, and then takes what a server has kept for a restart."""
     server, fields, folder = stopped
-    leave(server)
+    server.run(server.unlisten())
     monkeypatch.setattr(read_once, "PATIENCE", 0.1)
     file = folder / "dnsbridge.yaml"
     file.write_bytes(msgspec.json.encode(fields))
@@ -334,10 +322,10 @@ def test_snapshot_that_cannot_be_used(
     path = snapshot_of(state_dir)
     shutil.copy(path, state_dir / "dev.new")  # what a write has left that did not come to its end
     break_it(path)
-    leave(server)
+    server.run(server.unlisten())
     with program_for(held) as program:
         assert said(program) == "SERVFAIL 14"
-        come_back(server)
+        server.run(server.listen())
         eventually(lambda: said(program) == WEB)
         warned = [line for line in program.log() if str(path) in line]
         assert len(warned) == 1

@@ -4,15 +4,13 @@ Every way meets the streaming lists of one resource, for good, while those of al
 the cluster was fresh is logged, next to a server that refuses nothing; it is no verdict.
 """
 
-import asyncio
 import itertools
 import logging
 import re
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -80,12 +78,6 @@ def test_refused(outcomes: dict[str, Future[str]], name: str) -> None:
     log.info("%s: %s", name, outcomes[name].result())
 
 
-def in_loop(server: ApiServer, work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in the server's event loop."""
-    loop = server.call(asyncio.get_running_loop)
-    asyncio.run_coroutine_threadsafe(work, loop).result(30)
-
-
 @pytest.mark.parametrize(("version", "again"), [("v1.36.0", "stream"), ("v1.33.1", "list")], ids=["another", "same"])
 def test_version(tmp_path: Path, version: str, again: str) -> None:
     """A server that comes back as another version is tried with a streaming list again, and no other one is."""
@@ -94,13 +86,13 @@ def test_version(tmp_path: Path, version: str, again: str) -> None:
         refusal = server.faults.add(Refuse(500), "services", "stream", None)
         with following(server, tmp_path) as program:
             eventually(lambda: requests(server, "services")[-1] == "watch")
-            in_loop(server, server.unlisten())
+            server.run(server.unlisten())
             program.program.wait_for_log("connection refused; trying again")
             server.call(server.faults.clear, refusal)
             server.call(lambda: setattr(server.watches, "git_version", version))
             server.change([service("new", "10.96.200.2", namespace="faults")])
             server.compact()
-            in_loop(server, server.listen())
+            server.run(server.listen())
             program.until({"new.faults.svc A": "10.96.200.2"})
         lists = [asked for asked in requests(server, "services") if asked != "watch"]
         assert lists[:2] == ["stream", "list"]
@@ -112,12 +104,12 @@ def test_back_after_long(tmp_path: Path) -> None:
     with in_thread(ApiServer()) as server:
         server.change(put=cluster(SMALL))
         with following(server, tmp_path) as program:
-            in_loop(server, server.unlisten())
+            server.run(server.unlisten())
             eventually(lambda: program.count("errors", "nodes") >= 5)
             server.change([service("new", "10.96.200.2", namespace="faults")])
             server.compact()
             back = time.monotonic()
-            in_loop(server, server.listen())
+            server.run(server.listen())
             took = program.until({"new.faults.svc A": "10.96.200.2"})
             eventually(lambda: len({name for name, at in server.counters.streamed if at > back}) == 7)
             log.info("the change was answered %.2f s after the server was back", took)
