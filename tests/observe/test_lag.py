@@ -11,10 +11,10 @@ async def _busy_once() -> Lag:
     assert isinstance(loop, DrivenLoop)
     lag = Lag()
     watching = asyncio.ensure_future(lag.watch())
-    await asyncio.sleep(4.5 * INTERVAL)
+    await asyncio.sleep(4.5 * INTERVAL)  # delay: by the clock of the driven loop
     assert sum(lag.seconds.counts) == sum(lag.seconds.counts[:2]) == 4
     loop.stall(0.75)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # delay: likewise
     watching.cancel()
     return lag
 
