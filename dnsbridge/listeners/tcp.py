@@ -60,6 +60,8 @@ class TcpListener:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.per_client: dict[str, int] = {}
+        family = "ipv6" if sock.family == socket.AF_INET6 else "ipv4"
+        self.traffic = responder.counters.traffic("tcp", family)
         self._socket = sock
         self._server: asyncio.Server | None = None
 
@@ -210,14 +212,16 @@ class Connection(asyncio.Protocol):
     def _answer(self, message: bytes) -> None:
         listener = self._listener
         identity = message[:2]
-        self._counters.tcp_queries += 1
+        traffic = listener.traffic
+        traffic.received += 1
+        traffic.requests.add(len(message))
         self._in_flight += 1
         listener.admission.waiting.add(self._share)
         if self._allowed:
-            found = listener.responder.respond(message, True)
+            found = listener.responder.respond(message, traffic)
         else:
             self._counters.client_denied += 1
-            found = listener.responder.refuse(message, True)
+            found = listener.responder.refuse(message, traffic)
         if isinstance(found, bytes):
             self._send(identity, found)
         elif isinstance(found, Later):
@@ -232,6 +236,7 @@ class Connection(asyncio.Protocol):
     def _send(self, identity: bytes, body: bytes) -> None:
         transport = self._transport
         if transport and not transport.is_closing():
+            self._listener.traffic.responses.add(len(body) + 2)
             transport.write((len(body) + 2).to_bytes(2, "big") + identity + body)
         self._answered()
         self._touch()

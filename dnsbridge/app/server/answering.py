@@ -29,7 +29,8 @@ class Answering:
     ) -> None:
         """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
         counters = Counters()
-        responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
+        zone_of = parts.router.zone_of
+        responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout, zone_of)
         admitted = admission(settings, parts)
         tcp = settings.tcp
         limits = TcpLimits(tcp.connections, tcp.connections_per_client, tcp.idle_timeout, tcp.queries_in_flight)
@@ -50,7 +51,8 @@ class Answering:
 
     def works(self) -> list[Work]:
         """The background work that answering needs."""
-        return [partial(expire, self._parts), *([self.reach.follow, self.reach.remind] if self.reach else [])]
+        kept: list[Work] = [self.collector.lag.watch, partial(expire, self._parts)]
+        return [*kept, *([self.reach.follow, self.reach.remind] if self.reach else [])]
 
     async def leave(self) -> None:
         """Take no new question."""

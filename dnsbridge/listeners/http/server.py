@@ -9,14 +9,15 @@ POST /cache/flush[?name=NAME]   forgets these, or all answers; JSON: {"flushed":
 GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see routes)
 """
 
+import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
@@ -53,6 +54,17 @@ class Shown(msgspec.Struct):
     routes: Document | None
 
 
+class _Read(Collector):
+    """Metrics that have been read."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        """All of them."""
+        return self._metrics
+
+
 class HttpServer:
     """The HTTP server on one address."""
 
@@ -61,6 +73,7 @@ class HttpServer:
         self._shown = shown
         self._registry = CollectorRegistry()
         self._registry.register(shown.metrics)
+        ProcessCollector(registry=self._registry)
         self._routes = RoutesHandler(shown.routes) if shown.routes else None
         self._tls = tls
         self._runner: web.AppRunner | None = None
@@ -92,7 +105,10 @@ class HttpServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         await self._shown.gather()
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        read = _Read(self._registry.collect())
+        # The counters are read between two answers; writing them out takes longer, and answers go on meanwhile.
+        body = await asyncio.to_thread(generate_latest, read)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

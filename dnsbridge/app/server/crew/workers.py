@@ -159,9 +159,12 @@ class Workers:
         yield counter("worker_behind", "Workers killed because they did not read changes.", [], [([], self.behind)])
         queries = []
         for place in self.places:
+            received = dict.fromkeys(("udp", "tcp"), 0.0)
             for family in summed([place.retired, *(member.counts for member in place.members)]):
                 if family.name == "queries":
-                    queries += [([str(place.number), *labels], value) for labels, value in family.values]
+                    for (transport, *_), value in family.values:
+                        received[transport] += value
+            queries += [([str(place.number), transport], value) for transport, value in received.items()]
         yield counter("worker_queries", "Messages received, by worker.", ["worker", "transport"], queries)
 
     def not_ready(self) -> list[str]:
