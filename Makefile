@@ -55,7 +55,7 @@ lab-down: $(STAMP) ## remove what a lab that was killed has left
 	@$(BIN)/python -m tools.lab down
 
 clean: ## remove all that make has made here
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .debian build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

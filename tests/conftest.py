@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.own_files import UNPACKED
 from tests.support.properties import load_profile
 
 REQUIRE_PARTS = os.environ.get("DNSBRIDGE_REQUIRE_PARTS", "") not in ("", "0")
@@ -23,8 +24,9 @@ PACKAGES = Path(__file__).parent.parent / "tools" / "debian-packages.txt"
 
 load_profile()  # before the tests are read: a property keeps the settings that hold when it is defined
 
-# Debian keeps servers there (FRR's in a folder of their own), and an ordinary user's PATH does not have them.
-os.environ["PATH"] += os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin", "/usr/lib/frr"])
+# Debian keeps servers there (FRR's in a folder of their own), and an ordinary user's PATH does not have them. What is
+# only unpacked comes last.
+os.environ["PATH"] += os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin", "/usr/lib/frr", str(UNPACKED)])
 
 
 @cache

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Install the Debian packages behind the missing programs of tools/debian-packages.txt.
 #   tools/debian_packages.sh test|bench
+# For tests it also unpacks files into .debian, of packages that are not to be installed (see the list).
 # Never fails: what is still missing is named, and the tests that need it are skipped by name.
 set -u
 purpose=$1
 list=$(dirname "$0")/debian-packages.txt
+unpacked=$(dirname "$0")/../.debian
 PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr
 
 missing() {
@@ -13,6 +15,37 @@ missing() {
         command -v "$program" >/dev/null || printf ' %s' "$package"
     done <"$list"
 }
+
+log=$(mktemp)
+
+# Quietly run a command, keeping what it says.
+logged() {
+    "$@" >>"$log" 2>&1 </dev/null
+}
+
+to_unpack() {
+    while read -r program package needed_for; do
+        [ "$needed_for" = unpack ] && [ ! -e "$unpacked/$program" ] && echo "$program $package"
+    done <"$list"
+}
+
+# Put one file of each package into a folder; the package's scripts do not run.
+unpack() {
+    mkdir -p "$unpacked"
+    scratch=$(mktemp -d)
+    logged apt-get update -q
+    to_unpack | while read -r program package; do
+        (cd "$scratch" && logged apt-get download "$package" && dpkg -x "$package"_*.deb "$package")
+        find "$scratch/$package" -name "$program" -exec cp -L {} "$unpacked/$program" ';' 2>>"$log"
+        chmod 755 "$unpacked/$program" 2>>"$log" || echo "not unpacked: $program of the Debian package $package ($log)"
+    done
+    rm -rf "$scratch"
+}
+
+if [ "$purpose" = test ] && command -v apt-get >/dev/null && [ -n "$(to_unpack)" ]; then
+    echo "unpacking files of Debian packages into .debian"
+    unpack
+fi
 
 packages=$(missing)
 [ -n "$packages" ] || exit 0
@@ -31,12 +64,6 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-log=$(mktemp)
-
-# Quietly run a command, keeping what it says.
-logged() {
-    "$@" >>"$log" 2>&1 </dev/null
-}
 
 install() {
     logged apt-get install -q -y --no-install-recommends "$@"

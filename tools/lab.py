@@ -47,7 +47,7 @@ def up(case: str) -> None:
 
 @contextmanager
 def _case1(folder: Path) -> Iterator[tuple[str | None, list[Step]]]:
-    with case1.case1(folder, services=False) as (lab, router):
+    with case1.case1(folder, services=False) as (lab, router, _):
         machine, manifests = lab.machine, f"--manifests {lab.manifests}"
         yield (
             case1.__doc__,

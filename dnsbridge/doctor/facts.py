@@ -1,12 +1,14 @@
 """What the doctor gathers once, before it judges. Addresses are texts in canonical form; names have no final dot.
 
 Reply      what a DNS server, or this host's own resolver, says of the name
+Scope      the name servers and domains that systemd-resolved has for one link
 Source     where a cluster's objects come from, and how they are
 Record     what the clusters' objects say of the name
 Service    the service behind the name
 Way        how this host sends packets to one address
 Planned    where the plan would send them
 Connect    what became of a TCP connection to one address
+Trail      how far packets get to an address that is silent
 """
 
 from collections.abc import Mapping
@@ -29,6 +31,22 @@ class Reply(Struct, frozen=True):
     """Why there was no answer: `connection refused`, `no answer within 3 s`."""
     errors: tuple[str, ...] = ()
     """The texts of extended errors (RFC 8914), each with its number."""
+    unchecked: tuple[str, ...] = ()
+    """Of a wrong answer: the addresses of one without validation (CD, RFC 4035 section 3.2.2)."""
+    has_zone: bool = False
+    """Of a wrong answer: that to a name which nobody has asked for yet comes from the cluster's zone."""
+
+
+class Scope(Struct, frozen=True):
+    """What systemd-resolved has for a link, or for all of them (systemd-resolved.service(8), Protocols and Routing)."""
+
+    link: str
+    """Empty: all links."""
+    servers: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    """As resolvectl(1) shows them: `~cluster.local` only says where names below it go, `~.` is for all names."""
+    replies: tuple[Reply, ...] = ()
+    """What its servers say."""
 
 
 class Source(Struct, frozen=True):
@@ -54,6 +72,8 @@ class Record(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     nearest: tuple[str, ...] = ()
     """Names that there are, the most alike first, where the name is none."""
+    zone: str = ""
+    """The cluster's zone, or its alias, above the name."""
 
 
 class Service(Struct, frozen=True):
@@ -84,8 +104,6 @@ class Way(Struct, frozen=True):
     """`tun`, `wireguard`, `vxlan`; empty for hardware."""
     neighbour: str = ""
     """What the kernel knows of the next hop: `reachable`, `stale`, `failed`, `incomplete`; empty: nothing."""
-    strict: bool = False
-    """The device takes no packet whose sender is not reached through it (rp_filter 1, RFC 3704)."""
 
 
 class Planned(Struct, frozen=True):
@@ -107,7 +125,23 @@ class Connect(Struct, frozen=True):
     problem: str = ""
     """Of one that is unreachable: what was said."""
     mtu: int = 0
-    """Octets of the largest packet on the way, as far as the kernel knows; 0: nothing is known."""
+    """Octets of the largest packet that would be sent, as far as both ends know the way; 0: nothing is known."""
+    fits: int = 0
+    """Octets of the largest packet that was seen to arrive; 0: none was answered."""
+
+
+class Trail(Struct, frozen=True):
+    """How far packets get, as ICMP errors show it."""
+
+    address: str
+    source: str
+    """This host's address that they come from."""
+    routers: tuple[str, ...] = ()
+    """Those that pass them on, the nearest first."""
+    arrives: bool = False
+    """The address itself answers other packets."""
+    next_hop_answers: bool = False
+    """The next hop answers packets to itself."""
 
 
 class Facts(Struct, frozen=True):
@@ -133,11 +167,28 @@ class Facts(Struct, frozen=True):
     """The words of the line `hosts` of nsswitch.conf(5)."""
     search: tuple[str, ...] = ()
     """The search list of resolv.conf(5)."""
+    ndots: int = 1
+    """Dots of a name that make the search list come after the name itself (resolv.conf(5))."""
+    scopes: tuple[Scope, ...] = ()
+    """Those of systemd-resolved, where this host asks it."""
     system: Reply | None = None
     """What programs of this host get (getaddrinfo(3))."""
+    absolute: Reply | None = None
+    """The same for the name with a final dot, which no search list is for."""
     ways: tuple[Way, ...] = ()
     planned: Planned = Planned()
     connects: tuple[Connect, ...] = ()
+    trails: tuple[Trail, ...] = ()
+    """Of silent connections."""
+    turned_away: int = 0
+    """Packets that this host dropped meanwhile by the reverse path filter (rp_filter, RFC 3704)."""
+    strict: tuple[str, ...] = ()
+    """Devices that take no packet whose sender is not reached through them (rp_filter 1)."""
+
+    @property
+    def zone(self) -> str:
+        """The zone of the name; without a record what comes after `svc`, or the name."""
+        return (self.record and self.record.zone) or self.name.partition(".svc.")[2] or self.name
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -145,3 +196,7 @@ class Facts(Struct, frozen=True):
         if self.record and self.record.addresses:
             return self.record.addresses
         return next((reply.addresses for reply in self.resolvers if reply.addresses), ())
+
+    def is_right(self, reply: Reply) -> bool:
+        """Whether an answer has the addresses that the name should give."""
+        return set(reply.addresses) == set(self.wanted)

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from dnsbridge.doctor.chain import diagnose, is_broken
-from dnsbridge.doctor.facts import Connect, Facts, Planned, Record, Reply, Service, Source, Way
+from dnsbridge.doctor.facts import Connect, Facts, Planned, Record, Reply, Scope, Service, Source, Trail, Way
 from dnsbridge.doctor.link import State
 
 NAME, ADDRESS, OFFICE = "web.shop.svc.cluster.local", "10.96.12.34", "10.0.0.53"
@@ -34,6 +34,11 @@ def office(rcode: str, *addresses: str, errors: tuple[str, ...] = (), problem: s
     return {"resolvers": (reply,), "system": Reply("this host", problem="name or service not known")}
 
 
+def wrong(rcode: str, **changes: Any) -> dict[str, Any]:
+    """The same with what more is known of the wrong answer."""
+    return {**office(rcode), "resolvers": (Reply(OFFICE, rcode, **changes),)}
+
+
 def service(**changes: Any) -> dict[str, Any]:
     """Another service."""
     assert GOOD.service
@@ -51,6 +56,20 @@ def way(**changes: Any) -> dict[str, Any]:
 def connect(result: Any, **changes: Any) -> dict[str, Any]:
     """Another end of the connection."""
     return {"connects": (Connect(ADDRESS, 80, result, **changes),)}
+
+
+def silent(**changes: Any) -> dict[str, Any]:
+    """Nothing comes back, and how far packets get."""
+    return {**connect("silent"), "trails": (Trail(ADDRESS, "10.0.0.2", **changes),)}
+
+
+LINK = Scope("eth0", (OFFICE,), ("corp.example",), (Reply(OFFICE, "NOERROR", (ADDRESS,)),))
+NOBODY = {"system": Reply("this host", problem="name or service not known")}
+
+
+def resolved(reply: Reply, *scopes: Scope) -> dict[str, Any]:
+    """A host that asks systemd-resolved, which has these scopes."""
+    return {**NOBODY, "resolvers": (reply,), "name_servers": ("127.0.0.53",), "scopes": scopes}
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -75,7 +94,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "kubectl get services --all-namespaces",
     ),
     "a bare word": (
-        {"name": "web", "search": ("corp.example",), "system": Reply("this host", problem="unknown"), "record": None},
+        {"name": "web", "search": ("corp.example",), "record": None, "service": None, **office("NXDOMAIN")},
         "object",
         "only a search list makes a name of a bare word",
         "dnsbridge doctor web.NAMESPACE.svc.cluster.local",
@@ -122,6 +141,85 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "validates with DNSSEC",
         "dnsbridge clients",
     ),
+    "validation without extended errors": (
+        wrong("SERVFAIL", unchecked=(ADDRESS,)),
+        "resolver",
+        "validates with DNSSEC",
+        "dnsbridge clients",
+    ),
+    "rebinding protection that fails": (
+        wrong("SERVFAIL", has_zone=True),
+        "resolver",
+        "strips private addresses",
+        "dnsbridge clients",
+    ),
+    "a negative cache": (
+        wrong("NXDOMAIN", has_zone=True),
+        "resolver",
+        f"remembers from before that there was no {NAME}",
+        "flush its cache",
+    ),
+    "resolved and .local": (
+        resolved(Reply("127.0.0.53", "REFUSED"), LINK),
+        "resolver",
+        f"asks nobody for names below .local (RFC 6762), unless a domain sends them to {OFFICE}",
+        "resolvectl domain eth0 'corp.example' '~cluster.local';",
+    ),
+    "resolved and a nearer domain": (
+        resolved(Reply("127.0.0.53", "NXDOMAIN"), LINK, Scope("tun0", ("10.8.0.1",), ("~.", "~local"))),
+        "resolver",
+        f"asks for it on tun0, because of the domain ~local, and not {OFFICE}",
+        "resolvectl domain eth0 'corp.example' '~cluster.local';",
+    ),
+    "resolved with one server for all links": (
+        resolved(Reply("127.0.0.53", "REFUSED"), structs.replace(LINK, link="")),
+        "resolver",
+        "asks nobody for names below .local",
+        "write [Resolve] and Domains=~cluster.local, on two lines, into /etc/systemd/resolved.conf.d/cluster.conf",
+    ),
+    "resolved before a server that does not forward": (
+        resolved(
+            Reply("127.0.0.53", "NXDOMAIN"),
+            structs.replace(LINK, domains=("~cluster.local",), replies=(Reply(OFFICE, "NXDOMAIN"),)),
+        ),
+        "resolver",
+        "does not forward the name",
+        "dnsbridge clients",
+    ),
+    "resolved with a negative cache": (
+        resolved(Reply("127.0.0.53", "NXDOMAIN"), structs.replace(LINK, domains=("~Cluster.Local",))),
+        "resolver",
+        "remembers from before",
+        "resolvectl flush-caches",
+    ),
+    "resolved by nsswitch.conf alone": (
+        {**NOBODY, "nsswitch": ("files", "resolve", "[!UNAVAIL=return]", "dns"), "scopes": (LINK,)},
+        "this host",
+        "asks nobody for names below .local",
+        "resolvectl domain eth0 'corp.example' '~cluster.local'",
+    ),
+    "a search list in between": (
+        {
+            "system": Reply("this host", "NOERROR", ("192.0.2.1",)),
+            "absolute": Reply("this host", "NOERROR", (ADDRESS,)),
+            "search": ("corp.example",),
+            "ndots": 5,
+        },
+        "this host",
+        "the search list (corp.example) comes before the name itself (ndots:5 in resolv.conf)",
+        "options ndots:4 in /etc/resolv.conf",
+    ),
+    "our own server is not there": (
+        {
+            "here": Reply("127.0.0.1", problem="connection refused"),
+            "resolvers": (Reply("127.0.0.1", problem="connection refused"),),
+            "name_servers": ("127.0.0.1",),
+            **NOBODY,
+        },
+        "server",
+        "this host's programs ask 127.0.0.1, and no dnsbridge runs there",
+        "systemctl start dnsbridge",
+    ),
     "servfail": (office("SERVFAIL"), "resolver", "cannot get the answer (SERVFAIL)", f"dig @DNSBRIDGE {NAME}"),
     "refused": (office("REFUSED"), "resolver", "does not answer this host", "allow-query"),
     "an older answer": (office("NOERROR", "10.96.0.9"), "resolver", "older answer", "TTL"),
@@ -138,7 +236,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"system": Reply("this host", "NOERROR", ("192.0.2.1",)), "search": ("corp.example",)},
         "this host",
         "another answer than its name servers give",
-        f"getent ahosts {NAME}; see /etc/hosts and the search list: corp.example",
+        f"getent ahosts {NAME}; see /etc/hosts",
     ),
     "other name servers": (
         {"name_servers": ("192.0.2.53",), "system": Reply("this host", problem="name or service not known")},
@@ -205,10 +303,40 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "ip route get",
     ),
     "silence and rp_filter": (
-        {**connect("silent"), **way(strict=True)},
+        {**connect("silent"), "turned_away": 3, "strict": ("eth0", "eth1")},
         "connection",
-        "eth0 drops replies",
-        "net.ipv4.conf.eth0.rp_filter=2",
+        "replies come by another device than eth0, and this host drops them (3 by rp_filter)",
+        "sysctl -w net.ipv4.conf.eth1.rp_filter=2",
+    ),
+    "a filtered port": (
+        silent(arrives=True),
+        "connection",
+        "packets get to 10.96.12.34 and back, and TCP port 80 is silent",
+        "kubectl get networkpolicies",
+    ),
+    "silence behind a router": (
+        silent(routers=("10.0.0.10", "10.0.1.1"), next_hop_answers=True),
+        "connection",
+        "packets get lost behind 10.0.1.1, which passes them on",
+        f"on the node of {ADDRESS}: ip route get 10.0.0.2",
+    ),
+    "a next hop that does not forward": (
+        silent(next_hop_answers=True),
+        "connection",
+        f"10.0.0.10 answers, and does not forward packets to {ADDRESS}",
+        "on 10.0.0.10: sysctl -w net.ipv4.ip_forward=1",
+    ),
+    "a next hop without a way back": (
+        silent(),
+        "connection",
+        "10.0.0.10 sends nothing back, so it has no way back to this host",
+        "on 10.0.0.10: ip route get 10.0.0.2",
+    ),
+    "a black hole for large packets": (
+        connect("open", mtu=1500, fits=1450),
+        "path MTU",
+        "drops large packets, and the ICMP message that would say so",
+        f"ip route add {ADDRESS} via 10.0.0.10 dev eth0 mtu 1450",
     ),
 }
 
@@ -221,10 +349,13 @@ def test_one_fault_is_one_link() -> None:
         (way(neighbour="failed"), "next hop"),
         ({"ways": (DEFAULT,)}, "route"),
         (way(device="tun0", device_kind="tun", owner="static"), "route"),
+        (service(ready=0), "endpoints"),
     ):
         found = states(structs.replace(GOOD, **changes, **connect("silent")))
         assert [name for name, state in found.items() if state is State.FAILED] == [link]
         assert found["connection"] is State.UNKNOWN
+    refused = structs.replace(GOOD, **service(ready=0), **connect("refused"))
+    assert [name for name, state in states(refused).items() if state is State.FAILED] == ["endpoints"]
 
 
 def states(facts: Facts) -> dict[str, State]:
@@ -240,12 +371,12 @@ def test_all_well() -> None:
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_link(case: str) -> None:
-    """The first broken link is the one that was broken, with its cause and what mends it."""
+    """The link that was broken is named alone, with its cause and what mends it."""
     changes, link, cause, mend = BROKEN[case]
-    found = next(each for each in diagnose(structs.replace(GOOD, **changes)) if each.state is State.FAILED)
-    assert found.link == link
-    assert cause in found.cause
-    assert mend in found.mend
+    found = [each for each in diagnose(structs.replace(GOOD, **changes)) if each.state is State.FAILED]
+    assert [each.link for each in found] == [link]
+    assert cause in found[0].cause
+    assert mend in found[0].mend
 
 
 UNKNOWN: dict[str, tuple[dict[str, Any], set[str]]] = {

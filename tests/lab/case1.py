@@ -1,33 +1,42 @@
 """Case 1 of the field: Calico announces its pods over BGP to the office's router, and ClusterIPs only where told to.
 
 machine 10.50.0.2 ---- router 10.50.0.1 / 10.200.20.254 (AS 65200) ---- node 10.200.20.105 (AS 64513)
-  default route          BIRD, takes what the node announces             BIRD, as calico-node runs it
-  dnsbridge at :53                                                       web-0, 10.233.98.3; web, ClusterIP 10.233.0.50
+  default route          BIRD or FRR, takes what is announced            BIRD, as calico-node runs it, and kube-proxy
+  dnsbridge at :53                                                       web-0 10.233.98.3, web-1 10.233.98.4 behind it
+                                                                         web 10.233.0.50, empty 10.233.0.51: ClusterIPs
 
-The machine has nothing but its default route. The ClusterIP is an address of the node, as a DNAT rule makes it seem.
+The machine has nothing but its default route. No pod is behind the service `empty`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
 from tests.lab.objects import endpoints, headless, namespace
 from tests.support.bird import Bird
+from tests.support.frr import Frr
 from tests.support.links import must
 from tests.support.namespace import Namespace
 from tests.support.waiting import eventually
 
-NODE, ROUTER = "10.200.20.105", "10.200.20.254"
-POD, SERVICE = "web-0.pods.shop.svc.cluster.local", "web.shop.svc.cluster.local"
+NODE, ROUTER, ROUTER_HERE = "10.200.20.105", "10.200.20.254", "10.50.0.1"
+OUR_AS, THEIR_AS = 64513, 65200
+POD, SERVICE, EMPTY = (f"{name}.shop.svc.cluster.local" for name in ("web-0.pods", "web", "empty"))
 PODS, SERVICES, PORT = "10.233.98.0/24", "10.233.0.0/18", 8080
-_POD = {"web-0": "10.233.98.3"}
-_WEB = f"""{namespace("shop")}
+_PODS = {"web-0": "10.233.98.3", "web-1": "10.233.98.4"}
+_WEB, _EMPTY = "10.233.0.50", "10.233.0.51"
+_OBJECTS = f"""{namespace("shop")}
+- apiVersion: v1
+  kind: Service
+  metadata: {{name: empty, namespace: shop}}
+  spec: {{clusterIP: {_EMPTY}, ports: [{{port: {PORT}}}]}}
 - apiVersion: v1
   kind: Service
   metadata: {{name: web, namespace: shop}}
-  spec: {{clusterIP: 10.233.0.50, ports: [{{port: {PORT}}}]}}
-{endpoints("web", "shop", PORT, _POD)}{headless("pods", "shop", PORT, _POD)}"""
+  spec: {{clusterIP: {_WEB}, ports: [{{port: {PORT}}}]}}
+{endpoints("web", "shop", PORT, _PODS)}{headless("pods", "shop", PORT, _PODS)}"""
 
 
 def _announcing(*prefixes: str) -> str:
@@ -38,8 +47,8 @@ protocol static announced {{
   ipv4 {{ import all; }};
 {routes}}}
 protocol bgp switch {{
-  local {NODE} as 64513;
-  neighbor {ROUTER} as 65200;
+  local {NODE} as {OUR_AS};
+  neighbor {ROUTER} as {THEIR_AS};
   connect delay time 1;
   error wait time 1, 1;
   ipv4 {{ import none; export where proto = "announced"; }};
@@ -47,10 +56,12 @@ protocol bgp switch {{
 """
 
 
-_TAKING = f"""router id {ROUTER};
+def _bird(here: str, peer: str) -> str:
+    """The router, by this address of its own, takes what a peer announces."""
+    return f"""router id {ROUTER};
 protocol bgp switch {{
-  local {ROUTER} as 65200;
-  neighbor {NODE} as 64513;
+  local {here} as {THEIR_AS};
+  neighbor {peer} as {OUR_AS};
   connect delay time 1;
   error wait time 1, 1;
   ipv4 {{ import all; export none; }};
@@ -58,18 +69,43 @@ protocol bgp switch {{
 """
 
 
+def _frr(peer: str) -> str:
+    """The same for FRR."""
+    return f"""router bgp {THEIR_AS}
+bgp router-id {ROUTER}
+no bgp ebgp-requires-policy
+neighbor {peer} remote-as {OUR_AS}
+neighbor {peer} timers connect 1"""
+
+
+def routing(router: Namespace, daemon: str, here: str, peer: str) -> Bird | Frr:
+    """BIRD or FRR, by name, on the office's router."""
+    return Bird(router, _bird(here, peer)) if daemon == "bird" else Frr(router, _frr(peer))
+
+
 @contextmanager
-def case1(folder: Path, services: bool) -> Iterator[tuple[Lab, Namespace]]:
-    """The lab once the router knows the way to the pods, and the router; `services`: ClusterIPs are announced too."""
-    case, announced = ("case1", (PODS, SERVICES)) if services else ("case1-not-announced", (PODS,))
-    with Lab(folder, case, _WEB, "10.50.0.2/24") as lab:
-        router, node = lab.router("10.50.0.1/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
-        must(lab.machine, "ip", "route", "add", "default", "via", "10.50.0.1")
+def office(folder: Path, services: bool) -> Iterator[tuple[Lab, Namespace, Namespace]]:
+    """The lab before anybody announces anything, the router, the node; `services`: Calico is to announce ClusterIPs."""
+    with Lab(folder, "case1" if services else "case1-not-announced", _OBJECTS, "10.50.0.2/24") as lab:
+        router, node = lab.host(f"{ROUTER_HERE}/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
+        must(lab.machine, "ip", "route", "add", "default", "via", ROUTER_HERE)
         must(node, "ip", "route", "add", "default", "via", ROUTER)
-        lab.pod(node, "10.233.98.3/32", "web-0", PORT)
-        lab.pod(node, "10.233.0.50/32", "web", PORT)
+        for name, address in _PODS.items():
+            lab.pod(node, f"{address}/32", name, PORT)
+        behind = [f"{address}:{PORT}" for address in _PODS.values()]
+        kube_proxy(node, "10.233.64.0/18", {f"{_WEB}:{PORT}": behind, f"{_EMPTY}:{PORT}": []})
         lab.serve()
-        with Bird(node, _announcing(*announced)), Bird(router, _TAKING) as bird:
-            eventually(lambda: set(announced) <= bird.learned().keys())
+        yield lab, router, node
+
+
+@contextmanager
+def case1(folder: Path, services: bool, daemon: str = "bird") -> Iterator[tuple[Lab, Namespace, Namespace]]:
+    """The lab once the router knows the way to the pods; `services`: ClusterIPs are announced too."""
+    announced = (PODS, SERVICES) if services else (PODS,)
+    with office(folder, services) as (lab, router, node):
+        # Calico keeps ClusterIPs out of the node's own table: there kube-proxy leads.
+        calico_node = Bird(node, _announcing(*announced), f"where net != {SERVICES}")
+        with calico_node, routing(router, daemon, ROUTER, NODE) as routers:
+            eventually(lambda: set(announced) <= routers.learned().keys())
             eventually(lambda: lab.fetched(POD, PORT) == "web-0")
-            yield lab, router
+            yield lab, router, node

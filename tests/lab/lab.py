@@ -7,11 +7,10 @@
         lab.fetched(NAME, 9092)      what curl gets on the machine
         lab.broken(NAME)             what the doctor finds there
 
-A pod is an address of its node's loopback (or of a link) with an HTTP server that says which pod it is.
+All hosts but the machine forward packets. A pod is a namespace behind one of them (see pod.py).
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from tests.support.daemon import Daemon
-from tests.support.links import Switch, must
+from tests.lab.ipip import ipip
+from tests.lab.pod import pod
+from tests.support.links import MTU, Switch, must
 from tests.support.logged_process import LoggedProcess
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
@@ -30,16 +30,6 @@ from tests.support.started import run
 NOBODY = "127.0.0.9"
 """An upstream whose port is closed."""
 _CLUSTERS = ROOT / "tests" / "routes" / "clusters"
-_POD = """
-import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-class Pod(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(sys.argv[3].encode())
-HTTPServer((sys.argv[1], int(sys.argv[2])), Pod).serve_forever()
-"""
 
 
 class Lab:
@@ -54,6 +44,8 @@ class Lab:
         self._stack = ExitStack()
         self._running = ExitStack()
         """Of dnsbridge alone."""
+        self._pods: dict[str, ExitStack] = {}
+        """By address."""
         self.switch = Switch()
         """What all hosts are joined to."""
         self.manifests = folder / "cluster"
@@ -96,25 +88,28 @@ class Lab:
         written.replace(self.manifests / f"{name}.yaml")
 
     def host(self, *addresses: str) -> Namespace:
-        """One more host on the switch."""
-        return self.switch.host(*addresses)
+        """One more host on the switch, which forwards."""
+        host = self.switch.host(*addresses)
+        # No redirects: on this one switch a router would send hosts past itself. No limit of ICMP errors, since a test
+        # asks the doctor more often than a person would.
+        sysctls = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
+        must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0", *sysctls)
+        return host
 
-    def router(self, *addresses: str) -> Namespace:
-        """One more host, which forwards."""
-        router = self.switch.host(*addresses)
-        # No redirects: on this one switch a router would send hosts past itself. And a kernel that has told a host of a
-        # better way soon after tells it no errors, for the two share a rate limit.
-        quiet = [f"net.ipv4.conf.{device}.send_redirects=0" for device in ("all", "eth0")]
-        must(router, "sysctl", "-qw", "net.ipv4.ip_forward=1", *quiet)
-        return router
+    def pod(self, node: Namespace, address: str, name: str, port: int, parent: str = "", mtu: int = MTU) -> Namespace:
+        """A pod, once it listens; `address` has a prefix length, and `parent` is for one on a link (see pod.py)."""
+        log = self._folder / f"{name}.log"
+        stack = self._stack.enter_context(ExitStack())
+        self._pods[address.partition("/")[0]] = stack
+        return stack.enter_context(pod(node, address, name, port, log, parent, mtu))
 
-    def pod(self, host: Namespace, address: str, name: str, port: int, device: str = "lo") -> None:
-        """A pod on a host, once it listens."""
-        must(host, "ip", "address", "add", address, "dev", device)
-        alone = address.partition("/")[0]
-        command = [sys.executable, "-c", _POD, alone, str(port), name]
-        daemon = self._stack.enter_context(Daemon(host, command, self._folder / f"{name}.log"))
-        daemon.wait(lambda: f"{alone}:{port}" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
+    def delete_pod(self, address: str) -> None:
+        """The pod with this address ends."""
+        self._pods.pop(address).close()
+
+    def tunnel(self, host: Namespace, nodes: Mapping[str, str]) -> str:
+        """`tunl0` on a host, with a route by each prefix's node; what it is made of (see ipip.py)."""
+        return self._stack.enter_context(ipip(host, nodes, self._folder / f"{host.name}-ipip.log"))
 
     def serve(self, settings: Mapping[str, Any] | None = None, upstream: str = NOBODY) -> Program:
         """Start dnsbridge on the machine, also again after its death; with `settings` these name the clusters."""
@@ -158,9 +153,10 @@ class Lab:
         """The first address that programs of the machine get."""
         return must(self.machine, "getent", "ahostsv4", name).split()[0]
 
-    def fetched(self, name: str, port: int) -> str:
+    def fetched(self, name: str, port: int, *options: str) -> str:
         """What curl gets from a pod; empty where it gets nothing."""
-        return self.machine.run("curl", "--silent", "--max-time", "3", f"http://{name}:{port}/").stdout
+        command = ["curl", "--silent", "--max-time", "3", *options]
+        return self.machine.run(*command, f"http://{name}:{port}/").stdout
 
     def broken(self, name: str, *options: str) -> dict[str, str]:
         """The links that the doctor finds broken, with their causes."""

@@ -67,7 +67,7 @@ def two_servers(folder: Path) -> Iterator[tuple[Lab, Namespace, dict[str, Server
     """The lab once the router has two ways to the address, that router, and the servers by their own addresses."""
     with Lab(folder, "case1", PODS, f"{MACHINE}/24") as lab, ExitStack() as running:
         lab.machine.configure(f"nameserver {ANYCAST}\noptions timeout:1 attempts:3\n")
-        router, node = lab.router("10.50.0.1/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
+        router, node = lab.host("10.50.0.1/24", f"{ROUTER}/24"), lab.host(f"{NODE}/24")
         must(lab.machine, "ip", "route", "add", "default", "via", "10.50.0.1")
         must(node, "ip", "route", "add", "default", "via", ROUTER)
         must(router, "ip", "route", "add", POD, "via", NODE)

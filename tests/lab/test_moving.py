@@ -20,7 +20,7 @@ def test_a_pod_returns_elsewhere(tmp_path: Path) -> None:
         lab.routes("apply")
         with Client(lab, WEB_0, PORT, tmp_path) as client:
             client.until("web-0")
-            must(nodes[0], "ip", "address", "del", f"{PODS_4[0]}/32", "dev", "lo")
+            lab.delete_pod(PODS_4[0])
             lab.pod(nodes[1], "10.244.2.8/32", "web-0 again", PORT)
             lab.change(web(("10.244.2.8", PODS_4[1])))
             client.until("web-0 again")
@@ -42,7 +42,7 @@ def test_a_rolling_update(tmp_path: Path) -> None:
                 lab.pod(nodes[number], f"{new}/32", f"new-{number}", PORT)
                 lab.change(web(pods))
                 client.until_without(old)
-                must(nodes[number], "ip", "address", "del", f"{old}/32", "dev", "lo")
+                lab.delete_pod(old)
             client.once_more()
             seen = client.seen()
             assert [each for each in seen if not each.said] == []
@@ -56,7 +56,7 @@ def test_a_block_moves(tmp_path: Path) -> None:
     with own_nodes(tmp_path, "case3-never") as (lab, nodes), lab.companion():
         with Client(lab, WEB_0, PORT, tmp_path) as client:
             client.until("web-0")
-            must(nodes[0], "ip", "address", "del", f"{PODS_3[0]}/32", "dev", "lo")
+            lab.delete_pod(PODS_3[0])
             lab.pod(nodes[1], f"{PODS_3[0]}/32", "web-0 moved", PORT)
             lab.change_case(
                 'cidr: 192.168.210.64/26\n  deleted: "false"\n  node: k8s-25',

@@ -1,23 +1,24 @@
 """Case 8 seen by the doctor: an office dnsmasq between a host and dnsbridge, wrong in each way, then as it should be.
 
-Everything is on one host without a network: the ClusterIP is an address of its loopback, with a server that listens.
+Everything is on one host, which is a node: a pod is behind it, and kube-proxy leads there from the ClusterIP.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.lab.kube_proxy import kube_proxy
+from tests.lab.pod import pod
 from tests.support.daemon import Daemon
-from tests.support.links import must
+from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
 
-pytestmark = pytest.mark.needs("netns", "dnsmasq")
+pytestmark = pytest.mark.needs("netns", "nft", "dnsmasq")
 EXAMPLE = str(ROOT / "dnsbridge" / "example")
 NAME, ADDRESS = "web.shop.svc.cluster.local", "10.96.12.34"
 PROTECTED = "port=53\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nuser=\nstop-dns-rebind\n"
@@ -26,13 +27,13 @@ PROTECTED = "port=53\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-h
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
-    """A host with dnsbridge at port 5300."""
+    """A node with dnsbridge at port 5300."""
     folder = tmp_path_factory.mktemp("host")
-    with Namespace("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n") as host, ExitStack() as running:
-        must(host, "ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
-        command = [sys.executable, "-m", "http.server", "80", "--bind", ADDRESS]
-        listening = running.enter_context(Daemon(host, command, folder / "log"))
-        listening.wait(lambda: ":80" in must(host, "ss", "--tcp", "--listening", "--numeric", "--no-header"))
+    with Switch() as switch, ExitStack() as running:
+        host = switch.host("10.0.0.10/24", resolv_conf="nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        must(host, "ip", "route", "add", "default", "via", "10.0.0.1")
+        running.enter_context(pod(host, "10.244.1.7/32", "web-0", 80, folder / "log"))
+        kube_proxy(host, "10.244.0.0/16", {f"{ADDRESS}:80": ["10.244.1.7:80"]})
         serving = Program(Path(EXAMPLE), listen=["127.0.0.1:5300"], command_prefix=host.prefix, upstreams=["127.0.0.9"])
         running.enter_context(serving)
         yield host

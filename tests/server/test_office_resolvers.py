@@ -6,10 +6,9 @@ All of them protect against DNS rebinding, and unbound and BIND validate: the pr
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple
 
 import dns.exception
 import dns.message
@@ -17,14 +16,13 @@ import dns.query
 import dns.rcode
 import pytest
 
-from tests.support.knot import free_port
+from tests.support.knot import ADDRESS, free_port
+from tests.support.office_dns import FRONTS, Front
 from tests.support.program import ROOT, Program, records
 from tests.support.started import run
 
 EXAMPLE = ROOT / "dnsbridge" / "example" / "cluster.yaml"
 DEADLINE = 30.0
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-ROOT_KEY = ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
 SERVICES = """
 {apiVersion: v1, kind: Service, metadata: {name: dual, namespace: shop},
   spec: {clusterIP: 10.96.9.9, clusterIPs: [10.96.9.9, "fd00:10:96::9"]}}
@@ -32,100 +30,6 @@ SERVICES = """
 {apiVersion: v1, kind: Service, metadata: {name: host, namespace: shop},
   spec: {type: ExternalName, externalName: 192.168.7.7}}
 """
-
-
-class Front(NamedTuple):
-    """How one office resolver is run."""
-
-    kind: str
-    """Of `dnsbridge clients`."""
-    exception: str
-    """Of that text, what names the exception from rebinding protection (a regular expression)."""
-    configured: Callable[[str, int, Path], str]
-    """The whole configuration, from the printed part, a port and a folder."""
-    command: Callable[[Path, Path], list[str]]
-    """What runs it, from the configuration's file and the folder."""
-
-
-def hints(folder: Path) -> Path:
-    """The root's servers: nobody, so that nothing leaves loopback."""
-    file = folder / "root.hints"
-    file.write_text(". 3600000 NS nobody.invalid.\nnobody.invalid. 3600000 A 127.0.0.1\n", encoding="utf-8")
-    return file
-
-
-def unbound(said: str, port: int, folder: Path) -> str:
-    """With the validator, the root's key and `private-address`."""
-    lines = [
-        f"interface: 127.0.0.1@{port}",
-        'chroot: ""',
-        'username: ""',
-        'pidfile: ""',
-        f'directory: "{folder}"',
-        "use-syslog: no",
-        "do-daemonize: no",
-        "do-not-query-localhost: no",
-        'module-config: "validator iterator"',
-        f'trust-anchor: "{ROOT_KEY}"',
-        f'root-hints: "{hints(folder)}"',
-        *(f"private-address: {prefix}" for prefix in PRIVATE),
-    ]
-    return said + "server:\n" + "".join(f"    {line}\n" for line in lines)
-
-
-def bind(said: str, port: int, folder: Path) -> str:
-    """With validation, and with `deny-answer-addresses` as the text has it for those who have that."""
-    lines = [
-        f'directory "{folder}";',
-        f"listen-on port {port} {{ 127.0.0.1; }};",
-        "listen-on-v6 { none; };",
-        "pid-file none;",
-        "session-keyfile none;",
-        "recursion yes;",
-        "dnssec-validation yes;",
-    ]
-    owner, _, *key = ROOT_KEY.split()
-    zones = f'zone "." {{ type hint; file "{hints(folder)}"; }};\n'
-    anchor = f'trust-anchors {{ "{owner}" static-ds {" ".join(key[:3])} "{key[3]}"; }};\n'
-    said = said.replace("// deny-answer", "deny-answer").replace("options {", "options {\n" + "\n".join(lines))
-    return "controls {};\n" + anchor + zones + said
-
-
-def dnsmasq(said: str, port: int, folder: Path) -> str:
-    """With `stop-dns-rebind`, and private reverse names that are not forwarded without a server of their own."""
-    lines = [
-        f"port={port}",
-        "listen-address=127.0.0.1",
-        "bind-interfaces",
-        "no-resolv",
-        "no-hosts",
-        "user=",
-        "stop-dns-rebind",
-        "bogus-priv",
-    ]
-    return said + "\n".join([*lines, ""])
-
-
-FRONTS = {
-    "unbound": Front(
-        "unbound",
-        r"    private-domain:.*\n",
-        unbound,
-        lambda config, folder: ["unbound", "-d", "-c", str(config)],
-    ),
-    "named": Front(
-        "bind",
-        r' except-from \{ "cluster.local"; \}',
-        bind,
-        lambda config, folder: ["named", "-g", "-c", str(config)],
-    ),
-    "dnsmasq": Front(
-        "dnsmasq",
-        r"rebind-domain-ok=.*\n",
-        dnsmasq,
-        lambda config, folder: ["dnsmasq", "--no-daemon", f"--conf-file={config}", "--pid-file"],
-    ),
-}
 
 
 def printed(front: Front, program: Program, folder: Path) -> str:
@@ -142,9 +46,9 @@ class Resolver:
     def __init__(self, front: Front, said: str, folder: Path) -> None:
         self.port = free_port()
         config = folder / "resolver.conf"
-        config.write_text(front.configured(said, self.port, folder), encoding="utf-8")
+        config.write_text(front.configured(said, ADDRESS, self.port, folder), encoding="utf-8")
         self._log = folder / "resolver.log"
-        self._command = front.command(config, folder)
+        self._command = front.command(config)
 
     def __enter__(self) -> "Resolver":
         with self._log.open("wb") as log:
@@ -242,7 +146,7 @@ def test_no_such_name_gets_through(office: Resolver) -> None:
 def test_the_exception_is_needed(name: str, program: Program, cluster: Path, tmp_path: Path) -> None:
     """Without the line that names the exception the office resolver strips the address: the protection is on."""
     front = FRONTS[name]
-    said, count = re.subn(front.exception, "", printed(front, program, cluster))
+    said, count = re.subn(front.rebinding, "", printed(front, program, cluster))
     assert count == 1
     with Resolver(front, said, tmp_path) as office:
         assert records(office.ask("web.shop.svc.cluster.local", "A").answer) == []

@@ -19,11 +19,12 @@ _VIA = re.compile(r"^\s+via (?P<address>[0-9a-f.:]+) on ")
 class Bird(RealServer):
     """The daemon; `with` runs it."""
 
-    def __init__(self, host: Namespace, config: str) -> None:
-        """`config` is bird.conf, without router id, `protocol device` and the kernel's tables."""
+    def __init__(self, host: Namespace, config: str, kernel: str = "all") -> None:
+        """`config` is bird.conf, without `protocol device` and the kernel's tables; `kernel` says what goes there."""
         super().__init__()
         self._host = host
         self._config = config
+        self._kernel = kernel
         self.folder = Path()
         """Where bird.conf and its socket bird.ctl are."""
 
@@ -34,8 +35,8 @@ class Bird(RealServer):
             f"""log stderr all;
 protocol device {{}}
 protocol direct {{ ipv4; ipv6; }}
-protocol kernel {{ ipv4 {{ export all; }}; merge paths on; }}
-protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}
+protocol kernel {{ ipv4 {{ export {self._kernel}; }}; merge paths on; }}
+protocol kernel {{ ipv6 {{ export {self._kernel}; }}; merge paths on; }}
 {self._config}""",
             encoding="utf-8",
         )

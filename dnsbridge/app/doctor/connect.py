@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 
 from dnsbridge.doctor.facts import Connect
@@ -10,6 +11,9 @@ from dnsbridge.errors import of_system
 TIMEOUT = 3.0
 """Seconds; a SYN that gets lost is sent again after one."""
 _IP_MTU, _IPV6_MTU = 14, 24
+_INFO = struct.Struct("=5xB10xI")
+"""Of tcp_info (linux/tcp.h): the options in use, and the octets of a segment that is sent (tcpi_snd_mss)."""
+_HAS_TIMESTAMPS, _TIMESTAMP = 1, 12
 _RECVERR, _IPV6_RECVERR = (socket.IPPROTO_IP, 11), 25
 
 
@@ -34,9 +38,13 @@ async def connect(address: str, port: int) -> Connect:
 
 
 def _mtu(opened: socket.socket, family: int) -> int:
+    """Octets of the largest packet that TCP would send, by what the kernel knows of the way and what the peer says."""
     try:
         if family == socket.AF_INET6:
-            return opened.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU)
-        return opened.getsockopt(socket.IPPROTO_IP, _IP_MTU)
-    except OSError:
+            way, headers = opened.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU), 60
+        else:
+            way, headers = opened.getsockopt(socket.IPPROTO_IP, _IP_MTU), 40
+        options, segment = _INFO.unpack(opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+    except (OSError, struct.error):
         return 0
+    return int(min(way, segment + headers + (_TIMESTAMP if options & _HAS_TIMESTAMPS else 0)))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 NSSWITCH = Path("/etc/nsswitch.conf")
 MAX_OCTETS = 1 << 16
+MAX_NDOTS = 15
+"""Of glibc."""
 
 
 def nsswitch(path: Path = NSSWITCH) -> tuple[str, ...]:
@@ -22,6 +24,17 @@ def search(path: Path) -> tuple[str, ...]:
         words = line.split()
         if len(words) > 1 and words[0] in ("search", "domain"):
             found = tuple(words[1:])
+    return found
+
+
+def ndots(path: Path) -> int:
+    """The dots of a name that make the search list come after the name itself; the last option counts."""
+    found = 1
+    for line in _lines(path):
+        words = line.split()
+        values = [word.removeprefix("ndots:") for word in words[1:] if word.startswith("ndots:")]
+        if words and words[0] == "options" and values and values[-1].isdecimal():
+            found = min(int(values[-1]), MAX_NDOTS)
     return found
 
 

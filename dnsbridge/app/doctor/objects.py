@@ -47,7 +47,15 @@ async def record(parts: Parts, name: str) -> Record:
         tuple(objects),
         tuple(dict.fromkeys(addresses)),
         nearest,
+        _zone(owner, name) if owner else "",
     )
+
+
+def _zone(owner: Bridged, name: str) -> str:
+    """The zone or alias of a cluster that a name is below."""
+    wire = names.from_text(name).lower()
+    found = next((each for each in owner.cluster.suffixes if names.is_below(wire, each)), b"")
+    return names.to_text(found).rstrip(".") if found else ""
 
 
 async def _explained(parts: Parts, name: str, rtype: str) -> Explanation:

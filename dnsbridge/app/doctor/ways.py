@@ -1,10 +1,9 @@
-"""How this host sends packets to addresses: the kernel's route, the next hop's state, the device's checks."""
+"""How this host sends packets to addresses: the kernel's route and the next hop's state."""
 
 import errno
 import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
-from pathlib import Path
 
 from dnsbridge.doctor.facts import DEAD, Way
 from dnsbridge.netlink import interfaces, neighbours, rtnetlink
@@ -22,7 +21,6 @@ _REFUSALS = {
     errno.EINVAL: "blackhole",
 }
 """What a refusal says of the route that the kernel found (fib_props of Linux)."""
-_RP_FILTER = "/proc/sys/net/ipv4/conf/{}/rp_filter"
 
 
 def ways(addresses: Iterable[str]) -> tuple[Way, ...]:
@@ -69,7 +67,6 @@ def _way(
         owner,
         kinds.get(device, ""),
         state,
-        address.version == 4 and _is_strict(device),
     )
 
 
@@ -85,18 +82,6 @@ def _refused(netlink: NetlinkSocket, address: IPAddress, kind: str) -> Way:
 
 def _owner(found: KernelRoute) -> str:
     return OURS.get(found.protocol) or PROTOCOLS.get(found.protocol, f"protocol {found.protocol}")
-
-
-def _is_strict(device: str) -> bool:
-    """The larger of the device's value and the one of all counts (ip-sysctl, rp_filter)."""
-    return max(_number(_RP_FILTER.format(each)) for each in ("all", device)) == 1
-
-
-def _number(path: str) -> int:
-    try:
-        return int(Path(path).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
 
 
 def _name(index: int) -> str:

@@ -39,11 +39,14 @@ def _astray(way: Way, facts: Facts) -> Link | None:
     if not _results(way, facts) & {"silent", "unreachable"}:
         return None
     if way.device_kind in _TUNNELS and way.owner != "dnsbridge":
+        mend = f"leave {way.prefix} out of the VPN, or give it to the cluster there; then {PLAN}"
+        if way.address in facts.planned.to:
+            mend = f"{PLAN}, nearer than {way.prefix}; or leave {way.prefix} out of the VPN"
         return failed(
             "route",
             f"{way.address}: {way.prefix}{_through(way)}",
             f"a tunnel takes the packets ({way.device}), and nothing comes back: a VPN has the prefix",
-            f"leave {way.prefix} out of the VPN, or give it to the cluster there; then {PLAN}",
+            mend,
         )
     return _not_planned(way, facts)
 

@@ -5,15 +5,18 @@ import socket
 from collections.abc import Sequence
 
 import dns.edns
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dnsbridge.app.doctor import ask as asking
-from dnsbridge.app.doctor.ask import ask
+from dnsbridge.app.doctor.ask import ask, ask_more
 from dnsbridge.app.doctor.connect import connect
 from dnsbridge.doctor.facts import Reply
 from tests.support import scripted_upstream
@@ -65,6 +68,51 @@ def test_no_answer(behave: Behaviour, problem: str, monkeypatch: pytest.MonkeyPa
     with RunningUpstream(ScriptedUpstream(behave)) as upstream:
         host, _, port = upstream.address.rpartition(":")
         assert ask(host, int(port), NAME) == Reply(upstream.address, problem=problem)
+
+
+def test_a_closed_port() -> None:
+    """Nobody is there: that is known at once."""
+    with socket.socket(type=socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        held.connect(("127.0.0.1", 1))
+        port = held.getsockname()[1]
+        assert ask("127.0.0.1", port, NAME) == Reply(f"127.0.0.1:{port}", problem="connection refused")
+
+
+def validates(message: bytes) -> Sequence[scripted_upstream.Reply]:
+    """It fails unless it is told to leave validation."""
+    left = dns.message.from_wire(message).flags & dns.flags.CD
+    return (both if left else answer(rcode=dns.rcode.SERVFAIL))(message)
+
+
+def denies(zone: str) -> Behaviour:
+    """No such name, says this zone."""
+
+    def denied(message: bytes) -> bytes:
+        response = dns.message.make_response(dns.message.from_wire(message))
+        response.set_rcode(dns.rcode.NXDOMAIN)
+        response.authority.append(dns.rrset.from_text(zone, 5, "IN", "SOA", "ns. hostmaster. 1 1 1 1 5"))
+        return response.to_wire()
+
+    return raw(denied)
+
+
+@pytest.mark.parametrize(
+    ("behave", "unchecked", "has_zone"),
+    [
+        pytest.param(validates, ("10.96.12.34", "fd00:10:96::22"), False, id="it validates"),
+        pytest.param(denies("Cluster.Local."), (), True, id="it has the zone"),
+        pytest.param(denies("."), (), False, id="it has another zone"),
+        pytest.param(raw(lambda message: message[:2] + bytes(9)), (), False, id="garbage"),
+    ],
+)
+def test_why_an_answer_is_wrong(behave: Behaviour, unchecked: tuple[str, ...], has_zone: bool) -> None:
+    """The answer without validation, and to a name that nobody has asked for."""
+    with RunningUpstream(ScriptedUpstream(behave)) as upstream:
+        host, _, port = upstream.address.rpartition(":")
+        before = Reply(upstream.address, "SERVFAIL")
+        found = ask_more(before, host, int(port), NAME, "cluster.local")
+        assert found == structs.replace(before, unchecked=unchecked, has_zone=has_zone)
 
 
 @examples(30)

@@ -54,6 +54,7 @@ def test_a_record() -> None:
         "a service: its ClusterIPs",
         ("Service shop/web", "EndpointSlice shop/web-abc12"),
         ("10.96.12.34",),
+        zone="cluster.local",
     )
 
 

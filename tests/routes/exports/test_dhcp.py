@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 from dnsbridge.routes.exports import About, Exported, Refused, export
 from dnsbridge.routes.model import NextHop, Route, in_order
 from tests.routes.exports.sets import MIXED, route
-from tests.support.daemon import Daemon, open_folder
+from tests.support.daemon import open_folder
+from tests.support.dhcp import Pool, dnsmasq, kea, lease
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
-from tests.support.program import eventually
 from tests.support.waiting import DEADLINE
 
 GATEWAY = IPv4Address("10.0.0.1")
 ABOUT = About(default_gateway=GATEWAY)
-HOOK = Path("/etc/dhcp/dhclient-exit-hooks.d/rfc3442-classless-routes")
-"""Debian's part of the client that makes routes of the option."""
+POOL = Pool("10.0.0.0/24", "10.0.0.50", "10.0.0.60")
 TOO_MANY = [route(f"10.244.{number}.0/24", "10.0.0.11") for number in range(60)]
 """60 routes of 8 octets each: more than one option holds."""
 
@@ -131,35 +130,10 @@ def server_and_client() -> Iterator[tuple[Namespace, Namespace, Path]]:
 
 
 def leased(client: Namespace, folder: Path) -> dict[str, str]:
-    """The client's next hops by prefix once dhclient has a lease; its end takes them away.
-
-    Its script is Debian's for routes; the rest of it would touch files of this host.
-    """
-    script = folder / "script"
-    script.write_text(
-        f"""#!/bin/sh
-case $reason in
-PREINIT) ip link set "$interface" up ;;
-BOUND) ip address add "$new_ip_address/24" dev "$interface" ;;
-esac
-. {HOOK}
-""",
-        encoding="utf-8",
-    )
-    script.chmod(0o755)
-    (folder / "dhclient.conf").write_text(
-        "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n"
-        "request subnet-mask, routers, rfc3442-classless-static-routes;\n"
-        "initial-interval 1; backoff-cutoff 1; timeout 20;\n",
-        encoding="utf-8",
-    )
-    files = ["-cf", str(folder / "dhclient.conf"), "-lf", str(folder / "leases"), "-pf", str(folder / "dhclient.pid")]
-    try:
-        must(client, "dhclient", "-1", "-v", "-sf", str(script), *files, "eth0")
+    """The client's next hops by prefix while it has a lease."""
+    with lease(client, folder):
         entries = json.loads(must(client, "ip", "-j", "-4", "route"))
-        return {entry["dst"]: entry["gateway"] for entry in entries if "gateway" in entry}
-    finally:
-        must(client, "dhclient", "-x", *files, "eth0")
+    return {entry["dst"]: entry["gateway"] for entry in entries if "gateway" in entry}
 
 
 def received(routes: Sequence[Route]) -> dict[str, str]:
@@ -176,17 +150,8 @@ def received(routes: Sequence[Route]) -> dict[str, str]:
 def test_a_client_of_dnsmasq_has_the_routes() -> None:
     """dnsmasq with the printed line gives a real client every route, and its default route too."""
     with server_and_client() as (server, client, folder):
-        (folder / "dnsmasq.conf").write_text(
-            "port=0\nkeep-in-foreground\nlog-facility=-\nno-ping\ndhcp-authoritative\nbind-interfaces\ninterface=eth0\n"
-            f"dhcp-range=10.0.0.50,10.0.0.60,1h\ndhcp-leasefile={folder}/leases.dnsmasq\n"
-            + text("dhcp-dnsmasq", MIXED),
-            encoding="utf-8",
-        )
-        daemon = Daemon(server, ["dnsmasq", "-C", str(folder / "dnsmasq.conf"), "--pid-file"], folder / "dnsmasq.log")
-        try:
+        with dnsmasq(server, POOL, text("dhcp-dnsmasq", MIXED), folder):
             routes = leased(client, folder)
-        finally:
-            daemon.stop()
         assert routes == received(MIXED)
 
 
@@ -194,25 +159,6 @@ def test_a_client_of_dnsmasq_has_the_routes() -> None:
 def test_a_client_of_kea_has_more_routes_than_an_option_holds() -> None:
     """Kea splits 485 octets into several options (RFC 3396), and a real client puts them together."""
     with server_and_client() as (server, client, folder):
-        subnet = {"subnet": "10.0.0.0/24", "id": 1, "pools": [{"pool": "10.0.0.50 - 10.0.0.60"}], "interface": "eth0"}
-        config = {
-            "interfaces-config": {"interfaces": ["eth0"]},
-            "lease-database": {"type": "memfile", "persist": False},
-            "subnet4": [subnet | json.loads(text("dhcp-kea", TOO_MANY))],
-            "loggers": [{"name": "kea-dhcp4", "output_options": [{"output": "stdout"}], "severity": "INFO"}],
-        }
-        (folder / "kea.json").write_text(json.dumps({"Dhcp4": config}), encoding="utf-8")
-        places = {"KEA_PIDFILE_DIR": str(folder), "KEA_LOCKFILE_DIR": str(folder)}
-        settings = [f"{name}={place}" for name, place in places.items()]
-        daemon = Daemon(server, ["env", *settings, "kea-dhcp4", "-c", str(folder / "kea.json")], folder / "kea.log")
-        try:
-
-            def started() -> bool:
-                daemon.check()
-                return "DHCP4_STARTED" in (folder / "kea.log").read_text(encoding="utf-8")
-
-            eventually(started)
+        with kea(server, POOL, text("dhcp-kea", TOO_MANY), folder):
             routes = leased(client, folder)
-        finally:
-            daemon.stop()
         assert routes == received(TOO_MANY)

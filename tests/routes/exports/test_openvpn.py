@@ -14,6 +14,8 @@ import trustme
 
 from dnsbridge.routes.exports import About, Exported, export
 from dnsbridge.routes.model import Kind
+from tests.lab.kube_proxy import kube_proxy
+from tests.lab.pod import pod
 from tests.routes.exports.sets import route
 from tests.routes.exports.test_command import CLUSTER, run
 from tests.support.daemon import Daemon, open_folder
@@ -21,7 +23,7 @@ from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
 from tests.support.program import eventually
 
-pytestmark = pytest.mark.needs("netns", "ip", "openvpn")
+pytestmark = pytest.mark.needs("netns", "ip", "nft", "openvpn")
 
 SERVER = "172.18.12.21"
 PORT = 30030
@@ -57,15 +59,21 @@ def credentials(folder: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def connected(pushed: str) -> Iterator[tuple[Namespace, str, Path]]:
-    """A client of a server that pushes this: its namespace, its log, and a file with its script's environment.
+def node(switch: Switch, folder: Path) -> Iterator[Namespace]:
+    """The server's host: behind it is a pod, to which kube-proxy leads from a ClusterIP; the pod of IPv6 is on it."""
+    host = switch.host(f"{SERVER}/24")
+    must(host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    must(host, "ip", "address", "add", f"{POD6}/128", "dev", "lo")
+    kube_proxy(host, "10.233.64.0/18", {f"{CLUSTER_IP}:8080": [f"{POD}:8080"]})
+    with pod(host, f"{POD}/32", "web-0", 8080, folder / "pod.log"):
+        yield host
 
-    The server's host has the addresses of a pod and of a service, as a node of the cluster would.
-    """
-    with Switch() as switch, open_folder() as folder:
-        server, client = switch.host(f"{SERVER}/24"), switch.host("172.18.12.50/24")
-        for address in (f"{POD}/32", f"{CLUSTER_IP}/32", f"{POD6}/128"):
-            must(server, "ip", "address", "add", address, "dev", "lo")
+
+@contextmanager
+def connected(pushed: str) -> Iterator[tuple[Namespace, str, Path]]:
+    """A client of a server that pushes this: its namespace, its log, and a file with its script's environment."""
+    with Switch() as switch, open_folder() as folder, node(switch, folder) as server:
+        client = switch.host("172.18.12.50/24")
         server_options, client_options = credentials(folder)
         (folder / "pushed.conf").write_text(pushed, encoding="utf-8")
         (folder / "server.conf").write_text(
@@ -81,7 +89,7 @@ def connected(pushed: str) -> Iterator[tuple[Namespace, str, Path]]:
             f"script-security 2\nup {script}\n",
             encoding="utf-8",
         )
-        service = [sys.executable, "-m", "http.server", "8080", "--bind", "::", "--directory", str(folder)]
+        service = [sys.executable, "-m", "http.server", "8080", "--bind", POD6, "--directory", str(folder)]
         daemons = [Daemon(server, service, folder / "http.log")]
         try:
             assert not reaches(client, POD), "reachable without the VPN"
