@@ -31,7 +31,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_CHALLENGE = 'Bearer realm="dnsbridge", Basic realm="dnsbridge: any user, the token as the password", charset="UTF-8"'
+_CHALLENGES = (
+    'Basic realm="dnsbridge, any user, the token as the password", charset="UTF-8"',
+    'Bearer realm="dnsbridge"',
+)
 _NO_TOKEN = "this is for clients on the server's own host, at a loopback address; others need routes.serve.token_file\n"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,9 +67,10 @@ class Guard:
             return await handler(request)
         if token is None:
             return web.Response(status=403, text=_NO_TOKEN)
-        return web.Response(
-            status=401, text="show the token of routes.serve.token_file\n", headers={"WWW-Authenticate": _CHALLENGE}
-        )
+        response = web.Response(status=401, text="show the token of routes.serve.token_file\n")
+        for challenge in _CHALLENGES:
+            response.headers.add("WWW-Authenticate", challenge)
+        return response
 
     def _names_this_host(self, request: web.Request) -> bool:
         host = request.headers.get("Host", "")
