@@ -7,6 +7,7 @@ GET /clusters                   how the clusters are read, as JSON              
 GET /cache?name=NAME            the cached answers for a name, as JSON                | on the
 POST /cache/flush[?name=NAME]   forgets these, or all answers; JSON: {"flushed": 3}   | same host
 GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see routes)
+GET /                           the status page, and what it asks for (see status_page); guard says who may see it
 """
 
 import asyncio
@@ -20,11 +21,13 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
+from dnsbridge.listeners.http.guard import Guard, Handler, add_headers
+from dnsbridge.listeners.http.not_now import NotNow
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
+from dnsbridge.listeners.http.status_page import Facts, Page
 
-
-class NotNow(Exception):
-    """Something cannot be shown or done at this moment; the message says why, in one line."""
+_OWN_RULE = ("/upstreams", "/clusters", "/cache", "/cache/flush", "/routes")
+"""Paths whose handlers say who is answered."""
 
 
 class Cache(Protocol):
@@ -52,6 +55,7 @@ class Shown(msgspec.Struct):
     clusters: Callable[[], Any]
     """`upstreams` and `clusters` return values that msgspec can write as JSON."""
     routes: Document | None
+    page: Facts | None = None
 
 
 class _Read(Collector):
@@ -75,12 +79,20 @@ class HttpServer:
         self._registry.register(shown.metrics)
         ProcessCollector(registry=self._registry)
         self._routes = RoutesHandler(shown.routes) if shown.routes else None
+        self._page = Page(shown.page) if shown.page else None
+        self._guard = Guard(shown.routes.token if shown.routes else lambda: None, _OWN_RULE)
         self._tls = tls
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
-        application = web.Application()
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard.check(request, handler)
+
+        application = web.Application(middlewares=[guard])
+        application.on_response_prepare.append(add_headers)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -90,6 +102,8 @@ class HttpServer:
         application.router.add_post("/cache/flush", self._flush)
         if self._routes:
             application.router.add_get("/routes", self._show_routes)
+        if self._page:
+            self._page.add_to(application.router)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=1
         )
@@ -100,6 +114,8 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Close."""
+        if self._page:
+            await self._page.close()
         if self._runner:
             await self._runner.cleanup()
 

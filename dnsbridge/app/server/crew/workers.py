@@ -25,7 +25,7 @@ from dnsbridge.app.server.crew.messages import What
 from dnsbridge.app.server.crew.worker_process import WorkerProcess
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.backoff import Backoff
-from dnsbridge.listeners.http.server import NotNow
+from dnsbridge.listeners.http.not_now import NotNow
 
 log = logging.getLogger(__name__)
 
