@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.doctor import objects
-from dnsbridge.app.doctor.gather import MAX_ADDRESSES
+from dnsbridge.app.doctor.packets import MAX_ADDRESSES
 from dnsbridge.app.doctor.ways import ways
 from dnsbridge.app.facts.lookup import Explanation, explain, question
 from dnsbridge.config import Address, Loaded
