@@ -31,8 +31,12 @@ class Source:
         self.made = 0
         self.padding = 0
         self.fails = False
+        self.turns: asyncio.Semaphore | None = None
+        """If set, each status waits for its turn."""
 
     async def make(self) -> Status:
+        if self.turns:
+            await self.turns.acquire()
         self.made += 1
         if self.fails:
             raise RuntimeError("not now")
@@ -126,11 +130,17 @@ def test_a_page_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def test(source: Source, events: Events, page: Open) -> None:
         source.padding = 1 << 20
+        source.turns = asyncio.Semaphore(0)
         slow, quick = await page(), await page()
         await until(lambda: events.pages == 2)
-        for _turn in range(WAITING * 4):
+        sent = 0
+        while events.pages == 2:
+            source.turns.release()
             await next_event(quick)
-        await until(lambda: events.pages == 1)
+            sent += 1
+        assert WAITING < sent < 100, "what waits has a bound"
+        source.turns.release()
+        await next_event(quick)
         slow.close()
 
     serving(test, monkeypatch)
