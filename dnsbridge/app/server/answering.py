@@ -10,7 +10,7 @@ from dnsbridge.app.facts.metrics import PartsCollector
 from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.reach import ReachKeeper, wanted_here
 from dnsbridge.app.server.sockets import Listening
-from dnsbridge.app.server.upkeep import Work, expire
+from dnsbridge.app.server.upkeep import Work, expire, remind_of_shed
 from dnsbridge.config import Settings
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.tcp import TcpLimits, TcpListener
@@ -28,7 +28,7 @@ class Answering:
         self, settings: Settings, parts: Parts, opened: Sequence[Listening], lost: Callable[[], int] = lambda: 0
     ) -> None:
         """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
-        counters = Counters()
+        self._counters = counters = Counters()
         responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout)
         admitted = admission(settings, parts)
         tcp = settings.tcp
@@ -50,7 +50,8 @@ class Answering:
 
     def works(self) -> list[Work]:
         """The background work that answering needs."""
-        return [partial(expire, self._parts), *([self.reach.follow, self.reach.remind] if self.reach else [])]
+        works: list[Work] = [partial(expire, self._parts), partial(remind_of_shed, self._counters)]
+        return [*works, *([self.reach.follow, self.reach.remind] if self.reach else [])]
 
     async def leave(self) -> None:
         """Take no new question."""
