@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TextIO
 
 import msgspec
@@ -46,9 +46,14 @@ def one_line(text: str) -> str:
     return text[:_MAX_LINE]
 
 
-def rfc3339(seconds: float) -> str:
-    """A time in Unix seconds as RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def rfc3339(milliseconds: int) -> str:
+    """A time in Unix milliseconds as RFC 3339, in UTC."""
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _subject(record: logging.LogRecord) -> tuple[str, str] | None:
@@ -79,8 +84,8 @@ class _Console(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One printable line."""
-        time = self.formatTime(record, self.datefmt)
-        line = one_line(f"{time} {record.levelname:7} {self._prefix}{_message(record)}")
+        at = self.formatTime(record, self.datefmt)
+        line = one_line(f"{at} {record.levelname:7} {self._prefix}{_message(record)}")
         colour = _COLOURS.get(record.levelno) if self._colour else None
         return f"{colour}{line}\x1b[0m" if colour else line
 
@@ -95,7 +100,7 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One object, its keys in the order of the module's text."""
         fields: dict[str, str | int] = {
-            "time": rfc3339(record.created),
+            "time": rfc3339(int(record.created * 1000)),
             "level": "error" if record.levelno >= logging.ERROR else record.levelname.lower(),
             "message": one_line(_message(record)),
         }

@@ -9,9 +9,11 @@ from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.metrics import PartsCollector
 from dnsbridge.app.server.admission import admission
 from dnsbridge.app.server.reach import ReachKeeper, wanted_here
+from dnsbridge.app.server.recorders import recorders
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.app.server.upkeep import Work, expire, remind_of_shed
 from dnsbridge.config import Settings
+from dnsbridge.listeners.observed import ObservedTcpListener, ObservedUdpListener
 from dnsbridge.listeners.responder import Responder
 from dnsbridge.listeners.tcp import TcpLimits, TcpListener
 from dnsbridge.listeners.udp import UdpListener
@@ -33,15 +35,25 @@ class Answering:
         admitted = admission(settings, parts)
         tcp = settings.tcp
         limits = TcpLimits(tcp.connections, tcp.connections_per_client, tcp.idle_timeout, tcp.queries_in_flight)
-        self.collector = PartsCollector(parts, counters, admitted, lost)
+        self._recorders = recorders(settings.log)
+        self.collector = PartsCollector(parts, counters, admitted, lost, self._recorders.families)
         self.reach = ReachKeeper(settings, parts) if wanted_here(settings) else None
         self._parts = parts
-        self._udp = [UdpListener(each.udp, responder, admitted) for each in opened]
-        self._tcp = [TcpListener(each.tcp, responder, admitted, limits) for each in opened]
+        self._udp: list[UdpListener] = []
+        self._tcp: list[TcpListener] = []
+        for each in opened:
+            if samplers := self._recorders.samplers():
+                self._udp.append(ObservedUdpListener(each.udp, responder, admitted, samplers))
+                self._tcp.append(ObservedTcpListener(each.tcp, responder, admitted, limits, samplers))
+            else:
+                self._udp.append(UdpListener(each.udp, responder, admitted))
+                self._tcp.append(TcpListener(each.tcp, responder, admitted, limits))
         self._ending: Awaitable[Any] | None = None
 
     async def start(self) -> None:
         """Take questions from now on."""
+        for recorder, _ in self._recorders.all:
+            recorder.start()
         for udp in self._udp:
             udp.start()
         for tcp in self._tcp:
@@ -64,3 +76,4 @@ class Answering:
         """Wait until the questions in flight are answered, for GRACE at most."""
         if self._ending:
             await self._ending
+            await asyncio.gather(*(asyncio.to_thread(each.stop) for each, _ in self._recorders.all))
