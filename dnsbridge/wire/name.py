@@ -13,6 +13,10 @@ _LENGTHS = [bytes([length]) for length in range(256)]
 """The octet before a label, by its length."""
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\;()@$')
 """Octets that a master file shows unescaped (RFC 1035 section 5.1)."""
+_ESCAPED = {
+    octet: f"\\{chr(octet)}" if 0x20 < octet < 0x7F else f"\\{octet:03d}" for octet in range(256) if octet not in _PLAIN
+}
+"""All others, as it shows them."""
 
 
 class BadNameError(ValueError):
@@ -72,10 +76,7 @@ def to_text(name: bytes) -> str:
 
 def label_to_text(label: bytes) -> str:
     """One label in presentation form."""
-    return "".join(
-        chr(octet) if octet in _PLAIN else (f"\\{chr(octet)}" if 0x20 < octet < 0x7F else f"\\{octet:03d}")
-        for octet in label
-    )
+    return label.decode("latin-1").translate(_ESCAPED)
 
 
 def labels(name: bytes) -> list[bytes]:
