@@ -13,7 +13,7 @@ from dnsbridge.listeners.access import packed
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.listeners.datagrams import SIZE, SLOT, Datagram, asked_address, packed_address
 from dnsbridge.listeners.responder import Responder
-from dnsbridge.listeners.sampling import Drawn, Sampler, draw
+from dnsbridge.listeners.sampling import Drawn, Sampler
 from dnsbridge.listeners.tcp import Connection, TcpLimits, TcpListener
 from dnsbridge.listeners.udp import UdpListener
 
@@ -39,11 +39,16 @@ class ObservedUdpListener(UdpListener):
         received = super()._receive(most)
         if self._of_batch:
             self._leave_open()
-        if drawn := draw(self._samplers, received):
-            now = time.time_ns()
-            for slot, recorders in drawn.items():
-                datagram = self._batch.keep(slot)
-                self._of_batch[slot] = datagram, Drawn(now, datagram.message, recorders)
+        for sampler in self._samplers:
+            if sampler.pass_by >= received:
+                sampler.pass_by -= received  # what `of` would do: this is the hot path
+                continue
+            for slot in sampler.of(received):
+                if slot in self._of_batch:
+                    self._of_batch[slot][1].recorders.append(sampler.recorder)
+                else:
+                    datagram = self._batch.keep(slot)
+                    self._of_batch[slot] = datagram, Drawn(time.time_ns(), datagram.message, [sampler.recorder])
         return received
 
     def _send(self, first: int, end: int) -> None:
@@ -106,8 +111,8 @@ class ObservedConnection(Connection):
         """The drawn questions in flight by their IDs, by which the client tells its answers apart (RFC 7766)."""
 
     def _answer(self, message: bytes) -> None:
-        if drawn := draw(self._samplers, 1):
-            self._open[message[:2]] = Drawn(time.time_ns(), message, drawn[0])
+        if drawn := [sampler.recorder for sampler in self._samplers if sampler.of(1)]:
+            self._open[message[:2]] = Drawn(time.time_ns(), message, drawn)
         super()._answer(message)
 
     def _send(self, identity: bytes, body: bytes) -> None:

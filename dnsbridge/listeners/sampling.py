@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -16,45 +15,33 @@ class Sampler:
     def __init__(self, recorder: Recorder, sample: int) -> None:
         self.recorder = recorder
         self._widest = 2 * sample - 1
-        self._next = self._gap() - 1
+        self.pass_by = self._gap() - 1
         """How many questions pass until the next one that is drawn."""
 
-    def of(self, count: int) -> Sequence[int]:
+    def of(self, count: int) -> list[int]:
         """The numbers drawn of the next so many questions, counted from 0."""
-        following = self._next
-        if following >= count:
-            self._next = following - count
-            return ()
+        following = self.pass_by
         drawn = []
         while following < count:
             drawn.append(following)
             following += self._gap()
-        self._next = following - count
+        self.pass_by = following - count
         return drawn
 
     def _gap(self) -> int:
         return 1 + int(random.random() * self._widest)
 
 
-class Drawn(Struct, frozen=True, gc=False):
+class Drawn(Struct, gc=False):
     """A question that was drawn, and who wants to know of it."""
 
     asked_at: int
     """Unix nanoseconds."""
     query: bytes
-    recorders: tuple[Recorder, ...]
+    recorders: list[Recorder]
 
     def answered(self, stream: bool, client: tuple[bytes, int], server: tuple[bytes, int], response: bytes) -> None:
         """Its answer goes out now; addresses are packed, with ports, and an empty one is unknown."""
         exchange = Exchange(stream, *client, *server, self.asked_at, self.query, time.time_ns(), response)
         for recorder in self.recorders:
             recorder.put(exchange)
-
-
-def draw(samplers: Sequence[Sampler], count: int) -> dict[int, tuple[Recorder, ...]]:
-    """The numbers that any sampler draws of the next so many questions, and for whom."""
-    found: dict[int, tuple[Recorder, ...]] = {}
-    for sampler in samplers:
-        for number in sampler.of(count):
-            found[number] = (*found.get(number, ()), sampler.recorder)
-    return found

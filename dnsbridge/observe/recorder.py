@@ -1,11 +1,13 @@
 """Writes exchanges in a thread of its own, so that no answer waits for a disk or a reader.
 
 Exchanges wait in a bounded queue. What the queue has no room for, and what cannot be written, is lost and counted. The
-thread collects what comes within BATCH seconds, because waking it for each exchange would cost more than writing it.
+thread looks into the queue every BATCH seconds: waking it for an exchange would cost the event loop more than all else.
+One thread puts and one writes, and each has counts of its own, so there is no lock.
 """
 
 import logging
 import threading
+from collections import deque
 from typing import Protocol
 
 from msgspec import Struct
@@ -50,18 +52,21 @@ class Recorder:
         self.name = name
         self.taken = 0
         """Exchanges that were to be written."""
-        self.lost = 0
         self._shown = shown
         self._destination = destination
-        self._lock = threading.Lock()
-        self._waiting: list[Exchange] = []
-        self._octets = 0
-        self._some = threading.Event()
+        self._waiting: deque[Exchange] = deque()
+        self._octets_put = self._octets_got = 0
+        self._no_room = self._not_written = 0
         self._ended = threading.Event()
         self._problem = ""
         self._lost_before = 0
         """What was lost when the present problem began."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def lost(self) -> int:
+        """Exchanges that were not written."""
+        return self._no_room + self._not_written
 
     def start(self) -> None:
         """Begin to write."""
@@ -69,50 +74,47 @@ class Recorder:
 
     def put(self, exchange: Exchange) -> None:
         """Have an exchange written, if there is room for it; never blocks."""
-        size = len(exchange.query) + len(exchange.response)
-        with self._lock:
-            self.taken += 1
-            if len(self._waiting) >= MAX_WAITING or self._octets + size > MAX_OCTETS:
-                self.lost += 1
-                return
-            self._waiting.append(exchange)
-            self._octets += size
-        if not self._some.is_set():
-            self._some.set()
+        size = _octets(exchange)
+        self.taken += 1
+        if len(self._waiting) >= MAX_WAITING or self._octets_put - self._octets_got + size > MAX_OCTETS:
+            self._no_room += 1
+            return
+        self._octets_put += size
+        self._waiting.append(exchange)
 
     def stop(self) -> None:
         """Write what waits, for at most END seconds."""
         self._ended.set()
-        self._some.set()
         self._thread.join(END)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
-            self._some.wait()
-            self._ended.wait(BATCH)
-            self._some.clear()
+        while not self._ended.wait(BATCH):
             self._write()
+        self._write()
         self._destination.close()
 
     def _write(self) -> None:
-        with self._lock:
-            exchanges, self._waiting, self._octets = self._waiting, [], 0
+        exchanges = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not exchanges:
             return
+        self._octets_got += sum(map(_octets, exchanges))
+        lost = self.lost
         try:
             wrote = self._destination.write(exchanges)
         except Exception as error:
             wrote = Wrote(len(exchanges), f"internal error: {type(error).__name__}: {error}")
-        with self._lock:
-            if wrote.problem and not self._problem:
-                self._lost_before = self.lost
-            self.lost += wrote.lost
-            lost = self.lost
+        if wrote.problem and not self._problem:
+            self._lost_before = lost
+        self._not_written += wrote.lost
         if wrote.problem and wrote.problem != self._problem:
             text = "%s: %s: %s; records are lost and counted, questions are answered"
             log.error(text, self.name, self._shown, wrote.problem, extra={"event": "recorder_trouble"})
         elif self._problem and not wrote.problem:
             text = "%s: %s: written again, %d records were lost"
-            about = self.name, self._shown, lost - self._lost_before
+            about = self.name, self._shown, self.lost - self._lost_before
             log.info(text, *about, extra={"event": "recorder_well"})
         self._problem = wrote.problem
+
+
+def _octets(exchange: Exchange) -> int:
+    return len(exchange.query) + len(exchange.response)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dnsbridge.listeners.sampling import Sampler, draw
+from dnsbridge.listeners.sampling import Sampler
 from dnsbridge.observe.exchange import Exchange
 from dnsbridge.observe.recorder import Recorder, Wrote
 
@@ -21,7 +21,6 @@ class Nowhere:
 
 
 RECORDER = Recorder("one", "nowhere", Nowhere())
-OTHER = Recorder("other", "nowhere", Nowhere())
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
@@ -36,10 +35,3 @@ def test_one_of_many(batch: int, sample: int, monkeypatch: pytest.MonkeyPatch) -
     assert len(drawn) == pytest.approx(questions / sample, rel=0.05)
     in_front = sum(number % batch < (batch + 1) // 2 for number in drawn)
     assert in_front / len(drawn) == pytest.approx((batch + 1) // 2 / batch, abs=0.05)
-
-
-def test_two_recorders() -> None:
-    """A question that both want is there once, for both."""
-    both = draw([Sampler(RECORDER, 1), Sampler(OTHER, 1)], 2)
-    assert both == {0: (RECORDER, OTHER), 1: (RECORDER, OTHER)}
-    assert draw([Sampler(RECORDER, 1)], 0) == {}
