@@ -65,7 +65,7 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
     from dnsbridge.observe.log import start_logging
 
     loaded = load_complete(file, **flags)
-    start_logging()
+    start_logging(loaded.settings.log.format, loaded.settings.log.level)
     try:
         if loaded.settings.workers > 1:
             from dnsbridge.app.server.crew.fork import run

@@ -68,7 +68,11 @@ class TcpListener:
     async def start(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket)
+        self._server = await loop.create_server(self.connection, sock=self._socket)
+
+    def connection(self) -> "Connection":
+        """A connection for a client that comes."""
+        return Connection(self)
 
     async def stop(self, seconds: float) -> None:
         """Accept no more, answer what is in flight for at most `seconds`, then close every connection."""

@@ -104,8 +104,8 @@ class Program:
         environment.update(self._environment)
         self._process = LoggedProcess(self._command, self._prefix, environment, constants=self._constants)
         try:
-            self.wait_for_log(r" ready$")
-            found = self.wait_for_log(r" listening on (.*) \(UDP and TCP\)$")
+            self.wait_for_log(r"""[ "]ready("})?$""")  # as a line for people, or in JSON
+            found = self.wait_for_log(r"""[ "]listening on (.*) \(UDP and TCP\)("})?$""")
         except BaseException:
             self.kill()
             raise

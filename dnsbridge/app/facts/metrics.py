@@ -31,8 +31,17 @@ _Make = Callable[[str, str, list[str], Values], Family]
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
-    def __init__(self, parts: Parts, counters: Counters, admission: Admission, lost: Callable[[], int]) -> None:
-        """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
+    def __init__(
+        self,
+        parts: Parts,
+        counters: Counters,
+        admission: Admission,
+        lost: Callable[[], int],
+        recorded: Callable[[], Iterable[Family]] = tuple,
+    ) -> None:
+        """`lost` gives the number of messages that the kernel has dropped because a socket was full, `recorded` the
+        metrics of the query log and dnstap.
+        """
         self.pauses = Pauses()
         """The collector's pauses in this process, once they are watched."""
         self.lag = Lag()
@@ -41,6 +50,7 @@ class PartsCollector(Collector):
         self._counters = counters
         self._admission = admission
         self._lost = lost
+        self._recorded = recorded
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of this server."""
@@ -60,6 +70,7 @@ class PartsCollector(Collector):
         yield from self._cache()
         yield from self._fallbacks()
         yield from self._upstreams()
+        yield from self._recorded()
 
     def sources(self) -> Iterator[Family]:
         """The metrics of the one process that follows clusters and files."""

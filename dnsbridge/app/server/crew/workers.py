@@ -219,7 +219,7 @@ class Workers:
     def answers(self, member: WorkerProcess) -> None:
         """See Supervisor: all processes before the last one that answers are told to end."""
         place = self.places[member.number - 1]
-        log.info("worker %d: answers (pid %d)", member.number, member.pid)
+        log.info("worker %d: answers (pid %d)", member.number, member.pid, extra={"event": "worker_answers"})
         last = max((number for number, each in enumerate(place.members) if each.ready), default=0)
         for number, each in enumerate(place.members):
             if number < last or self._ending:
@@ -251,7 +251,8 @@ class Workers:
         elif place.restarts > 1 and not superseded:
             delay = place.backoff.delay()
         when = f"in {delay:.1f} s" if delay else "now"
-        log.error("worker %d (pid %d): %s; another takes its place %s", place.number, member.pid, _how(status), when)
+        about = place.number, member.pid, _how(status), when
+        log.error("worker %d (pid %d): %s; another takes its place %s", *about, extra={"event": "worker_ended"})
         if not superseded:  # else its successor is there already
             place.renewing = True
             self._loop.call_later(delay, self._fork_soon, place.number)
