@@ -30,7 +30,7 @@ class Answering:
         self, settings: Settings, parts: Parts, opened: Sequence[Listening], lost: Callable[[], int] = lambda: 0
     ) -> None:
         """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
-        self._counters = counters = Counters()
+        counters = Counters()
         zone_of = parts.router.zone_of
         responder = Responder(parts.router, parts.prepared, counters, settings.tcp.idle_timeout, zone_of)
         admitted = admission(settings, parts)
@@ -39,6 +39,7 @@ class Answering:
         self._recorders = recorders(settings.log)
         self.collector = PartsCollector(parts, counters, admitted, lost, self._recorders.families)
         self.reach = ReachKeeper(settings, parts) if wanted_here(settings) else None
+        self._counters = counters
         self._parts = parts
         self._udp: list[UdpListener] = []
         self._tcp: list[TcpListener] = []
