@@ -40,6 +40,7 @@ bench: $(STAMP) ## every benchmark, the peers in the same run; about half an hou
 	@$(BIN)/python -m benchmarks.forged $(if $(QUICK),--replies 100000)
 	@$(BIN)/python -m benchmarks.watching $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.fresh $(if $(QUICK),--rounds 1)
+	@$(BIN)/python -m benchmarks.recorded $(if $(QUICK),--rounds 1 --seconds 1)
 	@$(BIN)/python -m benchmarks.routes $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.workers $(if $(QUICK),--quick)
 

@@ -50,6 +50,8 @@ class Feed(Struct):
     """Receives changes before they are applied, to make routes of them."""
     passed_on: Callable[[list[Change], int], None] | None = None
     """Receives changes and their time (Unix seconds) before they are applied, to give them to other processes."""
+    noted: Callable[[list[Change]], None] | None = None
+    """Receives changes before they are applied, to show them to people."""
     changed: Callable[[set[bytes]], None] | None = None
     """Receives the keys of the index that changed."""
 
@@ -95,6 +97,8 @@ def feed_of(said: config.Cluster, settings: Settings, held: Feed | None = None, 
             feed.passed_on(changes, now)
         if feed.told:
             feed.told(changes)
+        if feed.noted:
+            feed.noted(changes)
         keys = index.apply(changes, now)
         if feed.changed:
             feed.changed(keys)

@@ -18,6 +18,7 @@ from dnsbridge.cli.output import print_json, print_table
 from dnsbridge.cli.routes.commands import routes_group
 from dnsbridge.cli.routes.run import run as routes_run
 from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
+from dnsbridge.cli.top import top
 from dnsbridge.errors import CannotStart
 
 DEMO_LISTEN = "127.0.0.1:5300"
@@ -64,7 +65,7 @@ def _serve(file: str | None, flags: dict[str, Any], on_ready: Callable[[], None]
     from dnsbridge.observe.log import start_logging
 
     loaded = load_complete(file, **flags)
-    start_logging()
+    start_logging(loaded.settings.log.format, loaded.settings.log.level)
     try:
         if loaded.settings.workers > 1:
             from dnsbridge.app.server.crew.fork import run
@@ -185,6 +186,7 @@ def zone(cluster: str | None, output: str, file: str | None, **flags: Any) -> No
 dnsbridge.add_command(cache_group)
 dnsbridge.add_command(clients)
 dnsbridge.add_command(doctor)
+dnsbridge.add_command(top)
 dnsbridge.add_command(routes_group)
 routes_group.add_command(routes_run)
 

@@ -3,12 +3,13 @@
 from dnsbridge.config.check import reaches, upstream_is_self
 from dnsbridge.config.flags import Flags
 from dnsbridge.config.load import Loaded, load
+from dnsbridge.config.log import Log
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.routes import Gateways, Routes
 from dnsbridge.config.schema import Access, Cache, Cluster, Forward, Selector, Selectors, Settings, Source, Tcp
 from dnsbridge.config.service_address import ServiceAddress
 from dnsbridge.config.show import Effective, effective, schema, settings_table
-from dnsbridge.config.values import PRIVATE, Address, StreamAddress, read_server
+from dnsbridge.config.values import PRIVATE, Address, StreamAddress, UnixSocket, read_server
 
 __all__ = [
     "PRIVATE",
@@ -22,6 +23,7 @@ __all__ = [
     "Forward",
     "Gateways",
     "Loaded",
+    "Log",
     "Problem",
     "Routes",
     "Selector",
@@ -31,6 +33,7 @@ __all__ = [
     "Source",
     "StreamAddress",
     "Tcp",
+    "UnixSocket",
     "effective",
     "load",
     "reaches",

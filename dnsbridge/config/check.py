@@ -24,6 +24,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     if isinstance(selector, BadSelector):
         text = f"{selector.problem}; write a label selector such as node-role.kubernetes.io/gateway="
         yield Problem("", "routes.gateways.selector", text)
+    yield from _log(settings)
     if not settings.access.allow:
         yield Problem("", "access.allow", "an empty list lets nobody ask; write [private] or CIDRs such as 10.0.0.0/8")
 
@@ -40,6 +41,20 @@ def _listen(settings: Settings) -> Iterator[Problem]:
             yield Problem("", key, f"{address} is taken by {seen[address]}; remove one or change its port")
         elif address.port:
             seen[address] = key
+
+
+def _log(settings: Settings) -> Iterator[Problem]:
+    queries, dnstap = settings.log.queries.to, settings.log.dnstap.to
+    if not isinstance(dnstap, Path):
+        return
+    if settings.workers > 1:
+        text = (
+            f"{dnstap} is one stream, and each of {settings.workers} workers has its own; write unix:/PATH, where a"
+            " reader such as fstrm_capture joins them"
+        )
+        yield Problem("", "log.dnstap.to", text)
+    if queries == dnstap:
+        yield Problem("", "log.dnstap.to", f"{dnstap} is taken by log.queries.to; change one of them")
 
 
 def _clusters(settings: Settings) -> Iterator[Problem]:

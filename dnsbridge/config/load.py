@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from dnsbridge.config.check import contradictions
 from dnsbridge.config.document import read_document
 from dnsbridge.config.flags import Flags, overrides, replaced
+from dnsbridge.config.log import Log
 from dnsbridge.config.problem import ConfigError, Problem
 from dnsbridge.config.read import MAX_PROBLEMS, read_settings
 from dnsbridge.config.routes import Routes
@@ -80,7 +81,17 @@ def _in_folder(settings: Settings, folder: Path) -> Settings:
     state_dir = settings.state_dir and folder / settings.state_dir
     forward = tuple(structs.replace(each, ca=each.ca and folder / each.ca) for each in settings.forward)
     routes = _routes_in_folder(settings.routes, folder)
-    return structs.replace(settings, clusters=clusters, forward=forward, state_dir=state_dir, routes=routes)
+    log = _log_in_folder(settings.log, folder)
+    return structs.replace(settings, clusters=clusters, forward=forward, state_dir=state_dir, routes=routes, log=log)
+
+
+def _log_in_folder(log: Log, folder: Path) -> Log:
+    queries, dnstap = log.queries, log.dnstap
+    if isinstance(queries.to, Path):
+        queries = structs.replace(queries, to=folder / queries.to)
+    if isinstance(dnstap.to, Path):
+        dnstap = structs.replace(dnstap, to=folder / dnstap.to)
+    return structs.replace(log, queries=queries, dnstap=dnstap)
 
 
 def _routes_in_folder(routes: Routes, folder: Path) -> Routes:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dnsbridge.config.log import Log
 from dnsbridge.config.routes import Routes
 from dnsbridge.config.section import Auto, Section
 from dnsbridge.config.values import (
@@ -239,6 +240,7 @@ class Settings(Section, frozen=True):
         tuple[Forward, ...], Meta(description="Where all other names are asked; of several zones the longest match.")
     ] = (Forward(),)
     cache: Annotated[Cache, Meta(description="The cache of forwarded answers.")] = Cache()
+    log: Annotated[Log, Meta(description="What is written about the program and its questions.")] = Log()
     routes: Annotated[Routes, Meta(description="Routes to the answered addresses.")] = Routes()
     state_dir: Annotated[
         File | None,

@@ -11,6 +11,7 @@
     Cidr, Client             "10.0.0.0/8" "fd00::/8"; Client also "private"
     Zone, ForwardZone        "cluster.local", kept in lower case without its final dot; ForwardZone also "."
     Label, Text, File        the name of a cluster; printable text; a path
+    Tap                      "unix:/run/dnstap.sock", or the path of a file
     whole(low, high), Flag   a number; true or false
 
 A kind is attached to a type with `typing.Annotated`, so that the schema gives both the Python type of a setting and
@@ -79,6 +80,15 @@ class StreamAddress(NamedTuple):
     def __str__(self) -> str:
         name = f"#{self.name}" if self.name else ""
         return f"{'tls' if self.tls else 'tcp'}://{Address(self.host, self.port)}{name}"
+
+
+class UnixSocket(NamedTuple):
+    """The Unix socket of another program."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
 
 
 def plainly(value: Any) -> Any:
@@ -335,6 +345,23 @@ def _file(scalar: Scalar) -> Path:
     return Path(os.path.expanduser(_text(scalar)))
 
 
+_UNIX = "unix:"
+_SOCKET_PATH = 107
+"""Octets of a Unix socket's path at most: unix(7)."""
+
+
+def _tap(scalar: Scalar) -> UnixSocket | Path:
+    text = _text(scalar)
+    if not text.startswith(_UNIX):
+        return _file(scalar)
+    path = text.removeprefix(_UNIX)
+    if not re.fullmatch("/.*[^/]", path) or len(path.encode()) > _SOCKET_PATH:
+        raise BadValueError(
+            f"{shown(text)} has no absolute path of at most {_SOCKET_PATH} octets; write unix:/run/dnstap.sock"
+        )
+    return UnixSocket(Path(path))
+
+
 _EXAMPLE_CIDRS = "a CIDR such as 10.96.0.0/12 or fd00::/108"
 
 Duration = Annotated[float, _duration(0.0)]
@@ -371,4 +398,5 @@ Label = Annotated[str, Kind(_label, "a name of up to 63 letters, digits, '-', '_
 Text = Annotated[str, Kind(_text, "printable text")]
 CharacterString = Annotated[str, Kind(_character_string, "printable text of up to 255 octets")]
 File = Annotated[Path, Kind(_file, "a path")]
+Tap = Annotated[UnixSocket | Path, Kind(_tap, "unix:/PATH, or a path")]
 TableSource = Annotated[Path | Literal["kernel"], Kind(_table, "a path, or kernel for this host's own")]

@@ -201,6 +201,12 @@ def packed_address(peer: bytes) -> bytes:
     return peer[4:8] if len(peer) == IPV4.peer_size else peer[8:24]
 
 
+def asked_address(datagram: Datagram) -> bytes:
+    """The packed address that was asked; empty if the socket has only one."""
+    information = datagram.control[socket.CMSG_LEN(0) :]
+    return information[4:8] if len(datagram.peer) == IPV4.peer_size else information[:16]
+
+
 def has_port(peer: bytes) -> bool:
     """Whether a socket address has a port that can be answered: not 0."""
     return peer[2:4] != b"\0\0"

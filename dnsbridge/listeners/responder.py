@@ -8,21 +8,29 @@ Both return the body of the answer (the message without its two ID octets), or `
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 
-from dnsbridge.observe.counters import Counters
-from dnsbridge.resolvers.prepared import STREAM, Prepared
+from dnsbridge.observe.counters import NOWHERE, Counters
+from dnsbridge.observe.traffic import OTHER, Traffic
+from dnsbridge.resolvers.prepared import STREAM, Found, Prepared
 from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver
 from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.canonical import canonical
 from dnsbridge.wire.compose import failure, rejection
-from dnsbridge.wire.constants import Option
+from dnsbridge.wire.constants import Option, Type
 from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Ignored, Query, Rejected, parse
 
 log = logging.getLogger(__name__)
 
+LABELLED = frozenset(
+    map(int, (Type.A, Type.AAAA, Type.CNAME, Type.MX, Type.NS, Type.PTR, Type.SOA, Type.SRV, Type.TXT, Type.NAPTR))
+) | {43, 48, 64, 65, 255, 257}
+"""Types that are counted each by itself; also DS, DNSKEY, SVCB, HTTPS, ANY and CAA. Numbers compare faster than enum
+members.
+"""
 Send = Callable[[bytes], None]
 """Takes the body of an answer."""
 
@@ -30,9 +38,10 @@ Send = Callable[[bytes], None]
 class Later:
     """The body of an answer that is not ready yet."""
 
-    __slots__ = ("_pending", "_query", "_responder")
+    __slots__ = ("_began", "_pending", "_query", "_responder")
 
-    def __init__(self, responder: "Responder", query: Query, pending: Pending) -> None:
+    def __init__(self, responder: "Responder", query: Query, pending: Pending, began: float) -> None:
+        self._began = began
         self._responder = responder
         self._query = query
         self._pending = pending
@@ -42,45 +51,66 @@ class Later:
         self._pending.then(partial(self._finish, send))
 
     def _finish(self, send: Send, outcome: Outcome) -> None:
-        send(self._responder.body(self._query, outcome))
+        send(self._responder.body(self._query, outcome, self._began))
 
 
 class Responder:
     """Answers messages with one resolver."""
 
-    def __init__(self, resolver: Resolver, prepared: Prepared, counters: Counters, keepalive: float) -> None:
-        """`keepalive` is the idle timeout of TCP connections in seconds, told to clients that ask for it (RFC 7828)."""
+    def __init__(
+        self,
+        resolver: Resolver,
+        prepared: Prepared,
+        counters: Counters,
+        keepalive: float,
+        zone_of: Callable[[bytes], str] = lambda _: "",
+    ) -> None:
+        """`keepalive` is the idle timeout of TCP connections in seconds, told to clients that ask for it (RFC 7828);
+        `zone_of` gives the zone that a folded name is counted in.
+        """
         self.prepared = prepared
+        self._zone_of = zone_of
         self.counters = counters
         self._resolver = resolver
         self._keepalive = edns.keepalive(keepalive)
 
-    def respond(self, message: bytes, stream: bool) -> bytes | Ignored | Later:
+    def respond(self, message: bytes, traffic: Traffic) -> bytes | Ignored | Later:
         """The answer to a message. A message over UDP has no prepared answer: the listener has looked (see udp)."""
-        if stream:
-            octets = self.prepared.find_stream(message[2:])
-            if octets is not None:
-                self.counters.prepared_hits += 1
-                self.counters.rcodes[octets[1] & 15] += 1
-                return octets
-        query = parse(message, stream)
+        if traffic.stream and (found := self.prepared.find_stream(message[2:])):
+            return self.of_prepared(found, traffic)
+        began = time.monotonic()
+        query = parse(message, traffic.stream)
         if not isinstance(query, Query):
             return self._ignore(query) if isinstance(query, Ignored) else self._rejection(message, query)
-        found = self._resolve(query)
-        return Later(self, query, found) if isinstance(found, Pending) else self.body(query, found)
+        traffic.ask(self._zone_of(query.folded), query.qtype if query.qtype in LABELLED else OTHER)
+        reached = self._resolve(query)
+        if isinstance(reached, Pending):
+            return Later(self, query, reached, began)
+        return self.body(query, reached, began)
 
-    def refuse(self, message: bytes, stream: bool) -> bytes | Ignored:
+    def of_prepared(self, found: Found, traffic: Traffic) -> bytes:
+        """The octets of a prepared answer, which is counted."""
+        octets, kind = found
+        self.counters.prepared_hits += 1
+        traffic.prepared[octets[1] & 15][kind] += 1
+        return octets
+
+    def refuse(self, message: bytes, traffic: Traffic) -> bytes | Ignored:
         """The answer that tells a client that it may not ask."""
-        query = parse(message, stream)
+        query = parse(message, traffic.stream)
         if isinstance(query, Ignored):
             return self._ignore(query)
         if isinstance(query, Query):
             query = Rejected(Failure.NOT_ALLOWED, query)
         return self._rejection(message, query)
 
-    def body(self, query: Query, outcome: Outcome) -> bytes:
-        """The body of the answer for an outcome; each body is counted."""
+    def body(self, query: Query, outcome: Outcome, began: float) -> bytes:
+        """The body of the answer for an outcome to a question that came at `began` (monotonic seconds); each body is
+        counted.
+        """
+        source: str = NOWHERE
         if isinstance(outcome, Answer):
+            source = outcome.source
             body = outcome.body if isinstance(outcome.body, bytes) else outcome.body.octets()
         else:
             self._count_failure(outcome)
@@ -89,7 +119,7 @@ class Responder:
             body = whole_message.with_option(b"\0\0" + body, self._keepalive)[2:]
         elif isinstance(outcome, Answer) and (outcome.expires or outcome.depends):
             self._prepare(query, outcome)
-        self.counters.rcodes[body[1] & 15] += 1
+        self.counters.answered(source, body[1] & 15, time.monotonic() - began)
         return body
 
     def _resolve(self, query: Query) -> Outcome | Pending:
@@ -103,20 +133,28 @@ class Responder:
         question = query.message[2:]
         form = canonical(question)
         key = STREAM + form if query.stream else form
+        if not self.prepared.wants(key):
+            return
         if form is question:
-            self.prepared.offer(key, answer)
-        elif self.prepared.wants(key):
+            self.prepared.put(key, answer, self._kind(query, answer))
+        else:
             # Names in an answer follow the case of the question: only the answer to the canonical one serves all.
             same = parse(query.message[:2] + form, query.stream)
             found = self._resolve(same) if isinstance(same, Query) else None
             if isinstance(found, Answer):
-                self.prepared.put(key, found)
+                self.prepared.put(key, found, self._kind(query, found))
+
+    def _kind(self, query: Query, answer: Answer) -> int:
+        """What a prepared answer is counted by. Once prepared, an upstream's answer is one of the cache."""
+        rtype = query.qtype if query.qtype in LABELLED else OTHER
+        source = "cache" if answer.source == "forward" else answer.source
+        return self.counters.kind(self._zone_of(query.folded), rtype, source)
 
     def _rejection(self, message: bytes, rejected: Rejected) -> bytes:
         self._count_failure(rejected.failure)
         why = rejected.failure
         body = failure(rejected.query, why) if rejected.query else rejection(message, why, rejected.opt)
-        self.counters.rcodes[body[1] & 15] += 1
+        self.counters.answered(NOWHERE, body[1] & 15, 0)
         return body
 
     def _ignore(self, why: Ignored) -> Ignored:

@@ -60,13 +60,19 @@ class TcpListener:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.per_client: dict[str, int] = {}
+        family = "ipv6" if sock.family == socket.AF_INET6 else "ipv4"
+        self.traffic = responder.counters.traffic("tcp", family)
         self._socket = sock
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket)
+        self._server = await loop.create_server(self.connection, sock=self._socket)
+
+    def connection(self) -> "Connection":
+        """A connection for a client that comes."""
+        return Connection(self)
 
     async def stop(self, seconds: float) -> None:
         """Accept no more, answer what is in flight for at most `seconds`, then close every connection."""
@@ -210,14 +216,16 @@ class Connection(asyncio.Protocol):
     def _answer(self, message: bytes) -> None:
         listener = self._listener
         identity = message[:2]
-        self._counters.tcp_queries += 1
+        traffic = listener.traffic
+        traffic.received += 1
+        traffic.requests.add(len(message))
         self._in_flight += 1
         listener.admission.waiting.add(self._share)
         if self._allowed:
-            found = listener.responder.respond(message, True)
+            found = listener.responder.respond(message, traffic)
         else:
             self._counters.client_denied += 1
-            found = listener.responder.refuse(message, True)
+            found = listener.responder.refuse(message, traffic)
         if isinstance(found, bytes):
             self._send(identity, found)
         elif isinstance(found, Later):
@@ -232,6 +240,7 @@ class Connection(asyncio.Protocol):
     def _send(self, identity: bytes, body: bytes) -> None:
         transport = self._transport
         if transport and not transport.is_closing():
+            self._listener.traffic.responses.add(len(body) + 2)
             transport.write((len(body) + 2).to_bytes(2, "big") + identity + body)
         self._answered()
         self._touch()

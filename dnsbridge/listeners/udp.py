@@ -24,7 +24,8 @@ from dnsbridge.listeners.overload import Overload
 from dnsbridge.listeners.responder import Later, Responder, Send
 from dnsbridge.listeners.response_rate import Response, truncated
 from dnsbridge.listeners.udp_socket import RECEIVE_BUFFER, SHORT_BUFFER, is_wildcard, queue, send_alone
-from dnsbridge.wire.constants import HEADER_SIZE, Rcode
+from dnsbridge.observe.counters import PREPARED
+from dnsbridge.wire.constants import HEADER_SIZE
 
 FEW = SIZE // 4
 """Datagrams read in a turn after one in which so many had no prepared answer: other answers take long to find, and
@@ -56,6 +57,8 @@ class UdpListener:
         self._outbox: list[tuple[Datagram, bytes]] = []
         """Answers to send at the end of this turn of the event loop."""
         family = datagrams.IPV6 if sock.family == socket.AF_INET6 else datagrams.IPV4
+        self._traffic = responder.counters.traffic("udp", "ipv6" if family is datagrams.IPV6 else "ipv4")
+        self._latency = responder.counters.latency[PREPARED]
         wildcard = is_wildcard(sock.getsockname()[0])
         self._batch = Batch(family, wildcard)
         self._most = SIZE
@@ -94,6 +97,7 @@ class UdpListener:
 
         This is the hot path: attributes are looked up once, and counters are added at the end.
         """
+        began = time.monotonic()
         batch = self._batch
         most = self._most
         received = self._receive(most)
@@ -101,23 +105,24 @@ class UdpListener:
         varying = self._responder.prepared.octets_of
         other_form = self._responder.prepared.in_other_form
         allowed = self._admission.access.allowed
-        rcodes = self._responder.counters.rcodes
+        kinds, counts = self._responder.prepared.kinds, self._traffic.prepared
         data, peers, answers = batch.data, batch.peers, batch.answers
-        first = others = errors = 0
+        requests, responses = self._traffic.requests.small, self._traffic.responses.small
+        first = others = 0
         for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
             question = data[after_id : start + size]
             octets: bytes | None = None
+            requests[size] += 1
             if peers[address_at:address_end] in allowed:
                 body = prepared(question)
-                if body is None:
-                    octets = other_form(question)
-                else:
+                if body is not None:
                     octets = body if isinstance(body, bytes) else varying(question, body)
+                    counts[octets[1] & 15][kinds[question]] += 1
+                elif found := other_form(question):
+                    octets, kind = found
+                    counts[octets[1] & 15][kind] += 1
             if octets is None:
                 octets, others = self._take(slot), others + 1
-            elif octets[1] & 15:
-                rcodes[octets[1] & 15] += 1
-                errors += 1
             if octets is None or len(octets) > ROOM:
                 # Nothing is sent from this slot now.
                 if octets is not None:
@@ -129,9 +134,12 @@ class UdpListener:
             end = after_id + len(octets)
             data[after_id:end] = octets
             answers[slot] = end - start
+            responses[end - start] += 1
         if received > first:
             self._send(first, received)
-        self._count(received, others, errors)
+        self._count(received, others)
+        if received > others:
+            self._latency.add(time.monotonic() - began, received - others)
         self._most = FEW if others >= FEW else SIZE
         if received == most:
             self._look()
@@ -151,12 +159,11 @@ class UdpListener:
         for slot in self._batch.send(self._descriptor, first, end):
             self._not_sent(self._batch.keep(slot).peer)
 
-    def _count(self, received: int, others: int, errors: int) -> None:
-        """Count a drain's datagrams: `others` had no prepared answer, `errors` had one whose RCODE is not NOERROR."""
-        counters = self._responder.counters
-        counters.udp_queries += received
-        counters.prepared_hits += received - others
-        counters.rcodes[Rcode.NOERROR] += received - others - errors
+    def _count(self, received: int, others: int) -> None:
+        """Count the datagrams in the batch, of which `others` had no prepared answer."""
+        traffic = self._traffic
+        traffic.received += received
+        self._responder.counters.prepared_hits += received - others
 
     def _not_sent(self, peer: bytes) -> None:
         """Count an answer that could not be sent. The kernel refuses port 0, which is counted apart."""
@@ -198,27 +205,31 @@ class UdpListener:
 
         `considered` gets the other questions worth considering; `asked` counts all of them per address.
         """
+        began = time.monotonic()
         batch = self._batch
-        counters = self._responder.counters
+        traffic = self._traffic
         prepared = self._responder.prepared
         allowed = self._admission.access.allowed
         suffixes = self._admission.suffixes
         first = others = 0
         for size, (slot, start, after_id, address_at, address_end) in zip(batch.sizes, self._spots, strict=False):
+            traffic.requests.add(size)
             question = batch.data[after_id : start + size]
             address = batch.peers[address_at:address_end]
-            octets = prepared.find(question) if address in allowed else None
-            if octets is not None:
-                counters.rcodes[octets[1] & 15] += 1
+            found = prepared.find(question) if address in allowed else None
+            if found is not None:
+                octets, kind = found
+                traffic.prepared[octets[1] & 15][kind] += 1
                 if len(octets) <= ROOM:
                     batch.data[after_id : after_id + len(octets)] = octets
                     batch.answers[slot] = len(octets) + 2
+                    traffic.responses.add(len(octets) + 2)
                     continue
                 self._answer(batch.keep(slot), octets)
             if slot > first:
                 self._send(first, slot)
             first = slot + 1
-            if octets is not None:
+            if found is not None:
                 continue
             others += 1
             before = asked.get(address, 0)
@@ -229,8 +240,9 @@ class UdpListener:
                 considered.append(batch.keep(slot))
         if received > first:
             self._send(first, received)
-        counters.udp_queries += received
-        counters.prepared_hits += received - others
+        self._count(received, others)
+        if received > others:
+            self._latency.add(time.monotonic() - began, received - others)
         return others
 
     def _choose(self, kept: list[Datagram]) -> list[Datagram]:
@@ -257,7 +269,7 @@ class UdpListener:
         message = batch.data[start : start + batch.sizes[slot]]
         if not self._may_wait(share, message):
             return None
-        found = self._responder.respond(message, False)
+        found = self._responder.respond(message, self._traffic)
         if isinstance(found, bytes):
             return found
         if isinstance(found, Later):
@@ -276,7 +288,7 @@ class UdpListener:
             return None
         if not self._may_wait(client.share, message):
             return None
-        found = self._responder.respond(message, False)
+        found = self._responder.respond(message, self._traffic)
         if isinstance(found, Later):
             self._wait(client.share, found, datagram)
         return found if isinstance(found, bytes) else None
@@ -296,19 +308,17 @@ class UdpListener:
             send = partial(self._send_limited, datagram, send)
         if not client.allowed:
             responder.counters.client_denied += 1
-            refused = None if self._admission.silent else responder.refuse(message, False)
+            refused = None if self._admission.silent else responder.refuse(message, self._traffic)
             if isinstance(refused, bytes):
                 send(refused)
             return
-        octets = responder.prepared.find(message[2:])
-        if octets is not None:
-            responder.counters.prepared_hits += 1
-            responder.counters.rcodes[octets[1] & 15] += 1
-            send(octets)
+        ready = responder.prepared.find(message[2:])
+        if ready is not None:
+            send(responder.of_prepared(ready, self._traffic))
             return
         if not self._may_wait(client.share, message):
             return
-        found = responder.respond(message, False)
+        found = responder.respond(message, self._traffic)
         if isinstance(found, bytes):
             send(found)
         elif isinstance(found, Later):
@@ -346,7 +356,9 @@ class UdpListener:
         outbox, self._outbox = self._outbox, []
         batch = self._answers
         slot = 0
+        sizes = self._traffic.responses
         for datagram, body in outbox:
+            sizes.add(len(body) + 2)
             if len(body) > ROOM:
                 if not send_alone(self._socket, datagram, body):
                     self._not_sent(datagram.peer)
@@ -375,7 +387,6 @@ class UdpListener:
         counters = self._responder.counters
         if short is None:
             counters.responses_dropped += 1
-            counters.rcodes[body[1] & 15] -= 1  # the responder has counted it
         else:
             counters.responses_truncated += 1
             send(short)

@@ -22,7 +22,7 @@ import msgspec
 
 from dnsbridge.resolvers.cluster.reach import Unrouted
 from dnsbridge.resolvers.forward.patience import PATIENCE
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, pending
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Resolver, Source, pending
 from dnsbridge.wire import edns, whole_message
 from dnsbridge.wire.compose import Body, RRset, Sections, Serial, Stamped, compose, octets, weight
 from dnsbridge.wire.constants import Rcode, Type
@@ -103,7 +103,8 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
     if reached is Failure.NO_ROUTE:
         # No source here answers for the target; the client may be able to ask elsewhere.
         sections = Sections(answer=link.answer, authoritative=link.authoritative)
-        return Answer(compose(query, sections, b"".join(link.options)), (), link.cluster)
+        source: Source = "cluster" if link.cluster else "forward"
+        return Answer(compose(query, sections, b"".join(link.options)), (), link.cluster, source=source)
     if isinstance(reached, Failure):
         return reached
     inner = reached.body
@@ -123,7 +124,7 @@ def joined(query: Query, link: Link, reached: Outcome, clock: Callable[[], int])
         return Failure.CHAIN
     depends, cluster, expires = _kept(link, reached)
     body = Joined(query, link, inner, clock, said) if expires else _body(query, link, link.answer, said)
-    return Answer(unrouted.around(body) if unrouted else body, depends, cluster, expires)
+    return Answer(unrouted.around(body) if unrouted else body, depends, cluster, expires, reached.source)
 
 
 class Joined:
@@ -242,7 +243,7 @@ class Chains:
                 self.waiting -= 1
             if isinstance(outcome, Answer):
                 # The keys that the link depends on may have changed meanwhile: the answer is not kept.
-                outcome = Answer(outcome.body)
+                outcome = Answer(outcome.body, source=outcome.source)
             return self._ended(query, joined(query, link, outcome, self._clock))
 
         return pending(wait())

@@ -30,6 +30,8 @@ MAX_SEEN = 100_000
 STREAM = b"tcp"
 """Prefix of the keys of answers over TCP: an answer over UDP may be cut short to what the client accepts."""
 
+Found = tuple[bytes, int]
+"""The octets of an answer, and what it is counted by."""
 Key = tuple[str, bytes]
 """A cluster's name, and a key of its zone."""
 
@@ -43,6 +45,8 @@ class Prepared:
         self.evicted = 0
         self.dropped = 0
         self.octets = 0
+        self.kinds: dict[bytes, int] = {}
+        """What each answer is counted by (see observe.counters)."""
         self._weights: dict[bytes, int] = {}
         self._max_octets = max_octets
         self._max_answers = max_answers
@@ -57,11 +61,6 @@ class Prepared:
         self._of_this_second: dict[bytes, Varying] = {}
         """The varying bodies whose octets stand in `answers` for the rest of this second."""
 
-    def offer(self, question: bytes, answer: Answer) -> None:
-        """Keep the answer to a canonical question, if the question has come before."""
-        if self.wants(question):
-            self.put(question, answer)
-
     def wants(self, question: bytes) -> bool:
         """Whether a canonical question has come before, so that its answer is worth keeping."""
         mark = hash(question)
@@ -72,8 +71,8 @@ class Prepared:
         self._seen.add(mark)
         return False
 
-    def put(self, question: bytes, answer: Answer) -> None:
-        """Keep the answer to a canonical question."""
+    def put(self, question: bytes, answer: Answer, kind: int = 0) -> None:
+        """Keep the answer to a canonical question; `kind` is what it is counted by."""
         if not answer.depends and not answer.expires:
             return
         if question in self.answers:
@@ -84,6 +83,7 @@ class Prepared:
             self._remove(next(iter(self.answers)))
             self.evicted += 1
         self.answers[question] = answer.body
+        self.kinds[question] = kind
         self._weights[question] = weighs
         self.octets += weighs
         if answer.depends:
@@ -94,22 +94,25 @@ class Prepared:
             self._expires[question] = answer.expires
             self._expiring.setdefault(answer.expires, set()).add(question)
 
-    def in_other_form(self, question: bytes) -> bytes | None:
-        """The octets of the answer to a question that is not in canonical form; None if its canonical form has none."""
+    def in_other_form(self, question: bytes) -> Found | None:
+        """The answer to a question that is not in canonical form; None if its canonical form has none."""
         form = canonical(question)
         octets = None if form is question else self._octets(form)
-        return None if octets is None else as_asked(octets, question)
+        return None if octets is None else (as_asked(octets, question), self.kinds[form])
 
-    def find(self, question: bytes) -> bytes | None:
-        """The octets of the answer to a question in any form; None if there is none. The hot path does this inline."""
+    def find(self, question: bytes) -> Found | None:
+        """The answer to a question in any form; None if there is none. The hot path does this inline."""
         octets = self._octets(question)
-        return self.in_other_form(question) if octets is None else octets
+        return self.in_other_form(question) if octets is None else (octets, self.kinds[question])
 
-    def find_stream(self, question: bytes) -> bytes | None:
+    def find_stream(self, question: bytes) -> Found | None:
         """The same over TCP."""
         form = canonical(question)
-        octets = self._octets(STREAM + form)
-        return octets if octets is None or form is question else as_asked(octets, question)
+        key = STREAM + form
+        octets = self._octets(key)
+        if octets is None:
+            return None
+        return (octets if form is question else as_asked(octets, question)), self.kinds[key]
 
     def _octets(self, key: bytes) -> bytes | None:
         body = self.answers.get(key)
@@ -164,6 +167,7 @@ class Prepared:
 
     def _remove(self, question: bytes) -> None:
         del self.answers[question]
+        del self.kinds[question]
         self._of_this_second.pop(question, None)
         self.octets -= self._weights.pop(question)
         second = self._expires.pop(question, None)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -21,6 +21,12 @@ from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 
 log = logging.getLogger(__name__)
+
+
+Source = Literal["cluster", "cache", "stale", "forward", "fallback"]
+"""Where an answer comes from: the cluster's objects, the cache, the cache past its time, an upstream, the cluster's
+CoreDNS.
+"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -36,6 +42,8 @@ class Answer(msgspec.Struct, frozen=True):
     """The monotonic second in which the answer stops being right; 0: unknown. An answer with neither keys nor this
     second is not kept prepared.
     """
+    source: Source = "forward"
+    """For a chain the source of its end, which took the longest."""
 
 
 Outcome = Answer | Failure

@@ -21,6 +21,8 @@ from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 from dnsbridge.wire.scrub import Whose
 
+REVERSE = "reverse"
+"""The name of all reverse zones of clusters together."""
 _ARPA = b"\x04arpa\x00"
 _ROOT = b"\x00"
 _TRANSFERS = frozenset({int(Type.AXFR), int(Type.IXFR)})
@@ -69,6 +71,7 @@ class Router:
         """Endings of every name that may be a cluster's. A name may also match by chance, in the middle of a label."""
         self._below_root = tuple([zone for zone in forwards if len(zone) > 1])
         """The same for the forward zones other than the root."""
+        self._texts = {zone: names.to_text(zone) for zone in (*self._suffixes, *forwards)}
         self._root = (_ROOT, forwards[_ROOT]) if _ROOT in forwards else None
 
     def resolve(self, query: Query) -> Outcome | Pending:
@@ -119,6 +122,14 @@ class Router:
             if len(zone) == 1:
                 return None
             position += folded[position] + 1
+
+    def zone_of(self, folded: bytes) -> str:
+        """The zone of a name, for people: a cluster's zone or alias, `reverse`, or a forward zone; empty for none."""
+        if folded.endswith(self.perhaps_clusters) and (found := self.cluster_of(folded)):
+            _, place = found
+            return REVERSE if place.prefix else self._texts[place.suffix]
+        forward = self.forward_of(folded)
+        return self._texts[forward[0]] if forward else ""
 
     def beyond(self, zone: bytes) -> Beyond:
         """All names outside a forward zone (folded), as the zone sees them."""

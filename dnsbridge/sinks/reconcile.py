@@ -145,7 +145,8 @@ class Reconciler:
             return
         self._retry.succeeded()
         if self.problem:
-            log.info("sink %s: has the wanted %d routes again", self.sink.name, len(reached.routes))
+            has = len(reached.routes)
+            log.info("sink %s: has the wanted %d routes again", self.sink.name, has, extra={"event": "sink_well"})
             self.problem = ""
 
     def _later(self) -> None:
@@ -155,7 +156,7 @@ class Reconciler:
 
     def _complain(self, problem: str, line: str = "") -> None:
         if problem != self.problem:
-            log.error("%s", line or f"sink {self.sink.name}: {problem}")
+            log.error("%s", line or f"sink {self.sink.name}: {problem}", extra={"event": "sink_trouble"})
         self.problem = problem
 
     def _say_changes(self, had: Sequence[Route], has: Sequence[Route]) -> None:
@@ -181,7 +182,8 @@ class Reconciler:
         new = [each for each in reached.failures if (each.prefix, each.problem) not in self._failed]
         self._failed = failed
         for each in new[:MAX_LINES]:
-            log.error("sink %s: %s: %s", self.sink.name, each.prefix, each.problem)
+            about = self.sink.name, each.prefix, each.problem
+            log.error("sink %s: %s: %s", *about, extra={"event": "sink_trouble"})
         if len(new) > MAX_LINES:
             log.error("sink %s: and %d more failures", self.sink.name, len(new) - MAX_LINES)
         if failed:

@@ -5,9 +5,12 @@ it back.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from dnsbridge.routes.model import IPAddress
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two attempts at one gateway."""
@@ -55,9 +58,15 @@ class GatewayProbe:
 
     def _tell(self) -> None:
         silent = frozenset(each for each, missed in self._missed.items() if missed >= SILENT)
-        if silent != self.silent:
-            self.silent = silent
-            self._on_change()
+        if silent == self.silent:
+            return
+        for each in sorted(silent - self.silent, key=str):
+            text = "gateway %s: no answer from port %d to %d attempts in a row; routes avoid it while others answer"
+            log.warning(text, each, self._port, SILENT, extra={"event": "gateway_silent"})
+        for each in sorted((self.silent - silent) & self._missed.keys(), key=str):
+            log.info("gateway %s: answers again", each, extra={"event": "gateway_answers"})
+        self.silent = silent
+        self._on_change()
 
 
 async def _answers(host: str, port: int) -> bool:

@@ -10,11 +10,13 @@ from dnsbridge.wire import name as names
 from dnsbridge.wire.constants import Type
 from dnsbridge.wire.query import name_end
 
+_MNEMONICS = {int(each): each.name for each in Type}
+
 
 def type_to_text(rtype: int) -> str:
     """The type's mnemonic, or its generic form (RFC 3597)."""
-    if rtype in set(Type):
-        return Type(rtype).name
+    if rtype in _MNEMONICS:
+        return _MNEMONICS[rtype]
     from dnslib import QTYPE  # noqa: PLC0415  slow to load, and hardly ever needed
 
     return str(QTYPE.forward.get(rtype, f"TYPE{rtype}"))

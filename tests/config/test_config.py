@@ -46,6 +46,7 @@ forward:
     upstreams: [10.0.0.53, 10.0.1.53]
     policy: sequential                  # sequential | random | round_robin | fastest
 cache: {size: 100000, serve_stale: 1h, prefetch: true}
+log: {format: console, level: info}
 routes:
   via: auto                             # nodes | gateways | auto
   gateways: {selector: "node-role.kubernetes.io/gateway="}
@@ -351,8 +352,10 @@ def test_good(tmp_path: Path, text: str, flags: Flags, path: str, wanted: object
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, wanted: str) -> None:
     """A relative path in the file starts at the file's folder."""
     monkeypatch.setenv("HOME", "/home/someone")
-    source = loaded(tmp_path, f"clusters: [{{source: {{manifests: {written}}}}}]").settings.clusters[0].source
-    assert str(source.manifests) == wanted.replace("FOLDER", str(tmp_path))
+    text = f"clusters: [{{source: {{manifests: {written}}}}}]\nlog: {{queries: {{to: {written}}}}}"
+    settings = loaded(tmp_path, text).settings
+    found = [settings.clusters[0].source.manifests, settings.log.queries.to]
+    assert list(map(str, found)) == [wanted.replace("FOLDER", str(tmp_path))] * 2
 
 
 def test_private_networks() -> None:

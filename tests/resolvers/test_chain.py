@@ -163,9 +163,9 @@ def test_an_address_without_a_route_behind_an_alias() -> None:
     prepared.put(query.message[2:], outcome)
     before = world.cluster.unrouted.answers
     for sent in range(1, 4):
-        body = prepared.find(query.message[2:])
-        assert body is not None
-        message = dns.message.from_wire(query.message[:2] + body)
+        found = prepared.find(query.message[2:])
+        assert found is not None
+        message = dns.message.from_wire(query.message[:2] + found[0])
         assert [option.text for option in message.extended_errors()] == ["no route from here to 10.96.0.1"]
         assert world.cluster.unrouted.answers == before + sent
 
@@ -181,9 +181,9 @@ def test_addresses_rotate_behind_an_alias() -> None:
     first = []
     for step in range(6):
         world.now += step == 3
-        body = prepared.find(query.message[2:])
-        assert body is not None
-        first.append(str(dns.message.from_wire(query.message[:2] + body).answer[1][0]))
+        found = prepared.find(query.message[2:])
+        assert found is not None
+        first.append(str(dns.message.from_wire(query.message[:2] + found[0]).answer[1][0]))
     assert len(set(first[:3])) == len(set(first[3:])) == 3
 
 
@@ -257,9 +257,9 @@ def test_a_prepared_join() -> None:
         for second in (world.now + 1, world.now + 2):
             world.now = second
             prepared.expire(second)
-            body = prepared.find(question)
-            assert body is not None
-            message = dns.message.from_wire(query.message[:2] + body)
+            found = prepared.find(question)
+            assert found is not None
+            message = dns.message.from_wire(query.message[:2] + found[0])
             assert [rrset.ttl for rrset in message.answer] == [1060 - second, 5]
         prepared.drop("dev", world.change(change, ["10.96.0.7"]))
         assert (prepared.find(question) is not None) is expected_left

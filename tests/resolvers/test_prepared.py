@@ -8,6 +8,7 @@ from dnsbridge.resolvers.prepared import EXPIRED_AT_ONCE, Prepared
 from dnsbridge.resolvers.resolver import Answer
 from dnsbridge.wire.compose import weight
 from dnsbridge.zone.index import EVERYTHING, REVERSE_TREE
+from tests.support.preparing import offer
 
 WEB, DB, PORT = b"\x03web\x04shop\x03svc", b"\x02db\x04shop\x03svc", b"\x05_http\x04_tcp\x03web\x04shop\x03svc"
 
@@ -15,17 +16,17 @@ WEB, DB, PORT = b"\x03web\x04shop\x03svc", b"\x02db\x04shop\x03svc", b"\x05_http
 def prepare(prepared: Prepared, question: bytes, *depends: bytes, cluster: str = "dev", body: bytes = b"body") -> None:
     """Offer an answer as often as it takes."""
     for _ in range(2):
-        prepared.offer(question, Answer(body, depends, cluster))
+        offer(prepared, question, Answer(body, depends, cluster))
 
 
 def test_second_sight() -> None:
     """A question gets a prepared answer when it comes a second time, and not before."""
     prepared = Prepared()
-    prepared.offer(b"q", Answer(b"one", (WEB,), "dev"))
+    offer(prepared, b"q", Answer(b"one", (WEB,), "dev"))
     assert prepared.answers == {}
-    prepared.offer(b"other", Answer(b"one", (WEB,), "dev"))
+    offer(prepared, b"other", Answer(b"one", (WEB,), "dev"))
     assert prepared.answers == {}
-    prepared.offer(b"q", Answer(b"two", (WEB,), "dev"))
+    offer(prepared, b"q", Answer(b"two", (WEB,), "dev"))
     assert prepared.answers == {b"q": b"two"}
 
 
@@ -71,7 +72,7 @@ def test_dropped_comes_back() -> None:
     prepared = Prepared()
     prepare(prepared, b"q", WEB, body=b"old")
     prepared.drop("dev", [WEB])
-    prepared.offer(b"q", Answer(b"new", (DB,), "dev"))
+    offer(prepared, b"q", Answer(b"new", (DB,), "dev"))
     assert prepared.answers == {b"q": b"new"}
     prepared.drop("dev", [WEB])
     assert prepared.answers == {b"q": b"new"}
@@ -84,7 +85,7 @@ def test_offered_again_with_other_keys() -> None:
     prepared = Prepared(max_answers=2)
     prepare(prepared, b"other", DB)
     prepare(prepared, b"q", WEB, body=b"old")
-    prepared.offer(b"q", Answer(b"new", (PORT,), "dev"))
+    offer(prepared, b"q", Answer(b"new", (PORT,), "dev"))
     assert prepared.answers == {b"other": b"body", b"q": b"new"}
     assert prepared.evicted == 0
     prepared.drop("dev", [WEB])
@@ -109,7 +110,7 @@ def test_questions_that_never_come_back() -> None:
     prepared = Prepared(max_answers=10, max_seen=100)
     prepare(prepared, b"popular", WEB)
     for number in range(5000):
-        prepared.offer(b"random-%d" % number, Answer(b"body", (WEB,), "dev"))
+        offer(prepared, b"random-%d" % number, Answer(b"body", (WEB,), "dev"))
         assert len(prepared._seen) <= 100
     assert list(prepared.answers) == [b"popular"]
 
@@ -123,7 +124,7 @@ def test_bounds_hold_under_anything() -> None:
             depends = tuple(random.sample(keys, random.randint(0, 3)))
             expires = random.choice((0, 0, random.randrange(1, 50)))
             answer = Answer(b"body", depends, random.choice(("dev", "prod")), expires)
-            prepared.offer(b"%d" % random.randrange(20), answer)
+            offer(prepared, b"%d" % random.randrange(20), answer)
         elif random.random() < 0.3:
             prepared.expire(random.randrange(50))
         else:
@@ -146,15 +147,15 @@ def test_expire() -> None:
     prepared = Prepared()
     for number in range(EXPIRED_AT_ONCE + 1):
         for _ in range(2):
-            prepared.offer(b"%d" % number, Answer(b"body", expires=7))
-    prepared.offer(b"0", Answer(b"body", expires=9))
+            offer(prepared, b"%d" % number, Answer(b"body", expires=7))
+    offer(prepared, b"0", Answer(b"body", expires=9))
     prepare(prepared, b"cluster", WEB)
     assert not prepared.expire(6)
     assert len(prepared.answers) == EXPIRED_AT_ONCE + 2
     assert prepared.expire(7)
     assert not prepared.expire(7)
     assert set(prepared.answers) == {b"0", b"cluster"}
-    prepared.offer(b"1", Answer(b"body", expires=9))
+    offer(prepared, b"1", Answer(b"body", expires=9))
     prepared.drop_expiring()
     assert (set(prepared.answers), prepared._expiring) == ({b"cluster"}, {})
 
@@ -183,9 +184,9 @@ def test_a_forwarded_answer_is_made_once_a_second() -> None:
     prepared = Prepared()
     prepared.expire(1)
     for _ in range(2):
-        prepared.offer(b"forwarded", Answer(Counting(), expires=9))
-        prepared.offer(b"dropped", Answer(Counting(), expires=9))
-        prepared.offer(b"rotating", Answer(Counting(), (WEB,), "dev"))
+        offer(prepared, b"forwarded", Answer(Counting(), expires=9))
+        offer(prepared, b"dropped", Answer(Counting(), expires=9))
+        offer(prepared, b"rotating", Answer(Counting(), (WEB,), "dev"))
     for second in (1, 2, 3):
         prepared.expire(second)
         assert [ask(prepared, b"forwarded") for _ in range(3)] == [b"%04d" % second] * 3
@@ -202,7 +203,7 @@ def test_many_answers_of_a_second() -> None:
     prepared.expire(1)
     for number in range(EXPIRED_AT_ONCE + 1):
         for _ in range(2):
-            prepared.offer(b"%d" % number, Answer(Counting(), expires=9))
+            offer(prepared, b"%d" % number, Answer(Counting(), expires=9))
         ask(prepared, b"%d" % number)
     assert prepared.expire(2)
     assert not prepared.expire(2)

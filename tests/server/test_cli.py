@@ -45,7 +45,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "demo", "lookup", "zone", "config", "config check", "config show", "config schema"]
+    "command", ["", "serve", "demo", "lookup", "zone", "top", "config", "config check", "config show", "config schema"]
 )
 def test_help_has_an_example(command: str) -> None:
     """Every command explains itself, and shows how it is called."""

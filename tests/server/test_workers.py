@@ -21,6 +21,7 @@ from tests.support.program import (
     framed,
     receive_frame,
     records,
+    total,
 )
 from tests.support.scripted_upstream import ScriptedUpstream, answer
 from tests.support.workers import Client, Crew, children, is_alive
@@ -75,11 +76,11 @@ def test_all_workers_answer_over_udp_and_tcp(crew: Crew) -> None:
     page = crew.program.metrics()
     for which in ("udp", "tcp"):
         each = [page[f'dnsbridge_worker_queries_total{{transport="{which}",worker="{number}"}}'] for number in (1, 2)]
-        total = f'dnsbridge_queries_total{{transport="{which}"}}'
-        assert page[total] == sum(each)
-        assert page[total] > before[total]
-    asked = page['dnsbridge_queries_total{transport="udp"}'] + page['dnsbridge_queries_total{transport="tcp"}']
-    assert page['dnsbridge_answers_total{rcode="NOERROR"}'] == asked
+        received = [total(one, "dnsbridge_queries_total", f'transport="{which}"') for one in (before, page)]
+        assert received[1] == sum(each)
+        assert received[1] > received[0]
+    asked = total(page, "dnsbridge_queries_total")
+    assert total(page, "dnsbridge_answers_total", 'rcode="NOERROR"') == asked
     assert page['dnsbridge_cluster_objects{cluster="default"}'] == 29
     assert page["dnsbridge_build_info" + '{version="0.1.0"}'] == 1
 

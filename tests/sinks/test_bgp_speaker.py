@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from dnsbridge.routes.model import NextHop, Route
 from dnsbridge.routes.sink import SinkProblem
 from dnsbridge.sinks.bgp.events import Answer, Down, Negotiated, Sent, Up, event
+from dnsbridge.sinks.bgp.process import ExaBgp
 from dnsbridge.sinks.bgp.sink import BgpSink
 from dnsbridge.sinks.bgp.speaker import Peer, Speaker, announced, configuration, fault
 from tests.sinks.routers import routes
@@ -138,3 +140,34 @@ def test_exabgp_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dnsbridge.sinks.bgp.process.configuration", lambda *_: "neighbor 10.0.0.2 {\n  nonsense;\n}\n")
     with pytest.raises(SinkProblem, match=r"^bgp: ExaBGP does not start: .*nonsense[^\n]*$"):
         asyncio.run(BgpSink(Speaker(64513, (PEER,), IPv4Address("10.0.0.1"))).apply(()))
+
+
+def test_sessions_that_begin_and_end_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """One line each, with why; attempts that never came to a session give none here."""
+    caplog.set_level("INFO")
+
+    def state(text: str, reason: str = "") -> str:
+        neighbor = {"address": {"peer": str(PEER.address)}, "state": text, "reason": reason}
+        return json.dumps({"type": "state", "neighbor": neighbor})
+
+    child = ExaBgp(US)
+    for line in (
+        state("down", "notification received (6,5)"),
+        state("up"),
+        state("down", "notification received (6,2)"),
+        state("down", "peer reset"),
+        state("up"),
+        state("down", "peer reset"),
+    ):
+        said = event(line)
+        assert isinstance(said, Up | Down)
+        child.heard(said)
+    assert [(each.getMessage(), each.__dict__["event"]) for each in caplog.records] == [
+        ("BGP peer 10.0.0.2: session established", "bgp_session_up"),
+        (
+            "BGP peer 10.0.0.2: session ended: it ended it with Administrative Shutdown (BGP code 6, subcode 2)",
+            "bgp_session_down",
+        ),
+        ("BGP peer 10.0.0.2: session established", "bgp_session_up"),
+        ("BGP peer 10.0.0.2: session ended: the connection has ended", "bgp_session_down"),
+    ]

@@ -39,6 +39,15 @@ Transport = Literal["udp", "tcp"]
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 
 
+def total(samples: Mapping[str, float], name: str, *labels: str) -> float:
+    """The sum of a metric's samples that have these labels, each as written: `transport="udp"`."""
+    found = [value for key, value in samples.items() if key.partition("{")[0] == name]
+    assert found, name
+    return sum(
+        value for key, value in samples.items() if key.partition("{")[0] == name and all(each in key for each in labels)
+    )
+
+
 class Server(NamedTuple):
     """Where the program listens."""
 
@@ -95,8 +104,8 @@ class Program:
         environment.update(self._environment)
         self._process = LoggedProcess(self._command, self._prefix, environment, constants=self._constants)
         try:
-            self.wait_for_log(r" ready$")
-            found = self.wait_for_log(r" listening on (.*) \(UDP and TCP\)$")
+            self.wait_for_log(r"""[ "]ready("})?$""")  # as a line for people, or in JSON
+            found = self.wait_for_log(r"""[ "]listening on (.*) \(UDP and TCP\)("})?$""")
         except BaseException:
             self.kill()
             raise

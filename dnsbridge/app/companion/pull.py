@@ -156,13 +156,13 @@ class Puller:
                 except CannotPull as error:
                     if str(error) != self._problem:
                         kept = "; the last good routes stay" if self.told is not None else ""
-                        log.error("%s%s", error, kept)
+                        log.error("%s%s", error, kept, extra={"event": "source_trouble"})
                     self._problem, self.alive = str(error), False
                     await asyncio.sleep(backoff.delay())
                     continue
                 backoff.succeeded()
                 if self._problem:
-                    log.info("%s: answers again", self._url)
+                    log.info("%s: answers again", self._url, extra={"event": "source_connected"})
                     self._problem = ""
                 if changed or not self.alive:
                     self.alive = True

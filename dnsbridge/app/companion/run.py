@@ -63,6 +63,9 @@ SETTLE = 0.1
 MAX_NOTES = 20
 """The most notes that are logged one by one at a time."""
 
+OF_THE_SERVER = ""
+"""Stands for the clusters of a server that has told nothing yet."""
+
 ReadHost = Callable[[], Awaitable[Host]]
 
 
@@ -134,6 +137,8 @@ class Companion:
             if not (self.wake.is_set() or due or unread != before):
                 continue
             self.wake.clear()
+            if before is not None:
+                _say_unread(before, unread)
             again = await self._work_out()
             if before and not unread:
                 gc.freeze()  # these objects stay: the collector need not walk them while a change waits
@@ -235,6 +240,15 @@ class Companion:
             log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
 
 
+def _say_unread(before: frozenset[str], unread: frozenset[str]) -> None:
+    """Log which clusters are not fully known any more, and which are again."""
+    for name in sorted(unread - before - {OF_THE_SERVER}):
+        text = "cluster %s: no sign of life for too long, or not read whole; its routes stay as they are"
+        log.error(text, name, extra={"event": "cluster_stale"})
+    for name in sorted(before - unread - {OF_THE_SERVER}):
+        log.info("cluster %s: fresh; its routes follow it", name, extra={"event": "cluster_fresh"})
+
+
 async def run_routes(
     loaded: Loaded, sinks: Sequence[Sink], allow_mass_change: bool, on_ready: Callable[[], None] = lambda: None
 ) -> None:
@@ -321,7 +335,7 @@ def _pulling(settings: Settings, feeds: Sequence[Feed], puller: Puller, reconcil
         return found if puller.fresh else [Told(each.picture, False) for each in found]
 
     def unread() -> frozenset[str]:
-        return unfresh(told()) if puller.told is not None else frozenset({"of the server"})
+        return unfresh(told()) if puller.told is not None else frozenset({OF_THE_SERVER})
 
     async def read_host() -> Host:
         found = await host_here(settings, feeds)

@@ -1,5 +1,6 @@
 """What the clusters' objects say of a name: its record, the service behind it, and names that are like it."""
 
+import asyncio
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
@@ -40,7 +41,8 @@ async def record(parts: Parts, name: str) -> Record:
     addresses = [each.data for found in (first, *others) for each in found.records if each.type in ("A", "AAAA")]
     objects = [f"{each.kind} {each.namespace}/{each.name}" for each in first.objects]
     owner = next((each for each in parts.clusters if each.cluster.name == first.cluster), None)
-    nearest = _nearest(owner, name) if owner and first.rcode == "NXDOMAIN" else ()
+    # Comparing thousands of names takes long, and a server answers meanwhile.
+    nearest = await asyncio.to_thread(_nearest, owner, name) if owner and first.rcode == "NXDOMAIN" else ()
     source = first.source if first.source in ("cluster", "coredns", "forward") else "none"
     return Record(
         first.rcode,
@@ -111,8 +113,11 @@ def _service(found: ServiceNames) -> Service:
 
 def _nearest(bridged: Bridged, name: str) -> tuple[str, ...]:
     cluster = bridged.cluster
-    relative = islice(master.owners(cluster.index, cluster.settings), MAX_NAMES)
     zone = cluster.suffixes[0]
+    try:
+        relative = list(islice(master.owners(cluster.index, cluster.settings), MAX_NAMES))
+    except RuntimeError:  # an object came while they were listed
+        return ()
     there = [names.to_text(each + zone).rstrip(".") for each in relative if not each.startswith(b"\x00")]
     like = get_close_matches(name.lower(), [each for each in there if "._" not in f".{each}"], LIKE)
     return tuple(like)

@@ -84,8 +84,8 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
 
 
 def describe_stale(bridged: Bridged) -> str:
-    """The line that a cluster's source is silent, and who answers now."""
-    start = f"cluster {bridged.cluster.name}: no sign of life from its source for {bridged.feed.max_staleness:g} s"
+    """What a log line says of a cluster whose source is silent: since when, and who answers now."""
+    start = f"no sign of life from its source for {bridged.feed.max_staleness:g} s"
     if bridged.fallback.mode == "never":
         return f"{start}; answers are stale, and CoreDNS is never asked (fallback: never)"
     if not bridged.coredns.servers():

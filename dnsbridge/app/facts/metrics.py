@@ -9,15 +9,18 @@ from prometheus_client.registry import Collector
 
 from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, most
+from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, histogram, most
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.listeners.admission import Admission
-from dnsbridge.observe.counters import Counters
+from dnsbridge.observe.counters import NOWHERE, Counters
+from dnsbridge.observe.histogram import Histogram
+from dnsbridge.observe.lag import Lag
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
 from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.constants import Rcode
+from dnsbridge.wire.presentation import type_to_text
 
 UNROUTED = "unrouted_answers"
 _Labelled = Sequence[tuple[list[str], object]]
@@ -28,14 +31,26 @@ _Make = Callable[[str, str, list[str], Values], Family]
 class PartsCollector(Collector):
     """Reads the counters at scrape time."""
 
-    def __init__(self, parts: Parts, counters: Counters, admission: Admission, lost: Callable[[], int]) -> None:
-        """`lost` gives the number of messages that the kernel has dropped because a socket was full."""
+    def __init__(
+        self,
+        parts: Parts,
+        counters: Counters,
+        admission: Admission,
+        lost: Callable[[], int],
+        recorded: Callable[[], Iterable[Family]] = tuple,
+    ) -> None:
+        """`lost` gives the number of messages that the kernel has dropped because a socket was full, `recorded` the
+        metrics of the query log and dnstap.
+        """
         self.pauses = Pauses()
         """The collector's pauses in this process, once they are watched."""
+        self.lag = Lag()
+        """Likewise of its event loop."""
         self._parts = parts
         self._counters = counters
         self._admission = admission
         self._lost = lost
+        self._recorded = recorded
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of this server."""
@@ -48,11 +63,14 @@ class PartsCollector(Collector):
         yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
         yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
         yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
+        late: list[tuple[list[str], Histogram]] = [([], self.lag.seconds)]
+        yield histogram("event_loop_lag_seconds", "Lateness of timers: what a question may wait.", [], late)
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()
         yield from self._fallbacks()
         yield from self._upstreams()
+        yield from self._recorded()
 
     def sources(self) -> Iterator[Family]:
         """The metrics of the one process that follows clusters and files."""
@@ -64,18 +82,35 @@ class PartsCollector(Collector):
     def _questions(self) -> Iterator[Family]:
         counters = self._counters
         chains = self._parts.router.chains
+        traffics = counters.traffics.values()
         yield counter(
             "queries",
-            "Messages received.",
-            ["transport"],
-            [(["udp"], counters.udp_queries), (["tcp"], counters.tcp_queries)],
+            "Messages received, by the zone and the type that they ask for.",
+            ["transport", "family", "zone", "type"],
+            [
+                ([each.transport, each.family, zone or NOWHERE, type_to_text(rtype) if rtype else "other"], count)
+                for each in traffics
+                for (zone, rtype), count in counters.by_question(each).items()
+            ],
         )
         yield counter(
             "answers",
-            "Answers sent, by RCODE.",
-            ["rcode"],
-            [([_rcode_text(rcode)], count) for rcode, count in enumerate(counters.rcodes) if count or rcode < 6],
+            'Answers, by RCODE and source; those that the response rate held back are in ignored as "response_rate".',
+            ["rcode", "source"],
+            [([_rcode_text(rcode), source], count) for (source, rcode), count in counters.by_source().items()],
         )
+        yield histogram(
+            "answer_duration_seconds",
+            "From a question to its answer, by source; ready-made answers are timed with their whole batch.",
+            ["source"],
+            [([source], one) for source, one in counters.latency.items()],
+        )
+        for name, text, read in (
+            ("request_size_bytes", "Octets of messages received.", attrgetter("requests")),
+            ("response_size_bytes", "Octets of answers sent.", attrgetter("responses")),
+        ):
+            sizes = [([each.transport, each.family], read(each).histogram()) for each in traffics]
+            yield histogram(name, text, ["transport", "family"], sizes)
         yield counter(
             "failures",
             "Answers without data, by reason.",
@@ -216,7 +251,24 @@ class PartsCollector(Collector):
             ("watch_errors", "Requests and watches that failed.", "errors"),
             ("watch_silences", "Connections given up because nothing came.", "silences"),
         ]
-        yield from _each(counter, label, [(key, one.counts) for key, one in each], rows)
+        counts = [(key, one.counts) for key, one in each]
+        yield from _each(counter, label, counts, rows)
+        yield histogram(
+            "watch_event_delay_seconds",
+            "From an event of the API server to the moment from which answers follow it.",
+            label,
+            [(key, one.delay) for key, one in counts],
+        )
+        yield gauge(
+            "certificate_not_after_seconds",
+            "When the client certificate for the cluster's API server ends, in Unix seconds.",
+            ["cluster"],
+            [
+                ([bridged.cluster.name], ends.timestamp())
+                for bridged in self._parts.clusters
+                if isinstance(source := bridged.feed.source, ApiSource) and (ends := source.connection.certificate_ends)
+            ],
+        )
 
     def _files(self) -> Iterator[Family]:
         zones = self._parts.zones
@@ -283,6 +335,12 @@ class PartsCollector(Collector):
             "1 when in the last minute a question waited for over 2.4 s, while others were answered.",
             label,
             [(key, int(one.health.is_slow(now))) for key, one in each],
+        )
+        yield histogram(
+            "upstream_rtt_seconds",
+            "From a question to the upstream's reply.",
+            label,
+            [(key, one.health.rtt) for key, one in each],
         )
         # Some counters exist for datagrams only, some for connections only.
         rows = [

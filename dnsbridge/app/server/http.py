@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.cluster_states import cluster_states
+from dnsbridge.app.facts.status.changes import RecentChanges
 from dnsbridge.app.server.crew.protocol import Crew
 from dnsbridge.app.server.reach import pushed_elsewhere
 from dnsbridge.cluster.freshness import Freshness
@@ -46,23 +47,35 @@ def routes_document(
     return RoutesDocument(settings, parts, push if elsewhere else None, unrouted)
 
 
-async def start_http(loaded: Loaded, crew: Crew, parts: Parts, routes: "RoutesDocument | None") -> "HttpServer | None":
+async def start_http(
+    loaded: Loaded,
+    crew: Crew,
+    parts: Parts,
+    routes: "RoutesDocument | None",
+    changes: RecentChanges | None,
+) -> "HttpServer | None":
     """Listen where the settings say; None if nowhere, or if the default address fails. Raises CannotStart."""
     address = loaded.settings.http
     if address is None:
         return None
+    from dnsbridge.app.server.page import PageFacts  # noqa: PLC0415
     from dnsbridge.app.server.routes_document import server_context  # noqa: PLC0415
     from dnsbridge.listeners.http.server import HttpServer, Shown  # noqa: PLC0415  slow to load; questions come first
 
+    def not_ready() -> list[str]:
+        return [*unread(parts), *crew.not_ready()]
+
     tls = server_context(loaded.settings.routes.serve)
+    facts = PageFacts(loaded, crew, parts, routes, changes, not_ready) if routes and changes else None
     shown = Shown(
         crew.collector,
         crew.gather,
-        lambda: [*unread(parts), *crew.not_ready()],
+        not_ready,
         crew.cache,
         crew.upstreams,
         partial(cluster_states, parts),
         routes,
+        facts,
     )
     http = HttpServer(shown, tls)
     try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts, build
 from dnsbridge.app.facts.first_lines import describe
+from dnsbridge.app.facts.status.changes import RecentChanges
 from dnsbridge.app.feeds import say_not_used
 from dnsbridge.app.server.answering import GRACE
 from dnsbridge.app.server.crew.protocol import MakeCrew
@@ -47,6 +48,7 @@ async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None
     opened = open_sockets(loaded)
     addresses = tuple(each.address for each in opened)
     parts = build(settings, addresses)
+    changes = RecentChanges(parts.feeds) if settings.http else None
     kept = await _begin(loaded, parts)
     ended = _signalled()
     crew = make_crew(settings, parts, opened)
@@ -65,7 +67,7 @@ async def serve(loaded: Loaded, make_crew: MakeCrew, on_ready: Callable[[], None
         tasks = [asyncio.create_task(kept_going(work)) for work in works]
         await crew.settled()
         log.info("listening on %s (UDP and TCP)", ", ".join(map(str, addresses)))
-        http = await start_http(loaded, crew, parts, routes)
+        http = await start_http(loaded, crew, parts, routes, changes)
         log.info("ready")
         on_ready()
         await ended.wait()

@@ -75,6 +75,10 @@ class RoutesDocument:
         _, etag, document = await self._make()
         return etag, with_status(document, await self._status())
 
+    async def pictures(self) -> tuple[Told, ...]:
+        """The clusters as routes see them; the same tuple as long as nothing has changed. Raises NotRead."""
+        return (await self._make())[0]
+
     async def changed(self, etag: str, seconds: float) -> None:
         """Wait until the document has another entity tag, for so many seconds at most."""
         ends = time.monotonic() + seconds

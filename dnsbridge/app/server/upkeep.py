@@ -12,6 +12,7 @@ from dnsbridge.app.facts.first_lines import describe_cluster, describe_prefixes,
 from dnsbridge.app.feeds import overlap
 from dnsbridge.app.server.not_read import NotRead
 from dnsbridge.cluster.freshness import Freshness
+from dnsbridge.observe.counters import Counters
 from dnsbridge.resolvers.resolver import second
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ RESTART_INTERVAL = 1.0
 """Seconds before failed background work begins again."""
 EXPIRY_INTERVAL = 0.2
 """Seconds between two looks for expired prepared answers; a TTL may be that much too long."""
+SHED_INTERVAL = 60.0
+"""Seconds between two lines about questions that were not taken."""
 Work = Callable[[], Coroutine[Any, Any, None]]
 """Work that never ends by itself."""
 OVERLAP = "%s; until then the first one answers"
@@ -61,9 +64,10 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
         for bridged, described in zip(moved, lines, strict=True):
             cluster = bridged.cluster
             if cluster.freshness is Freshness.STALE:
-                log.error("%s", describe_stale(bridged))
+                log.error("cluster %s: %s", cluster.name, describe_stale(bridged), extra={"event": "cluster_stale"})
                 continue
-            log.info("cluster %s: %s", cluster.name, cluster.freshness.value)
+            event = f"cluster_{cluster.freshness.value}"
+            log.info("cluster %s: %s", cluster.name, cluster.freshness.value, extra={"event": event})
             for line in described:
                 log.info("%s", line)
             gc.freeze()
@@ -80,6 +84,17 @@ async def watch_freshness(parts: Parts, tell: Callable[[list[Bridged]], Awaitabl
             said, claimed_twice = claimed_twice, overlap(feeds)
             if claimed_twice and claimed_twice != said:
                 log.error(OVERLAP, claimed_twice)
+
+
+async def remind_of_shed(counters: Counters) -> None:
+    """Log how many questions were not taken, at most once in SHED_INTERVAL, until cancelled."""
+    told = 0
+    while True:
+        await asyncio.sleep(SHED_INTERVAL)
+        told, before = counters.udp_shed + counters.udp_overloads, told
+        if told > before:
+            text = "%d questions were not taken within %g s: more came than could be answered"
+            log.warning(text, told - before, SHED_INTERVAL, extra={"event": "overloaded"})
 
 
 async def expire(parts: Parts) -> None:

@@ -37,7 +37,7 @@ def run(file: str | None, allow_mass_change: bool, **flags: Any) -> None:
                 opened.push_async_callback(sink.close)
             await run_routes(loaded, sinks, allow_mass_change)
 
-    start_logging()
+    start_logging(loaded.settings.log.format, loaded.settings.log.level)
     try:
         uvloop.run(work())
     except (CannotStart, NoHost, SinkProblem) as error:

@@ -7,23 +7,27 @@ GET /clusters                   how the clusters are read, as JSON              
 GET /cache?name=NAME            the cached answers for a name, as JSON                | on the
 POST /cache/flush[?name=NAME]   forgets these, or all answers; JSON: {"flushed": 3}   | same host
 GET /routes                     the routes of the clusters, as JSON, for hosts with a token (see routes)
+GET /                           the status page, and what it asks for (see status_page); guard says who may see it
 """
 
+import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
+from dnsbridge.listeners.http.guard import Guard, Handler, add_headers
+from dnsbridge.listeners.http.not_now import NotNow
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
+from dnsbridge.listeners.http.status_page import Facts, Page
 
-
-class NotNow(Exception):
-    """Something cannot be shown or done at this moment; the message says why, in one line."""
+_OWN_RULE = ("/upstreams", "/clusters", "/cache", "/cache/flush", "/routes")
+"""Paths whose handlers say who is answered."""
 
 
 class Cache(Protocol):
@@ -51,6 +55,18 @@ class Shown(msgspec.Struct):
     clusters: Callable[[], Any]
     """`upstreams` and `clusters` return values that msgspec can write as JSON."""
     routes: Document | None
+    page: Facts | None = None
+
+
+class _Read(Collector):
+    """Metrics that have been read."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        """All of them."""
+        return self._metrics
 
 
 class HttpServer:
@@ -61,13 +77,22 @@ class HttpServer:
         self._shown = shown
         self._registry = CollectorRegistry()
         self._registry.register(shown.metrics)
+        ProcessCollector(registry=self._registry)
         self._routes = RoutesHandler(shown.routes) if shown.routes else None
+        self._page = Page(shown.page) if shown.page else None
+        self._guard = Guard(shown.routes.token if shown.routes else lambda: None, _OWN_RULE)
         self._tls = tls
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
-        application = web.Application()
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard.check(request, handler)
+
+        application = web.Application(middlewares=[guard])
+        application.on_response_prepare.append(add_headers)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -77,6 +102,8 @@ class HttpServer:
         application.router.add_post("/cache/flush", self._flush)
         if self._routes:
             application.router.add_get("/routes", self._show_routes)
+        if self._page:
+            self._page.add_to(application.router)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=1
         )
@@ -87,12 +114,17 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Close."""
+        if self._page:
+            await self._page.close()
         if self._runner:
             await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
         await self._shown.gather()
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        read = _Read(self._registry.collect())
+        # The counters are read between two answers; writing them out takes longer, and answers go on meanwhile.
+        body = await asyncio.to_thread(generate_latest, read)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -161,7 +161,7 @@ class Fallback:
             if isinstance(kept, Scrubbed) and kept.leads_on:
                 return Link(kept.answer, authoritative=bool(message.flags & AA))
         said = Sections(Rcode(message.rcode), answer, authority, additional, bool(message.flags & AA))
-        return Answer(compose(query, said))
+        return Answer(compose(query, said), source="fallback")
 
     def _send(self, key: bytes, name: bytes, reached: Outcome | Pending) -> Outcome | Pending:
         """Note a question in flight, until it has its outcome."""

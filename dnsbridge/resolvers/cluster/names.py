@@ -9,7 +9,7 @@ import msgspec
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.resolvers.chain import Beyond, Link
 from dnsbridge.resolvers.cluster.reach import Reach, Unrouted, UnroutedCounts, extended_error, judge
-from dnsbridge.resolvers.resolver import Answer, Outcome, Pending
+from dnsbridge.resolvers.resolver import Answer, Outcome, Pending, Source
 from dnsbridge.wire import addresses, edns, rename
 from dnsbridge.wire.addresses import Network, ReversePrefix
 from dnsbridge.wire.compose import RRset, Sections, compose
@@ -92,7 +92,7 @@ class Cluster:
             rcode = Rcode.NOERROR if isinstance(said, outcome.NoData) else Rcode.NXDOMAIN
             sections = Sections(rcode=rcode, authority=(self._soa(query, place),))
         body = compose(query, sections, options, self.index.serial)
-        return Answer(body, () if stale else said.depends, self.name)
+        return Answer(body, () if stale else said.depends, self.name, source=self._source)
 
     def _judged(
         self, query: Query, answer: tuple[RRset, ...], said: outcome.Found, options: bytes, depends: tuple[bytes, ...]
@@ -105,7 +105,12 @@ class Cluster:
         if lost and query.edns:
             options += extended_error(example)
         body = compose(query, Sections(answer=own.rrsets, additional=more.rrsets), options, self.index.serial)
-        return Answer(Unrouted(body, self.unrouted, example, lost) if example else body, depends, self.name)
+        found = Unrouted(body, self.unrouted, example, lost) if example else body
+        return Answer(found, depends, self.name, source=self._source)
+
+    @property
+    def _source(self) -> Source:
+        return "stale" if self.freshness is Freshness.STALE else "cluster"
 
     def _soa(self, query: Query, place: Place) -> RRset:
         settings = self.settings

@@ -277,7 +277,7 @@ class Cached:
                 self.prefetch(key, held, query, now)
                 if held.stored.leads_on:
                     return self.follow(query, self._link(key, held, query, now))
-                return Answer(Aging(self, key, held, query), expires=held.expires)
+                return Answer(Aging(self, key, held, query), expires=held.expires, source="cache")
             if now >= held.expires + self._serve_stale:
                 held = None
         failure = self.failures.get(key)
@@ -383,7 +383,7 @@ class Cached:
             self.stale += 1
             if held.stored.leads_on:
                 return self.follow(query, Link(held.stored.links(query, None), (STALE,)))
-            return Answer(held.stored.render_stale(query))
+            return Answer(held.stored.render_stale(query), source="stale")
         return why if isinstance(why, Failure) else Answer(why.render(query, 0))
 
 

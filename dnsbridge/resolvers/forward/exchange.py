@@ -235,6 +235,7 @@ class Asking(ABC):
             now = time.monotonic()
             if now < health.sample_at:
                 health.good += 1
+                health.rtt.add(now - asked_at)
             else:
                 health.replied(now, asked_at)
             first.answered = self

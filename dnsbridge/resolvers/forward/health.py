@@ -18,6 +18,7 @@ import math
 from collections import deque
 from enum import IntEnum
 
+from dnsbridge.observe.histogram import Histogram
 from dnsbridge.resolvers.forward.edns_ability import EdnsAbility
 
 MIN_TIMEOUT = 0.05
@@ -71,6 +72,7 @@ class Health:
         "slow_at",
         "slow_since",
         "slow_questions",
+        "rtt",
         "srtt",
         "rttvar",
         "timeout",
@@ -107,6 +109,8 @@ class Health:
         """When the upstream last became slow; None: it never was."""
         self.slow_questions = 0
         """Questions that waited longer than a dead upstream is given; a number that only grows."""
+        self.rtt = Histogram()
+        """Seconds from each question to its reply."""
         self.srtt = 0.0
         """Smoothed RTT in seconds; 0 before the first reply."""
         self.rttvar = 0.0
@@ -171,6 +175,7 @@ class Health:
     def replied(self, now: float, asked_at: float) -> None:
         """A reply came that is not an error."""
         self.good += 1
+        self.rtt.add(now - asked_at)
         if now < self.sample_at:
             return
         self.sample_at = now + SAMPLE_INTERVAL

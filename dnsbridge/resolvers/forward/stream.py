@@ -282,7 +282,7 @@ class StreamUpstream(Upstream):
         """A matching reply came."""
         self.received += 1
         if self.problem:
-            log.info("upstream %s replies again", self)
+            log.info("upstream %s replies again", self, extra={"event": "upstream_up"})
             self.problem = ""
 
     async def connect(self) -> socket.socket:
@@ -335,5 +335,5 @@ class StreamUpstream(Upstream):
 
     def _log(self, problem: str) -> None:
         if problem != self.problem:
-            log.warning("upstream %s: %s", self, problem)
+            log.warning("upstream %s: %s", self, problem, extra={"event": "upstream_down"})
             self.problem = problem

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from dnsbridge.resolvers.forward.allowance import LineLimit
+from dnsbridge.observe.limits import LineLimit
 from dnsbridge.resolvers.forward.health import Condition
 from dnsbridge.resolvers.forward.patience import DEADLINE
 from dnsbridge.resolvers.forward.stream import StreamUpstream
@@ -44,24 +44,28 @@ class UpstreamNews:
                 told.down = down
                 # A StreamUpstream logs by itself why its connection failed.
                 if not isinstance(told.upstream, StreamUpstream):
-                    _write(told, now, f"is down: {health.problem}" if down else "is up again", warn=down)
+                    if down:
+                        _write(told, now, "upstream_down", f"is down: {health.problem}", warn=True)
+                    else:
+                        _write(told, now, "upstream_up", "is up again", warn=False)
             if health.slow_since != told.slow_since:
                 told.slow_since = health.slow_since
-                _write(told, now, f"is slow: it answers others, but one question not within {DEADLINE:g} s", warn=True)
+                what = f"is slow: it answers others, but one question not within {DEADLINE:g} s"
+                _write(told, now, "upstream_slow", what, warn=True)
             edns = health.edns
             if edns.without_until != told.without_until:
                 told.without_until = edns.without_until
                 if edns.without_until:
                     minutes = round((edns.without_until - now) / 60)
-                    _write(
-                        told, now, f"lacks EDNS ({edns.problem}): asked without it for {minutes} minutes", warn=False
-                    )
+                    what = f"lacks EDNS ({edns.problem}): asked without it for {minutes} minutes"
+                    _write(told, now, "upstream_without_edns", what, warn=False)
                 else:
-                    _write(told, now, "has EDNS again", warn=False)
+                    _write(told, now, "upstream_with_edns", "has EDNS again", warn=False)
 
 
-def _write(told: _Told, now: float, what: str, *, warn: bool) -> None:
+def _write(told: _Told, now: float, event: str, what: str, *, warn: bool) -> None:
     held_back = told.lines.take(now)
     if held_back is not None:
         more = f" ({held_back} lines about it were held back)" if held_back else ""
-        log.log(logging.WARNING if warn else logging.INFO, "upstream %s %s%s", told.upstream, what, more)
+        level = logging.WARNING if warn else logging.INFO
+        log.log(level, "upstream %s %s%s", told.upstream, what, more, extra={"event": event})

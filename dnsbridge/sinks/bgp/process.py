@@ -160,6 +160,16 @@ class ExaBgp:
                     await self._moved.wait()
         return condition()
 
+    def heard(self, said: Negotiated | Up | Down | Sent) -> None:
+        """Apply an event to its peer's state, and log the start and end of a session."""
+        peer = self.peers[said.peer]
+        if isinstance(said, Up) and not peer.up:
+            log.info("BGP peer %s: session established", said.peer, extra={"event": "bgp_session_up"})
+        elif isinstance(said, Down) and peer.up:
+            why = said.reason or "the connection has ended"
+            log.warning("BGP peer %s: session ended: %s", said.peer, why, extra={"event": "bgp_session_down"})
+        peer.take(said)
+
     async def kill(self) -> None:
         """Kill ExaBGP without a word to the peers: they keep the routes for the graceful restart time. Idempotent."""
         for transport in (self._commands, self._events):
@@ -248,8 +258,8 @@ class ExaBgp:
                 answer = self._answers.popleft()
                 if not answer.done():
                     answer.set_result(said.well)
-        elif peer := self.peers.get(said.peer):
-            peer.take(said)
+        elif said.peer in self.peers:
+            self.heard(said)
             self._moved.set()
 
     async def _follow_log(self) -> None:
@@ -276,9 +286,9 @@ class ExaBgp:
             answer = self._answers.popleft()
             if not answer.done():
                 answer.set_result(False)
-        for peer in self.peers.values():
+        for address, peer in self.peers.items():
             if peer.up:
-                peer.take(Down(next(iter(self.peers)), "ExaBGP ended"))
+                self.heard(Down(address, "ExaBGP ended"))
         self._moved.set()
 
 

@@ -144,6 +144,12 @@ class Connection:
         response: ClientResponse = answer.response
         return response
 
+    @property
+    def certificate_ends(self) -> datetime | None:
+        """When the client certificate in use ends; None while none is."""
+        file = self._session.configuration.cert_file if self._session else None
+        return not_after(Path(file)) if file else None
+
     async def _retire(self, session: _Session | None) -> None:
         if session and self._session is session:
             self._session = None

@@ -33,12 +33,17 @@ class Identified(msgspec.Struct):
     metadata: Metadata = Metadata()
 
 
-class ListMetadata(msgspec.Struct, frozen=True, rename={"resource_version": "resourceVersion", "more": "continue"}):
+_LIST_FIELDS = {"resource_version": "resourceVersion", "more": "continue", "remaining": "remainingItemCount"}
+
+
+class ListMetadata(msgspec.Struct, frozen=True, rename=_LIST_FIELDS):
     """`ListMeta` of apimachinery."""
 
     resource_version: str = ""
     more: str = ""
     """The continue token; empty on the last page."""
+    remaining: int | None = None
+    """Objects after this page; servers leave it out where a selector applies, and may be wrong."""
 
 
 class Page(msgspec.Struct):

@@ -17,6 +17,7 @@ from cachetools import LRUCache
 from dnsbridge.cluster.changes import Change, Gone, Put
 from dnsbridge.cluster.flaws import Flaw
 from dnsbridge.cluster.objects import Key, Object
+from dnsbridge.observe.histogram import Histogram
 from dnsbridge.watch.api.decoding import Incoming, Skipped, decode_object
 from dnsbridge.watch.api.refusal import Refused
 from dnsbridge.watch.api.resources import Resource
@@ -58,6 +59,8 @@ class Counts(msgspec.Struct):
     """Requests and watches that failed."""
     silences: int = 0
     """Connections given up because nothing came."""
+    delay: Histogram = msgspec.field(default_factory=Histogram)
+    """Seconds from an event's octets to the moment from which answers follow it; lists are not counted."""
 
 
 class Intake:
@@ -89,7 +92,8 @@ class Intake:
         `seen` holds the keys of the list under way; None: there is no list.
         """
         changes: list[Change] = []
-        until = time.monotonic() + TURN
+        began = time.monotonic()
+        until = began + TURN
         for one in incoming:
             # The effect of an event depends on the held objects; only in a list does each object come just once.
             if changes and (seen is None or one.type != "ADDED"):
@@ -103,6 +107,8 @@ class Intake:
                 until = time.monotonic() + TURN
         if changes:
             self._deliver(changes)
+        if seen is None and incoming:
+            self._counts.delay.add(time.monotonic() - began, len(incoming))
         # More octets may be waiting already, and reading them does not yield to the event loop.
         await asyncio.sleep(0)
 

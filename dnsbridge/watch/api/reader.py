@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dnsbridge.cluster.objects import Key
 from dnsbridge.watch.api import frames
 from dnsbridge.watch.api.connection import Connection, bear
@@ -35,6 +37,16 @@ WATCH_SHARE = 0.75
 """The length of a watch (`timeoutSeconds`), as a share of the tolerated silence. The server sends a bookmark shortly
 before it ends a watch, so a live watch is never silent for too long, however quiet the cluster."""
 
+
+class Progress(msgspec.Struct):
+    """How far the list under way has been read."""
+
+    read: int = 0
+    """Objects."""
+    left: int | None = None
+    """Objects that are still to come; None where the server does not say."""
+
+
 _OF_OBJECTS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
@@ -52,6 +64,7 @@ class Reader:
         read: Callable[[], None],
     ) -> None:
         """`alive` is called at every sign of life; `read` whenever objects, a page or a bookmark have come."""
+        self.progress = Progress()
         self._resource = resource
         self._connection = connection
         self._intake = intake
@@ -63,6 +76,7 @@ class Reader:
     async def pages(self, turn: Turn, page_read: Callable[[], None], listed: Callable[[int], None]) -> None:
         """Read the whole list in pages; at its end `listed` is called with the number of its objects."""
         self._counts.lists += 1
+        self.progress = progress = Progress()
         seen: set[Key] = set()
         more = ""
         while True:
@@ -80,6 +94,7 @@ class Reader:
             page_read()
             await self._intake.take([Incoming("ADDED", item) for item in page.items or ()], seen)
             more = page.metadata.more
+            progress.read, progress.left = len(seen), page.metadata.remaining if more else 0
             if not more:
                 break
         await self._intake.finish_list(seen, page.metadata.resource_version)
@@ -88,6 +103,7 @@ class Reader:
     async def stream(self, turn: Turn, listed: Callable[[int], None]) -> None:
         """Read a streaming list, then follow it as a watch; `listed` is called once the list is complete."""
         self._counts.lists += 1
+        self.progress = Progress()
         async with self._request(
             STREAM_SILENCE, sendInitialEvents="true", resourceVersionMatch="NotOlderThan"
         ) as response:
@@ -135,6 +151,7 @@ class Reader:
                     incoming.append(Incoming(event.type, event.object))
             await self._intake.take(incoming, listing.seen if listing else None)
             if listing:
+                self.progress.read = len(listing.seen)
                 listing.check(bool(whole))
         if listing:
             raise Refused("the stream ended before its list was complete")

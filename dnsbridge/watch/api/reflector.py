@@ -17,7 +17,7 @@ from dnsbridge.backoff import Backoff
 from dnsbridge.cluster.changes import Change
 from dnsbridge.cluster.objects import Key, Object
 from dnsbridge.watch.api.intake import Counts, Intake
-from dnsbridge.watch.api.reader import Reader
+from dnsbridge.watch.api.reader import Progress, Reader
 from dnsbridge.watch.api.refusal import Refused, unreachable
 from dnsbridge.watch.api.resources import Resource
 from dnsbridge.watch.api.server import Server
@@ -82,6 +82,11 @@ class Reflector:
     def waits_for(self) -> str:
         """Why the resource has not been read: its last problem, while nothing has been read since."""
         return self.problem or ("its list is not complete" if self.alive_at else "no answer yet")
+
+    @property
+    def progress(self) -> Progress:
+        """How far its list has been read."""
+        return self._reader.progress
 
     async def run(self) -> None:
         """Follow the resource until cancelled; nothing that the server does ends it."""

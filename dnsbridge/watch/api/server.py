@@ -63,7 +63,7 @@ class Server:
     def complain(self, problem: str, about: str = "") -> None:
         """Log a problem of a resource (`about` empty: of the whole server), if a line is due."""
         if line := self._troubles.meet(problem, about, time.monotonic()):
-            log.warning("cluster %s: %s; trying again", self._cluster, line)
+            log.warning("cluster %s: %s; trying again", self._cluster, line, extra={"event": "source_trouble"})
 
     def say_pages(self, problem: str, about: str) -> None:
         """Log why a resource's lists are read in pages from now on, once for all resources with the same reason."""
@@ -76,7 +76,7 @@ class Server:
         `recovered`: after a failure that other resources are likely to meet as well.
         """
         for line in self._troubles.read(about, time.monotonic()):
-            log.info("cluster %s: %s", self._cluster, line)
+            log.info("cluster %s: %s", self._cluster, line, extra={"event": "source_connected"})
         if recovered:
             self._back()
 

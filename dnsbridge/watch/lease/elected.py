@@ -118,7 +118,7 @@ class Candidate:
             self._renewed.clear()
             if not self.leads and self._renewed_at and time.monotonic() < self._renewed_at + renew:
                 self.leads = True
-                log.info("%s: this companion leads (%s)", self.shown, identity())
+                log.info("%s: this companion leads (%s)", self.shown, identity(), extra={"event": "leads"})
                 await self._on_lead()
             left = self._renewed_at + renew - time.monotonic() if self.leads else None
             waiting = asyncio.create_task(self._renewed.wait())
@@ -136,7 +136,8 @@ class Candidate:
         self._renewed_at = 0.0
         if self.leads:
             self.leads = False
-            log.warning("%s: this companion leads no more; its routes stay until another does", self.shown)
+            text = "%s: this companion leads no more; its routes stay until another does"
+            log.warning(text, self.shown, extra={"event": "leads_no_more"})
             await self._on_lose()
 
     def renewed(self, began: float) -> None:

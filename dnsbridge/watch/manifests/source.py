@@ -164,13 +164,13 @@ class ManifestSource:
             self._complain(f"{shown(found.path)}: {found.problem}; the last good state stays in force")
             return None
         if self._complaint:
-            log.info("%s: can be read again", shown(self.path))
+            log.info("%s: can be read again", shown(self.path), extra={"event": "source_connected"})
             self._complaint = ""
         return self._take(found, at_once=False)
 
     def _complain(self, text: str) -> None:
         if text != self._complaint:
-            log.error("%s", text)
+            log.error("%s", text, extra={"event": "source_trouble"})
         self._complaint = text
 
     def _take(self, found: Scan, *, at_once: bool) -> tuple[dict[Key, Object], list[Change]]:

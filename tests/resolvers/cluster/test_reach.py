@@ -22,6 +22,7 @@ from dnsbridge.wire.query import Query, parse
 from dnsbridge.zone.index import Index
 from dnsbridge.zone.lookup import ZoneSettings
 from dnsbridge.zone.reverse import Prefixes
+from tests.support.preparing import offer
 
 WEB, DB0, DB1 = (ip_address(text).packed for text in ("10.96.0.1", "10.244.0.1", "10.244.1.1"))
 SLICE = (Endpoint((DB0,), "db-0"), Endpoint((DB1,), "db-1"))
@@ -106,7 +107,7 @@ def test_a_prepared_answer_counts_each_time() -> None:
     for expected in (1, 2):
         answer = router.resolve(query)
         assert isinstance(answer, Answer)
-        prepared.offer(query.message[2:], answer)
+        offer(prepared, query.message[2:], answer)
         octets(answer.body)
         assert cluster.unrouted.answers == expected
     body = prepared.answers[query.message[2:]]

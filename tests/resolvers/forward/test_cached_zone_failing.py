@@ -15,6 +15,7 @@ from dnsbridge.wire.failure import Failure
 from dnsbridge.wire.query import Query
 from tests.support.caching import REFUSED, SERVFAIL, setting, words
 from tests.support.forwarding import ONE, TWO, ask, run, until
+from tests.support.preparing import offer
 from tests.support.scripted_upstream import Behaviour, answer, silence
 
 
@@ -267,7 +268,7 @@ def test_prepared_answers_age() -> None:
             for _ in range(2):
                 got = up.cached.resolve(query)
                 assert isinstance(got, Answer)
-                prepared.offer(question, got)
+                offer(prepared, question, got)
 
             def now() -> str:
                 return words(query, Answer(octets(prepared.answers[question])))
@@ -288,7 +289,7 @@ def test_prepared_answers_age() -> None:
             assert question not in prepared.answers
             got = up.cached.resolve(query)
             assert isinstance(got, Answer)
-            prepared.offer(question, got)
+            offer(prepared, question, got)
             assert now() == "2/54"
             up.now = 1054 + 59
             prepared.expire(up.now)

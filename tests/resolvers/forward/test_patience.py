@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsbridge.resolvers.forward.allowance import Allowance, LineLimit
+from dnsbridge.resolvers.forward.allowance import Allowance
 from dnsbridge.resolvers.forward.patience import MOST_ROUNDS, PATIENCE, next_round
 
 
@@ -29,10 +29,3 @@ def test_an_allowance() -> None:
     assert [allowance.take(0) for _ in range(5)] == [True, True, True, False, False]
     assert [allowance.take(done) for done in (1, 2, 3, 4)] == [False, True, False, True]
     assert [allowance.take(1000) for _ in range(4)] == [True, True, True, False]
-
-
-def test_a_line_limit() -> None:
-    """So many lines at once, then one each interval, which says how many were held back."""
-    lines = LineLimit(2, 60.0)
-    assert [lines.take(now) for now in (100.0, 101.0, 102.0, 103.0)] == [0, 0, None, None]
-    assert [lines.take(now) for now in (162.0, 163.0, 223.0)] == [2, None, 1]

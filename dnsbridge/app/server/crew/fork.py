@@ -94,7 +94,7 @@ def _be_worker(place: Place, sock: socket.socket, settings: Settings, main: Main
         _drop_descriptors(kept)
         # A thread of the main process may have been about to write to the old stream.
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-        start_logging(f"worker {place.number}: ")
+        start_logging(settings.log.format, settings.log.level, place.number)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(place, sock, settings, main))
         code = 0

@@ -25,7 +25,7 @@ from dnsbridge.app.server.crew.messages import What
 from dnsbridge.app.server.crew.worker_process import WorkerProcess
 from dnsbridge.app.server.sockets import Listening
 from dnsbridge.backoff import Backoff
-from dnsbridge.listeners.http.server import NotNow
+from dnsbridge.listeners.http.not_now import NotNow
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +159,12 @@ class Workers:
         yield counter("worker_behind", "Workers killed because they did not read changes.", [], [([], self.behind)])
         queries = []
         for place in self.places:
+            received = dict.fromkeys(("udp", "tcp"), 0.0)
             for family in summed([place.retired, *(member.counts for member in place.members)]):
                 if family.name == "queries":
-                    queries += [([str(place.number), *labels], value) for labels, value in family.values]
+                    for (transport, *_), value in family.values:
+                        received[transport] += value
+            queries += [([str(place.number), transport], value) for transport, value in received.items()]
         yield counter("worker_queries", "Messages received, by worker.", ["worker", "transport"], queries)
 
     def not_ready(self) -> list[str]:
@@ -216,7 +219,7 @@ class Workers:
     def answers(self, member: WorkerProcess) -> None:
         """See Supervisor: all processes before the last one that answers are told to end."""
         place = self.places[member.number - 1]
-        log.info("worker %d: answers (pid %d)", member.number, member.pid)
+        log.info("worker %d: answers (pid %d)", member.number, member.pid, extra={"event": "worker_answers"})
         last = max((number for number, each in enumerate(place.members) if each.ready), default=0)
         for number, each in enumerate(place.members):
             if number < last or self._ending:
@@ -248,7 +251,8 @@ class Workers:
         elif place.restarts > 1 and not superseded:
             delay = place.backoff.delay()
         when = f"in {delay:.1f} s" if delay else "now"
-        log.error("worker %d (pid %d): %s; another takes its place %s", place.number, member.pid, _how(status), when)
+        about = place.number, member.pid, _how(status), when
+        log.error("worker %d (pid %d): %s; another takes its place %s", *about, extra={"event": "worker_ended"})
         if not superseded:  # else its successor is there already
             place.renewing = True
             self._loop.call_later(delay, self._fork_soon, place.number)

@@ -1,0 +1,8 @@
+"""Times as the status document has them."""
+
+from datetime import UTC, datetime
+
+
+def utc(unix: float) -> str:
+    """A time in Unix seconds as UTC text (RFC 3339)."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
