@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from msgspec import structs
+
 from dnsbridge.app.answering.upstream_servers import resolv_confs, servers_of
 from dnsbridge.app.this_machine import RESOLV_CONF, in_pod, is_local, kubeconfigs
 from dnsbridge.config import Cluster, ConfigError, Forward, Loaded, Problem, ServiceAddress, upstream_is_self
@@ -29,6 +31,12 @@ def discover(loaded: Loaded) -> Loaded:
         if forward.zone == "." and not forward.upstreams:
             loaded = loaded.discovered(f"forward[{index}].upstreams", (RESOLV_CONF,), str(RESOLV_CONF))
     return loaded
+
+
+def without_unfound(loaded: Loaded) -> Loaded:
+    """The settings without clusters whose source nobody names, and which is not on this machine either."""
+    found = [each for each in loaded.settings.clusters if not _is_unfound(each)]
+    return structs.replace(loaded, settings=structs.replace(loaded.settings, clusters=tuple(found)))
 
 
 def shown(loaded: Loaded) -> Loaded:
@@ -64,9 +72,7 @@ def _missing_source(cluster: Cluster, key: str) -> Problem | None:
         if source.kubeconfig.is_file():
             return None
         return Problem("", f"{key}.kubeconfig", f"{source.kubeconfig}: no such file; name a kubeconfig that is there")
-    if source.context is None and in_pod():
-        return None
-    if kubeconfigs():
+    if not _is_unfound(cluster):
         return None
     return Problem(
         "",
@@ -74,6 +80,13 @@ def _missing_source(cluster: Cluster, key: str) -> Problem | None:
         "no cluster found: no kubeconfig ($KUBECONFIG, ~/.kube/config) and not in a pod; name --kubeconfig FILE,"
         " or a file or folder of objects with --manifests PATH",
     )
+
+
+def _is_unfound(cluster: Cluster) -> bool:
+    """Whether nobody names a source, and this machine has none."""
+    source = cluster.source
+    named = source.manifests is not None or source.kubeconfig is not None or source.in_cluster
+    return not named and not (source.context is None and in_pod()) and not kubeconfigs()
 
 
 def _bad_authorities(forward: Forward, key: str) -> Problem | None:

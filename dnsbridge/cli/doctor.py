@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dnsbridge.cli.options import BadUsage, Failed, addresses, load_complete, output_option, source_options
+from dnsbridge.cli.options import BadUsage, Failed, addresses, complete_or_fail, load, output_option, source_options
 from dnsbridge.cli.output import print_json, print_table
 
 
@@ -26,6 +26,7 @@ def doctor(name: str, port: int | None, resolvers: Sequence[str], output: str, f
     """Say whether NAME can be reached from here, and which link of the chain is broken; changes nothing."""
     from dnsbridge.app.doctor.gather import gather
     from dnsbridge.app.facts.lookup import question
+    from dnsbridge.app.found_settings import without_unfound
     from dnsbridge.config import Loaded
     from dnsbridge.doctor.chain import diagnose, is_broken
     from dnsbridge.doctor.link import State
@@ -36,7 +37,7 @@ def doctor(name: str, port: int | None, resolvers: Sequence[str], output: str, f
     servers = addresses("--resolver", resolvers, "10.0.0.53")
     loaded: Loaded | str
     try:
-        loaded = load_complete(file, **flags)
+        loaded = complete_or_fail(without_unfound(load(file, **flags)))
     except Failed as error:
         loaded = error.message
     start_logging()

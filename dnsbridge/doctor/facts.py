@@ -16,6 +16,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+MANIFESTS, KUBECONFIG = "manifests ", "kubeconfig "
+"""What the place of a source begins with; then comes a path, and of a kubeconfig `, context NAME` where it is named."""
 DEAD = ("failed", "incomplete")
 """States of a neighbour that does not answer."""
 
@@ -54,7 +56,7 @@ class Source(Struct, frozen=True):
 
     cluster: str
     where: str
-    """Manifests or an API server."""
+    """`manifests PATH`, `kubeconfig PATH`, or another credential."""
     fresh: bool
     problem: str = ""
     """Why it could not be read."""
@@ -198,5 +200,5 @@ class Facts(Struct, frozen=True):
         return next((reply.addresses for reply in self.resolvers if reply.addresses), ())
 
     def is_right(self, reply: Reply) -> bool:
-        """Whether an answer has the addresses that the name should give."""
-        return set(reply.addresses) == set(self.wanted)
+        """Whether there is an answer with the addresses that the name should give."""
+        return bool(reply.rcode) and set(reply.addresses) == set(self.wanted)

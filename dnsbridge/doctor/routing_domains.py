@@ -36,10 +36,10 @@ def explain(facts: Facts) -> tuple[str, str] | None:
 
 def _mend(scope: Scope, zone: str) -> str:
     if not scope.link:
+        # With domains of its own it takes no servers from resolv.conf any more (resolved.conf(5), Domains).
+        lines = f"[Resolve], DNS={' '.join(scope.servers)}, Domains={' '.join([*scope.domains, f'~{zone}'])}"
         file = "/etc/systemd/resolved.conf.d/cluster.conf"
-        return (
-            f"write [Resolve] and Domains=~{zone}, on two lines, into {file}; then systemctl restart systemd-resolved"
-        )
+        return f"the lines {lines} in {file}; then systemctl restart systemd-resolved"
     words = " ".join(f"'{each}'" for each in (*scope.domains, f"~{zone}"))
     return f"resolvectl domain {scope.link} {words}; to last, Domains= in the link's .network file"
 

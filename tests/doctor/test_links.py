@@ -75,10 +75,27 @@ def resolved(reply: Reply, *scopes: Scope) -> dict[str, Any]:
 BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "settings": ({"settings": "dnsbridge.yaml:3: clustres: no such key"}, "settings", "cannot be used", "config check"),
     "a source that cannot be read": (
-        {"sources": (Source("dev", "https://10.0.0.1:6443", False, "not read; see above why"),)},
+        {"sources": (Source("dev", "kubeconfig /k, context c", False, "not read: services (no answer yet)"),)},
         "source",
         "cluster dev cannot be read",
-        "kubectl get --raw /readyz",
+        "kubectl --kubeconfig /k --context c get --raw /readyz,",
+    ),
+    "manifests that cannot be read": (
+        {"sources": (Source("dev", "manifests /m", False, "/m: permission denied"),)},
+        "source",
+        "cluster dev cannot be read",
+        "ls -l /m,",
+    ),
+    "a cluster that is not read": (
+        {
+            "sources": (Source("dev", "the pod's service account", False, "not read: services (no answer yet)"),),
+            "record": Record("SERVFAIL", "cluster", "dev", "the cluster has not been read yet"),
+            "service": None,
+            **office("SERVFAIL"),
+        },
+        "source",
+        "cluster dev cannot be read",
+        "kubectl get --raw /readyz,",
     ),
     "a stale source": ({"sources": (Source("dev", "https://10.0.0.1:6443", False),)}, "source", "is old", "/readyz"),
     "a name that is not there": (
@@ -175,7 +192,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         resolved(Reply("127.0.0.53", "REFUSED"), structs.replace(LINK, link="")),
         "resolver",
         "asks nobody for names below .local",
-        "write [Resolve] and Domains=~cluster.local, on two lines, into /etc/systemd/resolved.conf.d/cluster.conf",
+        f"the lines [Resolve], DNS={OFFICE}, Domains=corp.example ~cluster.local in /etc/systemd/resolved.conf.d/",
     ),
     "resolved before a server that does not forward": (
         resolved(
@@ -310,6 +327,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "a filtered port": (
         silent(arrives=True),
+        "connection",
+        "packets get to 10.96.12.34 and back, and TCP port 80 is silent",
+        "kubectl get networkpolicies",
+    ),
+    "a filtered port by the default route": (
+        {**silent(arrives=True), "ways": (DEFAULT,)},
         "connection",
         "packets get to 10.96.12.34 and back, and TCP port 80 is silent",
         "kubectl get networkpolicies",

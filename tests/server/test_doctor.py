@@ -18,6 +18,7 @@ from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
 from tests.support.program import ROOT, Program
 from tests.support.started import run
+from tests.support.waiting import eventually
 
 EXAMPLE = ROOT / "dnsbridge" / "example"
 NAME, ADDRESS, PORT = "web.shop.svc.cluster.local", "10.96.12.34", 80
@@ -117,7 +118,23 @@ def test_a_broken_link(chain: Chain, case: str) -> None:
     finally:
         for line in mend:
             must(host, *line.split())
-    assert chain.broken() == []
+    # A link that comes up takes its time where the machine is busy.
+    eventually(lambda: chain.broken() == [])
+
+
+def test_the_readme(chain: Chain) -> None:
+    """It shows what the doctor says today of a node that is gone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, shown = readme.partition(f"$ dnsbridge doctor {NAME} --manifests cluster.yaml\n")
+    must(chain.client, "ip", "route", "replace", "10.96.0.0/16", "via", NODE, "proto", "83")
+    must(chain.node, "ip", "link", "set", "eth0", "down")
+    try:
+        must(chain.client, "ip", "neigh", "flush", "all")
+        said = chain.doctor(NAME).stdout.replace(str(EXAMPLE), "cluster.yaml").replace(": failed", ": incomplete")
+    finally:
+        must(chain.node, "ip", "link", "set", "eth0", "up")
+    assert [line.rstrip() for line in said.splitlines()] == shown.partition("```")[0].splitlines()
+    eventually(lambda: chain.broken() == [])
 
 
 def test_the_doctor_says_the_command(chain: Chain) -> None:
@@ -155,7 +172,7 @@ def test_another_name_server(chain: Chain) -> None:
     ("words", "broken", "said"),
     [
         (["wbe.shop.svc.cluster.local"], ["object"], f"{NAME}, "),
-        (["web"], ["object", "answer"], "only a search list makes a name of a bare word"),
+        (["web"], ["object"], "only a search list makes a name of a bare word"),
         ([ADDRESS, "--port", "80"], [], ""),
         ([f"{NAME}."], [], ""),
         (["WEB.shop.svc.Cluster.Local"], [], ""),
@@ -168,6 +185,89 @@ def test_names(chain: Chain, words: list[str], broken: list[str], said: str) -> 
     found = chain.links(*words)
     assert [name for name, link in found.items() if link["state"] == "failed"] == broken
     assert said in " ".join(link["cause"] for link in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "state", "evidence"),
+    [
+        pytest.param("www.example.com", "object", "unknown", "no cluster has this name", id="another zone"),
+        pytest.param("web.shop.svc.k8s.corp", "object", "unknown", "no cluster has this name", id="another cluster"),
+        pytest.param("web", "object", "failed", "a bare word; the search list of this host is: none", id="a bare word"),
+        pytest.param(ADDRESS, "object", "unknown", "an address, no name", id="an address"),
+        pytest.param("fd00:10:96::22", "route", "failed", "fd00:10:96::22: no route", id="an address of IPv6"),
+        pytest.param("shop.svc.cluster.local", "connection", "unknown", "no address, or no port", id="a namespace"),
+        pytest.param("docs.shop.svc.cluster.local", "endpoints", "ok", "is another name (ExternalName)", id="an alias"),
+        pytest.param("_http._tcp.web.shop.svc.cluster.local", "object", "ok", "Service shop/web", id="a name of SRV"),
+        pytest.param(".", "this host", "unknown", "no name of a host", id="the root"),
+        pytest.param("a b.svc.cluster.local", "object", "failed", "NXDOMAIN", id="a blank"),
+        pytest.param(f"{'a' * 63}.{'b' * 63}.svc.cluster.local", "object", "failed", "NXDOMAIN", id="a long name"),
+    ],
+)
+def test_what_is_no_name_of_a_service(chain: Chain, name: str, link: str, state: str, evidence: str) -> None:
+    """The doctor says what it is, and goes on."""
+    found = chain.links(name)
+    assert (found[link]["state"], evidence in found[link]["evidence"]) == (state, True), found[link]
+    assert len(found) == 12
+
+
+PORTLESS = """apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+- {apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {clusterIP: None}}
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
+  addressType: IPv4
+  endpoints: [{addresses: [10.244.1.5], conditions: {ready: true}}]
+"""
+
+
+def told(prefix: list[str], *words: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit status, and the links by name."""
+    done = run("doctor", *words, "--output", "json", prefix=prefix)
+    return done.returncode, {each["link"]: each for each in json.loads(done.stdout)["links"]}
+
+
+def test_a_service_without_ports(tmp_path: Path) -> None:
+    """There is nothing to connect to, unless a port is named."""
+    file = tmp_path / "objects.yaml"
+    file.write_text(PORTLESS, encoding="utf-8")
+    words = ["db.shop.svc.cluster.local", "--manifests", str(file)]
+    with (
+        Namespace("nameserver 127.0.0.1\n") as host,
+        Program(file, listen=["127.0.0.1:53"], command_prefix=host.prefix, upstreams=["127.0.0.9"]),
+    ):
+        must(host, "ip", "address", "add", "10.244.1.5/32", "dev", "lo")
+        code, found = told(host.prefix, *words)
+        assert (code, found["endpoints"]["state"], found["connection"]["state"]) == (0, "ok", "unknown")
+        assert found["connection"]["evidence"] == "no address, or no port to connect to; name one with --port"
+        code, found = told(host.prefix, *words, "--port", "5432")
+        assert (code, found["connection"]["state"]) == (1, "failed")
+
+
+def test_no_cluster_is_configured(chain: Chain) -> None:
+    """Neither a file, nor a flag, nor a kubeconfig: what the name servers of the host say is gone on with."""
+    code, found = told(chain.client.prefix, NAME)
+    assert found["source"]["evidence"] == "no cluster is configured here; name it with --kubeconfig or --manifests"
+    assert {name for name, each in found.items() if each["state"] == "unknown"} == {
+        "source", "object", "endpoints", "connection", "path MTU",
+    }  # fmt: skip
+    assert code == 0
+    assert found["route"]["evidence"].startswith(f"{ADDRESS}: 10.96.0.0/16 via {NODE} dev eth0 ")
+    code, found = told(chain.client.prefix, NAME, "--port", str(PORT))
+    assert (code, found["connection"]["state"], found["path MTU"]["state"]) == (0, "ok", "ok")
+
+
+def test_nobody_and_nothing() -> None:
+    """No cluster, no server, and no name server that answers: that one is the broken link."""
+    with Namespace("nameserver 127.0.0.8\noptions timeout:1 attempts:1\n") as host:
+        code, found = told(host.prefix, NAME)
+    assert code == 1
+    assert {name: each["cause"] for name, each in found.items() if each["state"] == "failed"} == {
+        "resolver": "the name server of this host does not answer"
+    }
+    assert found["server"]["evidence"] == "no dnsbridge answers at 127.0.0.1: connection refused"
 
 
 @pytest.mark.parametrize(

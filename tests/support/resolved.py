@@ -15,7 +15,8 @@ from tests.support.own_files import OwnFiles
 PARTS = ("systemd-resolved", "resolvectl", "dbus-daemon", "libnss_resolve.so.2")
 _BUS = """<busconfig>
 <type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/></policy>
+<policy context="default"><allow user="*"/><allow own="*"/><allow eavesdrop="true"/>
+<allow send_destination="*"/></policy>
 </busconfig>
 """
 _SETTINGS = "[Resolve]\nFallbackDNS=\nMulticastDNS=no\nLLMNR=no\n"
@@ -34,7 +35,7 @@ class Resolved(RealServer):
         files.user(_USER)
         files.write("systemd/resolved.conf", _SETTINGS)
         files.write("own-bus.conf", _BUS)
-        self._resolved = ["sh", "-ec", f"install -d -o {_USER} /run/systemd/resolve; exec systemd-resolved"]
+        self._resolved = ["sh", "-ec", "mkdir -p /run/systemd; exec systemd-resolved"]
 
     def _start(self) -> None:
         bus = ["sh", "-ec", "mkdir -p /run/dbus; exec dbus-daemon --config-file=/etc/own-bus.conf --nofork --nopidfile"]

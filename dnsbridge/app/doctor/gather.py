@@ -11,7 +11,7 @@ from dnsbridge.app.doctor.packets import MAX_ADDRESSES, with_packets
 from dnsbridge.app.doctor.planned import planned
 from dnsbridge.app.doctor.questions import with_answers
 from dnsbridge.config import Address, Loaded, Settings
-from dnsbridge.doctor.facts import Facts, Record, Source
+from dnsbridge.doctor.facts import MANIFESTS, Facts, Record, Source
 from dnsbridge.errors import CannotStart
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -51,8 +51,14 @@ async def _objects(name: str, port: int | None, loaded: Loaded) -> Facts:
                 planned=await planned(loaded, parts.feeds, record.addresses[:MAX_ADDRESSES]),
             )
     except CannotStart as error:
-        cluster = loaded.settings.clusters[0].name
-        return structs.replace(facts, sources=(Source(cluster, "its source", False, str(error)),))
+        return structs.replace(facts, sources=(_unread(loaded.settings, str(error)),))
+
+
+def _unread(settings: Settings, problem: str) -> Source:
+    """The source that keeps everything from being read."""
+    files = {each: str(each.source.manifests) for each in settings.clusters if each.source.manifests}
+    named = next((each for each, path in files.items() if path in problem), settings.clusters[0])
+    return Source(named.name, f"{MANIFESTS}{files[named]}" if named in files else "its source", False, problem)
 
 
 def _listening(settings: Settings) -> Address | None:

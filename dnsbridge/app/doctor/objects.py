@@ -8,7 +8,7 @@ from itertools import islice
 from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.lookup import Explanation, explain, question
 from dnsbridge.cluster.freshness import Freshness
-from dnsbridge.doctor.facts import Record, Service, Source
+from dnsbridge.doctor.facts import MANIFESTS, Record, Service, Source
 from dnsbridge.routes.pictures import calico
 from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.pictures.provider import ByClass
@@ -27,8 +27,11 @@ def sources(parts: Parts) -> Iterator[Source]:
     """How the clusters are read."""
     for bridged in parts.clusters:
         source, freshness = bridged.feed.source, bridged.cluster.freshness
-        where = f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address)
-        problem = "not read; see above why" if freshness is Freshness.UNSYNCED else ""
+        if isinstance(source, ManifestSource):
+            where, missing = f"{MANIFESTS}{source.path}", ""
+        else:
+            where, missing = str(source.connection.address), "; ".join(source.missing())
+        problem = f"not read: {missing}" if freshness is Freshness.UNSYNCED else ""
         yield Source(bridged.cluster.name, where, freshness is Freshness.FRESH, problem)
 
 

@@ -16,6 +16,7 @@ from dnsbridge.app.doctor.scopes import address, scopes, uses_resolved
 from dnsbridge.app.this_machine import RESOLV_CONF
 from dnsbridge.config import Address
 from dnsbridge.doctor.facts import Facts, Reply, Scope
+from dnsbridge.errors import of_system
 from dnsbridge.watch.resolv_conf import parse
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ async def with_answers(facts: Facts, here: Address | None, resolvers: Sequence[A
     """The same with what everybody says of the name; no resolvers: those of this host."""
     own, nsswitch = _name_servers(), host_files.nsswitch()
     servers = (resolvers or [Address(host, 53) for host in own])[:MAX_RESOLVERS]
-    log.info("asking %s and this host", ", ".join(map(str, [*([here] if here else []), *servers])))
+    everybody = dict.fromkeys([*([here] if here else []), *servers])
+    log.info("asking %s and this host", ", ".join(map(str, everybody)))
     behind = await asyncio.to_thread(scopes) if uses_resolved(own, nsswitch) else []
     said_here, replies, asked, system, absolute = await asyncio.gather(
         _ask_all(facts, [here] if here else []),
@@ -86,8 +88,10 @@ async def _system(name: str) -> Reply:
             found = await _in_daemon(lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
     except TimeoutError:
         return Reply("this host", problem=f"no answer within {SYSTEM_TIMEOUT:g} s")
-    except (OSError, UnicodeError) as error:
-        return Reply("this host", problem=str(getattr(error, "strerror", None) or error).lower())
+    except UnicodeError:
+        return Reply("this host", problem="no name of a host")
+    except OSError as error:
+        return Reply("this host", problem=of_system(error))
     return Reply("this host", "NOERROR", tuple(dict.fromkeys([str(each[4][0]).partition("%")[0] for each in found])))
 
 

@@ -11,7 +11,7 @@ def check(facts: Facts) -> Link:
         return _bare(facts)
     if found is None:
         return unknown("object", "no cluster has been read")
-    if found.source in ("forward", "none"):
+    if found.source in ("forward", "none") or found.rcode not in ("NOERROR", "NXDOMAIN"):
         return unknown("object", found.because or "no cluster of the settings has this name")
     if found.objects:
         return ok("object", f"{', '.join(found.objects)}: {found.because}")

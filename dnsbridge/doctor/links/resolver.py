@@ -21,16 +21,14 @@ def check(facts: Facts) -> Link:
     if not facts.resolvers:
         return unknown("resolver", "this host names no server to ask (resolv.conf)")
     shown = "; ".join(_shown(reply, facts) for reply in facts.resolvers)
-    if not facts.wanted:
-        return unknown("resolver", shown)
     for reply in facts.resolvers:
-        if facts.is_right(reply):
+        if facts.is_right(reply) or (reply.rcode and not facts.wanted):
             continue
         if facts.here and reply.server == facts.here.server:
             return unknown("resolver", f"{shown}, a dnsbridge of this host: see server and answer")
         cause, mend = _why(reply, facts)
         return failed("resolver", _shown(reply, facts), cause, mend)
-    return ok("resolver", shown)
+    return ok("resolver", shown) if facts.wanted else unknown("resolver", shown)
 
 
 def _why(reply: Reply, facts: Facts) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def _default(way: Way, facts: Facts) -> Link | None:
         return None
     text = f"{way.address}: only the default route{_through(way)}"
     results = _results(way, facts)
-    if results & {"open", "refused"}:
+    if results & {"open", "refused"} or any(each.arrives for each in facts.trails if each.address == way.address):
         return ok("route", text)
     if not results:
         return unknown("route", text)
