@@ -10,8 +10,8 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from dnsbridge.app.companion.pull import Puller
-from dnsbridge.app.facts.families import Family, as_metric, counter, gauge, histogram
-from dnsbridge.app.facts.source_metrics import build_info, of_sources, synced
+from dnsbridge.app.facts.families import Family, as_metric, counter, gauge
+from dnsbridge.app.facts.source_metrics import build_info, event_loop_lag, of_sources
 from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.observe.lag import Lag
@@ -57,7 +57,7 @@ class CompanionCollector(Collector):
 
     def _families(self) -> Iterator[Family]:
         yield build_info()
-        yield histogram("event_loop_lag_seconds", "Lateness of timers.", [], [([], self.lag.seconds)])
+        yield event_loop_lag(self.lag.seconds)
         yield from self._clusters()
         yield from self._routes()
         yield from self._sinks()
@@ -71,20 +71,15 @@ class CompanionCollector(Collector):
         )
 
     def _clusters(self) -> Iterator[Family]:
+        now = time.monotonic()
         puller = self._counted.puller
-        if puller is None:
-            now = time.monotonic()
-            yield from of_sources([(feed, feed.freshness(now)) for feed in self._counted.feeds])
-            return
-        yield synced([([each.picture.cluster], each.fresh and puller.fresh) for each in puller.told or ()])
-        yield gauge("pull_up", "1 when the last request for the routes succeeded.", [], [([], puller.alive)])
-        confirmed_at = puller.confirmed_at
-        yield gauge(
-            "pull_age_seconds",
-            "Time since the server last said that the routes are current.",
-            [],
-            [([], time.monotonic() - confirmed_at)] if confirmed_at is not None else [],
-        )
+        told = [(each.picture.cluster, each.fresh and puller.fresh) for each in puller.told or ()] if puller else []
+        yield from of_sources([(feed, feed.freshness(now)) for feed in self._counted.feeds], told)
+        up = "1 when the last request for the routes (routes.pull) succeeded."
+        yield gauge("pull_up", up, [], [([], puller.alive)] if puller else [])
+        age = "Time since the server last said that the pulled routes are current."
+        confirmed = [puller.confirmed_at] if puller and puller.confirmed_at is not None else []
+        yield gauge("pull_age_seconds", age, [], [([], now - at) for at in confirmed])
 
     def _routes(self) -> Iterator[Family]:
         companion = self._counted.companion

@@ -9,10 +9,9 @@ from prometheus_client.registry import Collector
 
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.app.facts.families import Family, as_metric, counter, each_row, gauge, histogram, most
-from dnsbridge.app.facts.source_metrics import build_info, of_sources
+from dnsbridge.app.facts.source_metrics import build_info, event_loop_lag, of_sources
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import NOWHERE, Counters
-from dnsbridge.observe.histogram import Histogram
 from dnsbridge.observe.lag import Lag
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
@@ -47,8 +46,7 @@ class PartsCollector(Collector):
         yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
         yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
         yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
-        late: list[tuple[list[str], Histogram]] = [([], self.lag.seconds)]
-        yield histogram("event_loop_lag_seconds", "Lateness of timers: what a question may wait.", [], late)
+        yield event_loop_lag(self.lag.seconds)
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()

@@ -1,12 +1,13 @@
-"""The metrics that servers and companions have in common: the version, and the sources of clusters."""
+"""The metrics that servers and companions have in common: the version, the event loop, the sources of clusters."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dnsbridge import __version__
-from dnsbridge.app.facts.families import Family, Values, counter, each_row, gauge, histogram
+from dnsbridge.app.facts.families import Family, counter, each_row, gauge, histogram
 from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster.freshness import Freshness
+from dnsbridge.observe.histogram import Histogram
 from dnsbridge.watch.api.source import ApiSource
 from dnsbridge.watch.manifests.source import ManifestSource
 
@@ -16,38 +17,45 @@ def build_info() -> Family:
     return gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
 
 
-def of_sources(feeds: Sequence[tuple[Feed, Freshness]]) -> Iterator[Family]:
-    """The metrics of clusters' feeds, each with the freshness that the program acts on."""
-    yield from _clusters(feeds)
+def event_loop_lag(seconds: Histogram) -> Family:
+    """The lateness of the program's event loop."""
+    return histogram("event_loop_lag_seconds", "How late timers are: what anything may wait.", [], [([], seconds)])
+
+
+def of_sources(feeds: Sequence[tuple[Feed, Freshness]], pulled: Iterable[tuple[str, bool]] = ()) -> Iterator[Family]:
+    """The metrics of clusters' feeds, each with the freshness that the program acts on.
+
+    `pulled` are the clusters that another dnsbridge has told of, and whether they are current.
+    """
+    yield gauge(
+        "cluster_synced",
+        "1 when the cluster's objects have been read and its source is alive.",
+        ["cluster"],
+        [
+            *(([feed.name], freshness is Freshness.FRESH) for feed, freshness in feeds),
+            *(([name], current) for name, current in pulled),
+        ],
+    )
+    yield from _clusters([feed for feed, _ in feeds])
     yield from _manifests([feed for feed, _ in feeds])
     yield from _reflectors([feed for feed, _ in feeds])
 
 
-def synced(values: Values) -> Family:
-    """By cluster: whether its objects are read and current."""
-    return gauge(
-        "cluster_synced", "1 when the cluster's objects have been read and its source is alive.", ["cluster"], values
-    )
-
-
-def _clusters(feeds: Sequence[tuple[Feed, Freshness]]) -> Iterator[Family]:
+def _clusters(feeds: Sequence[Feed]) -> Iterator[Family]:
     now = time.monotonic()
     label = ["cluster"]
-    yield synced([([feed.name], freshness is Freshness.FRESH) for feed, freshness in feeds])
     yield gauge(
         "cluster_age_seconds",
         "Time since the source's last sign of life.",
         label,
-        [([feed.name], now - feed.source.last_read_at) for feed, _ in feeds if feed.source.synced],
+        [([feed.name], now - feed.source.last_read_at) for feed in feeds if feed.source.synced],
     )
-    yield gauge(
-        "cluster_objects", "Objects held.", label, [([feed.name], len(feed.index.objects)) for feed, _ in feeds]
-    )
+    yield gauge("cluster_objects", "Objects held.", label, [([feed.name], len(feed.index.objects)) for feed in feeds])
     yield gauge(
         "cluster_serial",
         "The SOA serial: when the names last changed, in Unix seconds.",
         label,
-        [([feed.name], feed.index.serial.value) for feed, _ in feeds],
+        [([feed.name], feed.index.serial.value) for feed in feeds],
     )
 
 
