@@ -7,6 +7,7 @@
 --via --aggregate                      the settings of `routes` of the same names
 --gateway --table --sink               routes.gateways.addresses, routes.tables, routes.sinks
 --from --token-file --ca               routes.pull
+--http of `routes run`                 routes.http
 """
 
 import re
@@ -43,6 +44,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     from_url: str | None = None
     token_file: str | None = None
     ca: str | None = None
+    routes_http: str | None = None
 
 
 class Override(Struct, frozen=True):
@@ -102,6 +104,8 @@ def _routes(flags: Flags) -> Iterator[Override | Problem]:
         yield _one("via", "routes.via", Routes, Scalar(flags.via, flags.via))
     if flags.aggregate is not None:
         yield _one("aggregate", "routes.aggregate", Routes, Scalar(str(flags.aggregate), flags.aggregate))
+    if flags.routes_http is not None:
+        yield _one("http", "routes.http", Routes, Scalar(flags.routes_http, flags.routes_http))
     if flags.gateway:
         yield _list("gateway", "routes.gateways.addresses", Gateways, flags.gateway)
     if flags.table:

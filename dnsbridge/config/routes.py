@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dnsbridge.config.section import Auto, Port, Section
-from dnsbridge.config.values import Cidr, File, Flag, Host, Label, LeaseDuration, TableSource, Text, whole
+from dnsbridge.config.values import Cidr, File, Flag, Host, HttpAddress, Label, LeaseDuration, TableSource, Text, whole
 
 Via = Literal["auto", "nodes", "gateways"]
 Sink = Literal["kernel", "bgp", "bird", "frr", "file"]
@@ -180,6 +180,10 @@ class Routes(Section, frozen=True):
             description="Merge prefixes that are the halves of one, by the same next hops; one change may cost several."
         ),
     ] = False
+    http: Annotated[
+        HttpAddress,
+        Meta(description='The address of /metrics, /healthz and /readyz of `routes run`; null or "" is none.'),
+    ] = None
     sinks: Annotated[tuple[Sink, ...], Meta(description="Where routes are pushed to.")] = ()
     kernel: Annotated[Kernel, Meta(description="The sink kernel.")] = Kernel()
     bgp: Annotated[Bgp, Meta(description="The sink bgp.")] = Bgp()

@@ -104,6 +104,8 @@ class Failure(Struct, frozen=True):
     prefix: Prefix
     problem: str
     """What went wrong and what to do, in one line."""
+    conflict: bool = False
+    """Whether somebody else's route is in the way."""
 
 
 class Reached(Struct, frozen=True):

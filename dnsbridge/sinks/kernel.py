@@ -110,7 +110,7 @@ class KernelSink:
                 )
             state = self._current()
             plan = state.plan(routes)
-            failures = [Failure(route.prefix, words.in_the_way(other)) for route, other in plan.conflict]
+            failures = [Failure(route.prefix, words.in_the_way(other), conflict=True) for route, other in plan.conflict]
             refused = await self._execute(state, plan)
             if refused:
                 failures += refused
@@ -202,7 +202,7 @@ class KernelSink:
             if isinstance(step, Change):
                 prefix = step.new.prefix
                 if prefix in state.beside:
-                    failures.append(Failure(prefix, words.in_the_way(state.foreign[prefix])))
+                    failures.append(Failure(prefix, words.in_the_way(state.foreign[prefix]), conflict=True))
                     continue
                 if prefix not in state.own:  # it is there at another metric, and that one is removed below
                     step = Add(step.new)  # noqa: PLW2901  the same step, in the kernel's terms
@@ -293,7 +293,9 @@ def _reached(state: _Table, routes: Sequence[Route], failures: list[Failure]) ->
 def _better(state: _Table, failure: Failure) -> Failure:
     """The failure, naming the foreign route if one has come in between."""
     other = state.foreign.get(failure.prefix)
-    return Failure(failure.prefix, words.in_the_way(other)) if other and failure.prefix not in state.own else failure
+    if other is None or failure.prefix in state.own:
+        return failure
+    return Failure(failure.prefix, words.in_the_way(other), conflict=True)
 
 
 def _unusable(error: OSError) -> SinkProblem:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from dnsbridge.routes.model import Prefix, Reached, Route, changes
+from dnsbridge.routes.model import Failure, Prefix, Reached, Route, changes
 from dnsbridge.routes.sink import Sink, SinkProblem
 from dnsbridge.sinks.mass_change import Removals
 
@@ -50,6 +50,12 @@ class Reconciler:
         """Why the sink is not at the wanted set now, in one line; empty when it is."""
         self.changes = 0
         """Routes added, changed or removed so far."""
+        self.has = 0
+        """Routes of ours that the sink had when it was last asked; 0 when it could not be."""
+        self.failures: tuple[Failure, ...] = ()
+        """The routes that it could not set or remove then."""
+        self.refused = False
+        """Whether a mass change waits for a person's consent."""
         self._retry = retry
         self._removals = removals
         self._leads = leads
@@ -60,6 +66,11 @@ class Reconciler:
         self._again: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
         self._failed: frozenset[tuple[Prefix, str]] = frozenset()
+
+    @property
+    def wanted(self) -> int:
+        """How many routes are wanted; 0 while another process drives the sink."""
+        return len(self._wanted or ()) if self._leads else 0
 
     def want(self, routes: tuple[Route, ...]) -> None:
         """Set the wanted routes."""
@@ -92,7 +103,7 @@ class Reconciler:
             async with asyncio.timeout(PATIENCE):
                 await self.sink.withdraw()
             self._drove = False
-            self.reached = None
+            self.reached, self.has, self.failures = None, 0, ()
             log.info("sink %s: routes withdrawn, another companion drives it", self.sink.name)
         except (SinkProblem, TimeoutError) as error:
             problem = str(error) or f"sink {self.sink.name}: no end in time"
@@ -122,20 +133,25 @@ class Reconciler:
             async with asyncio.timeout(PATIENCE):
                 # After a problem a person may have changed what the sink holds, so the sink is asked again.
                 had = self.reached.routes if self.reached and not self.problem else (await self.sink.held()).own
-                if self._removals and (refused := self._removals.refuse(had, wanted, _now())):
+                refused = self._removals.refuse(had, wanted, _now()) if self._removals else ""
+                self.refused = bool(refused)
+                if refused:
+                    self.has = len(had)
                     self._complain(refused)
                     return
                 self._drove = True
                 reached = await self.sink.apply(wanted)
         except SinkProblem as error:
+            self.has = 0
             self._complain(str(error), str(error))  # the error names its sink itself
             self._later()
             return
         except TimeoutError:
+            self.has = 0
             self._complain(f"no end within {PATIENCE:g} s")
             self._later()
             return
-        self.reached = reached
+        self.reached, self.has, self.failures = reached, len(reached.routes), reached.failures
         if self._removals:
             self._removals.note(had, reached.routes, _now())
         self._say_changes(had, reached.routes)

@@ -35,6 +35,11 @@ class GatewayProbe:
         self._missed: dict[IPAddress, int] = {}
         """By gateway: attempts in a row without an answer."""
 
+    @property
+    def watched(self) -> tuple[IPAddress, ...]:
+        """The gateways that are probed."""
+        return tuple(self._missed)
+
     def watch(self, gateways: Iterable[IPAddress]) -> None:
         """Watch these gateways, and no others."""
         self._missed = {each: self._missed.get(each, 0) for each in list(dict.fromkeys(gateways))[:MAX_GATEWAYS]}

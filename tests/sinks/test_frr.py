@@ -88,6 +88,7 @@ def test_failures_are_by_prefix(router: Router) -> None:
         "10.99.0.0/16": f"FRR has it from somebody else, left alone: {FOREIGN}",
         "10.100.0.0/24": "FRR's lines cannot name the device 'eth0 tag 1'",
     }
+    assert [str(failure.prefix) for failure in reached.failures if failure.conflict] == ["10.99.0.0/16"]
     assert FOREIGN in router.statics()
 
 

@@ -178,6 +178,7 @@ def test_foreign(host: Namespace) -> None:
         assert "protocol bird has blackhole 10.51.0.0/24 proto bird" in said["10.51.0.0/24"]
         assert "protocol kernel" in said["10.0.0.0/24"]
         assert "protocol bird, metric 32" in said["fd50::/64"]
+        assert all(each.conflict for each in reached.failures)
     with_sink(host, lambda sink: sink.withdraw())
     assert tables(host) == before
 
@@ -197,6 +198,7 @@ def test_foreign_in_between(host: Namespace, monkeypatch: pytest.MonkeyPatch) ->
         reached = with_sink(host, check)
         assert ours(host) == ["10.61.0.0/24 via 10.0.0.2 dev d0"]
         assert [str(each.prefix) for each in reached.routes] == ["10.61.0.0/24"]
+        assert all(each.conflict for each in reached.failures)
         assert {str(each.prefix): each.problem.split(" has ")[0] for each in reached.failures} == {
             "10.60.0.0/24": "left alone: protocol static",
             "fd60::/64": "left alone: protocol bird, metric 1024",

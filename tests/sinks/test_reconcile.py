@@ -103,10 +103,18 @@ def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
         reconciler.want((ONE, TWO))
         await until(lambda: sink.applied > 2)
         assert reconciler.problem == "no such program"
+        assert (reconciler.wanted, reconciler.has) == (2, 0)
         sink.problem, sink.refuses = "", {TWO}
         await until(lambda: reconciler.problem == "1 routes failed")
+        assert (reconciler.wanted, reconciler.has) == (2, 1)
+        assert [failure.prefix for failure in reconciler.failures] == [TWO.prefix]
         sink.refuses = set()
         await until(lambda: sink.own == (ONE, TWO) and not reconciler.problem)
+        assert (reconciler.has, reconciler.failures) == (2, ())
+        sink.problem = "gone"
+        reconciler.check()
+        await until(lambda: reconciler.problem == "gone")
+        assert reconciler.has == 0
 
     scenario(test)
     assert "no such program" in caplog.messages  # which names the sink itself
@@ -122,9 +130,11 @@ def test_a_refused_change_keeps_the_old_set() -> None:
         reconciler.want(many[:2])
         await until(lambda: reconciler.problem.startswith("11 of its 13 routes would go at once, so nothing"))
         assert (sink.own, sink.applied) == (many, 1)
+        assert (reconciler.refused, reconciler.wanted, reconciler.has) == (True, 2, 13)
         sink.own = many[:2]
         reconciler.check()
         await until(lambda: not reconciler.problem)
+        assert not reconciler.refused
         reconciler.want(many[:1])
         await until(lambda: sink.own == many[:1] and not reconciler.problem)
 
@@ -170,7 +180,7 @@ def test_only_the_leader_drives() -> None:
     async def test(sink: ScriptedSink, reconciler: Reconciler) -> None:
         reconciler.want((ONE,))
         await pass_time(3600)
-        assert not sink.applied
+        assert (sink.applied, reconciler.wanted) == (0, 0)
         await reconciler.make_way()
         reconciler.lead()
         await until(lambda: sink.own == (ONE,))
@@ -182,8 +192,9 @@ def test_only_the_leader_drives() -> None:
         reconciler.want((TWO,))
         await pass_time(3600)
         assert (sink.own, sink.applied) == ((ONE,), 2)
+        assert (reconciler.wanted, reconciler.has) == (0, 1)
         await reconciler.make_way()
-        assert not sink.own
+        assert (sink.own, reconciler.has) == ((), 0)
         reconciler.lead()
         await until(lambda: sink.own == (TWO,))
         await reconciler.make_way()

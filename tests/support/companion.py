@@ -84,6 +84,7 @@ class Companion:
     ) -> None:
         file = folder / f"companion-{os.urandom(3).hex()}.yaml"
         file.write_text(json.dumps(settings), encoding="utf-8")
+        self._namespace = namespace
         self._prefix = namespace.prefix
         self._command = ["routes", command, "--config", str(file), *options]
         self._process: LoggedProcess | None = None
@@ -132,6 +133,22 @@ class Companion:
         """The lines of the log."""
         assert self._process
         return self._process.lines
+
+    @property
+    def http(self) -> str:
+        """Where it shows its metrics, `http://ADDR:PORT` (needs the setting `routes.http`)."""
+        return self.wait_for_log(r"metrics on (http://\S+)/metrics")[1]
+
+    def page(self, path: str) -> str:
+        """What it shows over HTTP, whatever the status is."""
+        done = self._namespace.run("curl", "-sS", "--noproxy", "*", self.http + path)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    def metrics(self) -> dict[str, float]:
+        """Samples by name and labels as written, `dnsbridge_routes_wanted{sink="kernel"}`."""
+        lines = [line for line in self.page("/metrics").splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def wait_for_log(self, pattern: str, after: int = 0) -> re.Match[str]:
         """The first line from number `after` on that matches, when it comes."""

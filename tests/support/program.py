@@ -159,12 +159,16 @@ class Program:
 
     def metrics(self) -> dict[str, float]:
         """Samples by name and labels as written, `dnsbridge_ignored_total{reason="response"}` (needs `http`)."""
-        place = self.wait_for_log(r"metrics on (http://\S+)")[1]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(place, timeout=DEADLINE) as response:
-            lines = response.read().decode().splitlines()
-        samples = [line.rpartition(" ") for line in lines if line and not line.startswith("#")]
+        samples = [line.rpartition(" ") for line in self.page("/metrics").splitlines() if line and line[0] != "#"]
         return {name: float(value) for name, _, value in samples}
+
+    def page(self, path: str) -> str:
+        """What it shows over HTTP (needs `http`)."""
+        place = self.wait_for_log(r"metrics on (http://\S+)/metrics")[1]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(place + path, timeout=DEADLINE) as response:
+            found: bytes = response.read()
+        return found.decode()
 
     def exchange_raw(
         self, message: bytes, transport: Transport = "udp", *, server: int = 0, timeout: float = DEADLINE

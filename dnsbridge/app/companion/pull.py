@@ -12,6 +12,7 @@ import logging
 import random
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -77,9 +78,11 @@ class Puller:
         """The clusters as the server last told them; None: it never has."""
         self.alive = False
         """Whether the last request succeeded; if not, `told` may be old."""
-        self._url = _checked(said.url)
+        self.confirmed_at: float | None = None
+        """Monotonic time at which the server last said that `told` is current; None: it never has."""
+        self.url = _checked(said.url)
         self._token_file = said.token_file
-        self._tls = _trust(said.ca, self._url)
+        self._tls = _trust(said.ca, self.url)
         self._kept = state_dir / FILE if state_dir else None
         self.on_change: Callable[[], None] = lambda: None
         self._etag = ""
@@ -124,25 +127,26 @@ class Puller:
         try:
             # Only the server in the settings may say where packets go, so no redirection is followed.
             async with session.get(
-                f"{self._url}/routes", headers=headers, timeout=timeout, ssl=self._tls, allow_redirects=False
+                f"{self.url}/routes", headers=headers, timeout=timeout, ssl=self._tls, allow_redirects=False
             ) as response:
                 if response.status == HTTPStatus.NOT_MODIFIED and self._etag:
+                    self.confirmed_at = time.monotonic()
                     return False
                 octets = await _read(response.content)
                 status, etag = response.status, response.headers.get("ETag", "")
         except TimeoutError:  # an OSError as well
-            raise CannotPull(f"{self._url}: no answer in time; see whether the server runs") from None
+            raise CannotPull(f"{self.url}: no answer in time; see whether the server runs") from None
         except (ClientError, OSError) as error:
-            raise CannotPull(f"{self._url}: {_why(error)}; see whether the server runs and is reachable") from None
+            raise CannotPull(f"{self.url}: {_why(error)}; see whether the server runs and is reachable") from None
         except ValueError as error:
-            raise CannotPull(f"{self._url}: not HTTP as it should be: {_one_line(error)}") from None
+            raise CannotPull(f"{self.url}: not HTTP as it should be: {_one_line(error)}") from None
         if status != HTTPStatus.OK:
-            raise CannotPull(f"{self._url}: {_refusal(status, octets, self._token_file)}")
+            raise CannotPull(f"{self.url}: {_refusal(status, octets, self._token_file)}")
         try:
             self.told = decode(octets)
         except Unusable as error:
-            raise CannotPull(f"{self._url}: {error}") from None
-        self._etag = etag
+            raise CannotPull(f"{self.url}: {error}") from None
+        self._etag, self.confirmed_at = etag, time.monotonic()
         self._keep(octets)
         return True
 
@@ -162,7 +166,7 @@ class Puller:
                     continue
                 backoff.succeeded()
                 if self._problem:
-                    log.info("%s: answers again", self._url, extra={"event": "source_connected"})
+                    log.info("%s: answers again", self.url, extra={"event": "source_connected"})
                     self._problem = ""
                 if changed or not self.alive:
                     self.alive = True
@@ -174,14 +178,14 @@ class Puller:
 
     async def protected(self) -> list[Protected]:
         """The server's own addresses; no route may divert packets for them."""
-        host = urlsplit(self._url).hostname
+        host = urlsplit(self.url).hostname
         try:
             async with asyncio.timeout(LOOKUP):
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, ValueError):
             return []  # pulling reports this better
         addresses = dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found)
-        return [Protected(ip_address(address), f"the dnsbridge {self._url}") for address in addresses]
+        return [Protected(ip_address(address), f"the dnsbridge {self.url}") for address in addresses]
 
     async def close(self) -> None:
         """Close the connection."""

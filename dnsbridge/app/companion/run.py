@@ -17,7 +17,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 from msgspec import Struct, structs
@@ -95,6 +95,10 @@ class Companion:
         """`told` gives the current pictures, `unread` the clusters that are not fully known."""
         self.wake = asyncio.Event()
         self.probe: GatewayProbe | None = None
+        self.notes: tuple[Note, ...] = ()
+        """About the routes that are wanted now; each only once."""
+        self.damped: frozenset[Prefix] = frozenset()
+        """The prefixes that wait because they flap."""
         self.read_tables: Callable[[], Awaitable[None]] | None = None
         """Reads this host's own table, if that is the picture."""
         self._settings = settings
@@ -104,8 +108,6 @@ class Companion:
         self._read_host = read_host
         self._host = Host()
         self._sets = {recurse: _Set(Damper()) for recurse in {_recurses(each) for each in reconcilers}}
-        self._notes: frozenset[str] = frozenset()
-        self._held: frozenset[Prefix] = frozenset()
         if settings.routes.gateways.probe:
             self.probe = GatewayProbe(settings.routes.gateways.probe, self.wake.set)
 
@@ -224,18 +226,17 @@ class Companion:
     def _say(self, notes: Iterable[Note]) -> None:
         """Log the notes that are new."""
         levels = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
-        by_text = {str(note): note for note in notes}
-        new = [note for text, note in by_text.items() if text not in self._notes]
-        self._notes = frozenset(by_text)
+        before = frozenset(self.notes)
+        self.notes = tuple(dict.fromkeys(notes))
+        new = [note for note in self.notes if note not in before]
         for note in new[:MAX_NOTES]:
             log.log(levels[note.severity], "%s", note)
         if len(new) > MAX_NOTES:
             log.info("and %d more notes; dnsbridge routes plan shows all", len(new) - MAX_NOTES)
 
     def _say_held(self, prefixes: Iterable[Prefix]) -> None:
-        held = frozenset(prefixes)
-        new = held - self._held
-        self._held = held
+        before, self.damped = self.damped, frozenset(prefixes)
+        new = self.damped - before
         for prefix in sorted(new, key=str)[:MAX_NOTES]:
             log.warning("%s: changes all the time; it is pushed when it has been wanted for a while", prefix)
 
@@ -271,6 +272,7 @@ async def run_routes(
     await open_all(feeds)
     say_not_used(feeds)
     works: list[Callable[[], Awaitable[None]]] = [each.run for each in reconcilers]
+    puller: Puller | None = None
     try:
         if settings.routes.pull.url is not None:
             puller = Puller(settings.routes.pull, settings.state_dir)
@@ -283,13 +285,22 @@ async def run_routes(
     except CannotPull as error:
         raise CannotStart(str(error)) from None
     await companion.start()
+    candidate: Candidate | None = None
     if elected and any(sink.exclusive for sink in sinks):
-        works.append(_candidate(settings, feeds, [each for each in reconcilers if each.sink.exclusive]).run)
+        candidate = _candidate(settings, feeds, [each for each in reconcilers if each.sink.exclusive])
+        works.append(candidate.run)
     works += [companion.run, companion.follow_host, companion.check]
     if companion.probe:
         works.append(companion.probe.run)
     companion.wake.set()
-    await _until_ended(works, reconcilers, on_ready)
+    async with AsyncExitStack() as opened:
+        if settings.routes.http is not None:
+            from dnsbridge.app.companion.http import shown  # noqa: PLC0415  slow to load
+            from dnsbridge.app.facts.companion_metrics import Counted  # noqa: PLC0415
+
+            counted = Counted(companion, reconcilers, feeds, puller, candidate)
+            works.append(await opened.enter_async_context(shown(settings.routes.http, counted)))
+        await _until_ended(works, reconcilers, on_ready)
 
 
 def what_stays(sinks: Collection[str]) -> str:

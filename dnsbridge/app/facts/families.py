@@ -7,8 +7,9 @@ least      goes up and down     the least value of live processes counts: 1 whil
 most       goes up and down     the largest value of live processes counts
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct
@@ -20,6 +21,8 @@ from dnsbridge.observe.histogram import Histogram
 _SUM = "sum"
 Values = list[tuple[list[str], float]]
 """Label values, and the number."""
+Labelled = Sequence[tuple[list[str], object]]
+"""Parts of the program, each with the values of its labels."""
 
 
 class Family(Struct, array_like=True, frozen=True):
@@ -30,6 +33,9 @@ class Family(Struct, array_like=True, frozen=True):
     kind: Literal["counter", "gauge", "least", "most", "histogram"]
     labels: list[str]
     values: Values
+
+
+Make = Callable[[str, str, list[str], Values], Family]
 
 
 def counter(name: str, text: str, labels: list[str], values: Values) -> Family:
@@ -45,6 +51,13 @@ def gauge(name: str, text: str, labels: list[str], values: Values) -> Family:
 def most(name: str, text: str, labels: list[str], values: Values) -> Family:
     """A metric whose largest value counts."""
     return Family(name, text, "most", labels, values)
+
+
+def each_row(make: Make, labels: list[str], each: Labelled, rows: Iterable[tuple[str, str, str]]) -> Iterator[Family]:
+    """A metric for each row of name, text and dotted attribute, of those parts that have the attribute."""
+    for name, text, field in rows:
+        read = attrgetter(field)
+        yield make(name, text, labels, [(key, read(one)) for key, one in each if hasattr(one, field.partition(".")[0])])
 
 
 def histogram(name: str, text: str, labels: list[str], each: Iterable[tuple[list[str], Histogram]]) -> Family:

@@ -1,31 +1,24 @@
 """The metrics of a scrape: the parts' plain integers as Prometheus metrics, gathered only when they are asked for."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from dnsbridge import __version__
 from dnsbridge.app.answering.parts import Parts
-from dnsbridge.app.facts.families import Family, Values, as_metric, counter, gauge, histogram, most
-from dnsbridge.cluster.freshness import Freshness
+from dnsbridge.app.facts.families import Family, as_metric, counter, each_row, gauge, histogram, most
+from dnsbridge.app.facts.source_metrics import build_info, event_loop_lag, of_sources
 from dnsbridge.listeners.admission import Admission
 from dnsbridge.observe.counters import NOWHERE, Counters
-from dnsbridge.observe.histogram import Histogram
 from dnsbridge.observe.lag import Lag
 from dnsbridge.observe.pauses import Pauses
 from dnsbridge.resolvers.forward.upstream import Upstream
-from dnsbridge.watch.api.source import ApiSource
-from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.constants import Rcode
 from dnsbridge.wire.presentation import type_to_text
 
 UNROUTED = "unrouted_answers"
-_Labelled = Sequence[tuple[list[str], object]]
-"""Parts of the program, each with the values of its labels."""
-_Make = Callable[[str, str, list[str], Values], Family]
 
 
 class PartsCollector(Collector):
@@ -63,8 +56,7 @@ class PartsCollector(Collector):
         yield counter("gc_pauses", "Collections of garbage, which keep questions waiting.", [], [([], pauses.count)])
         yield counter("gc_pause_seconds", "Seconds that they took.", [], [([], pauses.total)])
         yield most("gc_longest_pause_seconds", "Seconds that the longest took.", [], [([], pauses.longest)])
-        late: list[tuple[list[str], Histogram]] = [([], self.lag.seconds)]
-        yield histogram("event_loop_lag_seconds", "Lateness of timers: what a question may wait.", [], late)
+        yield event_loop_lag(self.lag.seconds)
         yield from self._questions()
         yield from self._prepared()
         yield from self._cache()
@@ -74,9 +66,8 @@ class PartsCollector(Collector):
 
     def sources(self) -> Iterator[Family]:
         """The metrics of the one process that follows clusters and files."""
-        yield gauge("build_info", "The version, as a label.", ["version"], [([__version__], 1)])
-        yield from self._clusters()
-        yield from self._reflectors()
+        yield build_info()
+        yield from of_sources([(each.feed, each.cluster.freshness) for each in self._parts.clusters])
         yield from self._files()
 
     def _questions(self) -> Iterator[Family]:
@@ -177,46 +168,11 @@ class PartsCollector(Collector):
             ("cache_late", "Answers that came after their question had failed, and were kept.", "late"),
             ("cache_past", "Questions that went past the cache.", "past"),
         ]
-        yield from _each(counter, ["zone"], each, rows)
+        yield from each_row(counter, ["zone"], each, rows)
         store = self._parts.zones.store
         yield counter("cache_evicted", "Forwarded answers that made room.", [], [([], store.evicted)])
         yield gauge("cache_entries", "Forwarded answers held.", [], [([], len(store))])
         yield gauge("cache_octets", "Octets that they take, about.", [], [([], store.octets)])
-
-    def _clusters(self) -> Iterator[Family]:
-        now = time.monotonic()
-        label = ["cluster"]
-        each = [([bridged.cluster.name], bridged) for bridged in self._parts.clusters]
-        yield gauge(
-            "cluster_synced",
-            "1 when the cluster's objects have been read and its source is alive.",
-            label,
-            [(names, bridged.cluster.freshness is Freshness.FRESH) for names, bridged in each],
-        )
-        yield gauge(
-            "cluster_age_seconds",
-            "Time since the source's last sign of life.",
-            label,
-            [(names, now - bridged.feed.source.last_read_at) for names, bridged in each if bridged.feed.source.synced],
-        )
-        rows = [
-            ("cluster_serial", "The SOA serial: when the names last changed, in Unix seconds.", "index.serial.value"),
-        ]
-        clusters = [(names, bridged.cluster) for names, bridged in each]
-        yield gauge(
-            "cluster_objects", "Objects held.", label, [(names, len(one.index.objects)) for names, one in clusters]
-        )
-        yield from _each(gauge, label, clusters, rows)
-        manifests = [(names, one.feed.source) for names, one in each if isinstance(one.feed.source, ManifestSource)]
-        rows = [
-            ("manifest_broken_files", "Readings of a file that failed.", "broken_files"),
-            ("manifest_invalid_objects", "Objects left out.", "invalid_objects"),
-            ("manifest_invalid_parts", "Parts left out of objects that are used.", "invalid_parts"),
-            ("manifest_duplicate_objects", "Objects that came in two files.", "duplicate_objects"),
-            ("manifest_failed_looks", "Looks at the path that gave nothing.", "failed_looks"),
-            ("manifest_looks_over_bound", "Looks that found too many files.", "looks_over_bound"),
-        ]
-        yield from _each(counter, label, [(names, source.counts) for names, source in manifests], rows)
 
     def _fallbacks(self) -> Iterator[Family]:
         each = [([bridged.cluster.name], bridged.fallback) for bridged in self._parts.clusters]
@@ -230,45 +186,7 @@ class PartsCollector(Collector):
                 "cluster.unrouted.answers",
             ),
         ]
-        yield from _each(counter, ["cluster"], each, rows)
-
-    def _reflectors(self) -> Iterator[Family]:
-        each = [
-            ([bridged.cluster.name, reflector.resource.label], reflector)
-            for bridged in self._parts.clusters
-            if isinstance(bridged.feed.source, ApiSource)
-            for reflector in bridged.feed.source.reflectors
-        ]
-        label = ["cluster", "resource"]
-        yield from _each(gauge, label, each, [("watch_listed", "1 once a list has been read.", "listed")])
-        rows = [
-            ("watch_lists", "Lists begun.", "lists"),
-            ("watch_watches", "Watches begun.", "watches"),
-            ("watch_events", "Objects and events received.", "events"),
-            ("watch_invalid_objects", "Objects left out.", "invalid_objects"),
-            ("watch_invalid_parts", "Parts left out of objects that are used.", "invalid_parts"),
-            ("watch_stale_events", "Events older than what is held.", "stale_events"),
-            ("watch_errors", "Requests and watches that failed.", "errors"),
-            ("watch_silences", "Connections given up because nothing came.", "silences"),
-        ]
-        counts = [(key, one.counts) for key, one in each]
-        yield from _each(counter, label, counts, rows)
-        yield histogram(
-            "watch_event_delay_seconds",
-            "From an event of the API server to the moment from which answers follow it.",
-            label,
-            [(key, one.delay) for key, one in counts],
-        )
-        yield gauge(
-            "certificate_not_after_seconds",
-            "When the client certificate for the cluster's API server ends, in Unix seconds.",
-            ["cluster"],
-            [
-                ([bridged.cluster.name], ends.timestamp())
-                for bridged in self._parts.clusters
-                if isinstance(source := bridged.feed.source, ApiSource) and (ends := source.connection.certificate_ends)
-            ],
-        )
+        yield from each_row(counter, ["cluster"], each, rows)
 
     def _files(self) -> Iterator[Family]:
         zones = self._parts.zones
@@ -286,7 +204,7 @@ class PartsCollector(Collector):
             [(path, not file.problem) for path, file in files],
         )
         rows = [("resolv_conf_left_out", "Nameservers of the file that are over the bound.", "left_out")]
-        yield from _each(gauge, ["file"], files, rows)
+        yield from each_row(gauge, ["file"], files, rows)
         services = [([str(address)], one) for address, one in zones.services.by_address.items()]
         yield gauge(
             "service_upstream_usable",
@@ -295,7 +213,7 @@ class PartsCollector(Collector):
             [(service, not one.problem) for service, one in services],
         )
         rows = [("service_upstream_left_out", "Servers of the Service that are over the bound.", "left_out")]
-        yield from _each(gauge, ["service"], services, rows)
+        yield from each_row(gauge, ["service"], services, rows)
 
     def _upstreams(self) -> Iterator[Family]:
         forwards = list(self._parts.zones.forwards.items())
@@ -308,9 +226,9 @@ class PartsCollector(Collector):
             ("forward_coalesced", "Questions that waited for an identical one.", "coalesced"),
             ("forward_hedges_denied", "Slow questions not asked elsewhere because too many were.", "hedges_denied"),
         ]
-        yield from _each(counter, ["zone"], zones, rows)
+        yield from each_row(counter, ["zone"], zones, rows)
         in_flight = [("forward_in_flight", "Questions that wait for an upstream.", "in_flight")]
-        yield from _each(gauge, ["zone"], zones, in_flight)
+        yield from each_row(gauge, ["zone"], zones, in_flight)
         label = ["zone", "upstream"]
         each: list[tuple[list[str], Upstream]] = [
             ([zone, str(upstream)], upstream) for zone, forward in forwards for upstream in forward.upstreams
@@ -370,14 +288,7 @@ class PartsCollector(Collector):
             ("upstream_broken", "Connections that ended while they owed replies.", "broken"),
             ("upstream_overloads", "Questions not sent because every connection was full.", "overloads"),
         ]
-        yield from _each(counter, label, each, rows)
-
-
-def _each(make: _Make, labels: list[str], each: _Labelled, rows: Iterable[tuple[str, str, str]]) -> Iterator[Family]:
-    """A metric for each row of name, text and dotted attribute, of those parts that have the attribute."""
-    for name, text, field in rows:
-        read = attrgetter(field)
-        yield make(name, text, labels, [(key, read(one)) for key, one in each if hasattr(one, field.partition(".")[0])])
+        yield from each_row(counter, label, each, rows)
 
 
 def _rcode_text(rcode: int) -> str:

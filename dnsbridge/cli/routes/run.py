@@ -15,6 +15,7 @@ from dnsbridge.errors import CannotStart
 )
 @routes_options
 @sink_option
+@click.option("--http", "routes_http", metavar="ADDR:PORT", help="Metrics and health of this program.  [default: none]")
 @click.option("--allow-mass-change", is_flag=True, help="Also where more than half of the routes would go at once.")
 def run(file: str | None, allow_mass_change: bool, **flags: Any) -> None:
     """Keep the routes true while nodes come and go, until SIGINT or SIGTERM; the routes then stay."""

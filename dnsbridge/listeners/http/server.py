@@ -1,7 +1,6 @@
 """The HTTP side of a server: metrics, health, state and routes.
 
-GET /metrics                    for Prometheus
-GET /healthz, /readyz           for the supervisor of the server
+GET /metrics, /healthz, /readyz (see observed)
 GET /upstreams                  the state of the upstreams, as JSON                   | only for
 GET /clusters                   how the clusters are read, as JSON                    | clients
 GET /cache?name=NAME            the cached answers for a name, as JSON                | on the
@@ -10,19 +9,18 @@ GET /routes                     the routes of the clusters, as JSON, for hosts w
 GET /                           the status page, and what it asks for (see status_page); guard says who may see it
 """
 
-import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
 from dnsbridge.listeners.http.guard import Guard, Handler, add_headers
 from dnsbridge.listeners.http.not_now import NotNow
+from dnsbridge.listeners.http.observed import Observed, listen, runner_of
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
 from dnsbridge.listeners.http.status_page import Facts, Page
 
@@ -58,26 +56,13 @@ class Shown(msgspec.Struct):
     page: Facts | None = None
 
 
-class _Read(Collector):
-    """Metrics that have been read."""
-
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = list(metrics)
-
-    def collect(self) -> Iterable[Metric]:
-        """All of them."""
-        return self._metrics
-
-
 class HttpServer:
     """The HTTP server on one address."""
 
     def __init__(self, shown: Shown, tls: ssl.SSLContext | None = None) -> None:
         """With `tls` the server speaks only HTTPS."""
         self._shown = shown
-        self._registry = CollectorRegistry()
-        self._registry.register(shown.metrics)
-        ProcessCollector(registry=self._registry)
+        self._observed = Observed(shown.metrics, shown.not_ready, shown.gather)
         self._routes = RoutesHandler(shown.routes) if shown.routes else None
         self._page = Page(shown.page) if shown.page else None
         self._guard = Guard(shown.routes.token if shown.routes else lambda: None, _OWN_RULE)
@@ -93,9 +78,7 @@ class HttpServer:
 
         application = web.Application(middlewares=[guard])
         application.on_response_prepare.append(add_headers)
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/healthz", self._healthz)
-        application.router.add_get("/readyz", self._readyz)
+        self._observed.add_to(application.router)
         application.router.add_get("/upstreams", self._show_upstreams)
         application.router.add_get("/clusters", self._show_clusters)
         application.router.add_get("/cache", self._show)
@@ -104,13 +87,8 @@ class HttpServer:
             application.router.add_get("/routes", self._show_routes)
         if self._page:
             self._page.add_to(application.router)
-        self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=1
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._tls)
-        await site.start()
-        return int(self._runner.addresses[0][1])
+        self._runner = runner_of(application)
+        return await listen(self._runner, host, port, self._tls)
 
     async def stop(self) -> None:
         """Close."""
@@ -118,22 +96,6 @@ class HttpServer:
             await self._page.close()
         if self._runner:
             await self._runner.cleanup()
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        await self._shown.gather()
-        read = _Read(self._registry.collect())
-        # The counters are read between two answers; writing them out takes longer, and answers go on meanwhile.
-        body = await asyncio.to_thread(generate_latest, read)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        waiting = self._shown.not_ready()
-        if waiting:
-            return web.Response(status=503, text="".join(f"{line}\n" for line in waiting))
-        return web.Response(text="ok\n")
 
     async def _show_upstreams(self, request: web.Request) -> web.Response:
         return await self._for_this_host(request, self._shown.upstreams)

@@ -55,6 +55,11 @@ class BgpSink:
         self._announced: dict[Prefix, IPAddress] = {}
         self._lock = asyncio.Lock()
 
+    @property
+    def peers(self) -> Mapping[IPAddress, PeerState]:
+        """The state of each peer's session; empty before the first announcement."""
+        return self._child.peers if self._child else {}
+
     async def held(self) -> Held:
         """The routes that this process announces. A new process has none, whatever routes peers still keep."""
         return Held(in_order(self._routes.values()))

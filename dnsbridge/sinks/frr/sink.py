@@ -65,7 +65,8 @@ class FrrSink:
                 hops = ", ".join(str(hop) for hop in route.next_hops)
                 failures[route.prefix] = f"FRR cannot reach every next hop, or prefers another route: {hops}"
         reached = tuple(route for route in routes if route.prefix not in failures)
-        return Reached(reached, tuple(Failure(prefix, why) for prefix, why in failures.items()))
+        foreign = {each.prefix for each in held.foreign}
+        return Reached(reached, tuple(Failure(prefix, why, prefix in foreign) for prefix, why in failures.items()))
 
     async def withdraw(self) -> Reached:
         """Remove all our routes. Raises SinkProblem."""

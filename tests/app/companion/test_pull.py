@@ -1,6 +1,7 @@
 """One request of a host that pulls routes: what of the answers of hostile or broken servers is taken, and said."""
 
 import asyncio
+import contextlib
 import socket
 from typing import Any, NoReturn
 
@@ -85,3 +86,31 @@ def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_good_answer() -> None:
     """The answer that the others are broken forms of is taken."""
     assert problem(GOOD) == ("", ["GET /routes HTTP/1.1"])
+
+
+def test_when_it_was_confirmed() -> None:
+    """A document, and the word that nothing has changed, both say that what is held is current; an error does not."""
+    good = GOOD.replace(b"\r\n\r\n", b'\r\nETag: "1"\r\nConnection: close\r\n\r\n')
+    same = b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nConnection: close\r\n\r\n'
+    answers = iter((good, same, status("500 Oops", "Connection: close")))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(next(answers))
+        writer.close()
+        await writer.wait_closed()
+
+    async def pull() -> list[bool]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        puller = Puller(Pull(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), None)
+        confirmed = []
+        for _ in range(3):
+            puller.confirmed_at = None
+            with contextlib.suppress(CannotPull):
+                await puller.pull()
+            confirmed.append(puller.confirmed_at is not None)
+        await puller.close()
+        server.close()
+        return confirmed
+
+    assert run_driven(pull()) == [True, True, False]
