@@ -102,7 +102,6 @@ def test_a_reader_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_reader_that_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is left after PATIENCE seconds; what follows costs no more patience until the next attempt."""
-    monkeypatch.setattr(dnstap_sinks, "PATIENCE", 0.05)
     now = [100.0]
     monkeypatch.setattr(dnstap_sinks, "monotonic", lambda: now[0])
     left = threading.Event()
@@ -114,6 +113,10 @@ def test_a_reader_that_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     with reader(tmp_path, serve) as path:
         sink = SocketSink(path, ENCODER)
+        assert sink.write(numbered(1)) == Wrote()
+        assert sink._connection
+        assert sink._connection.gettimeout() == dnstap_sinks.PATIENCE
+        sink._connection.settimeout(0.05)
         wrote = sink.write(numbered(1000, 60_000))
         assert wrote.problem == "it does not read"
         assert 900 < wrote.lost < 1000
