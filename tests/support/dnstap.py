@@ -43,6 +43,12 @@ class Shown(NamedTuple):
     """In UTC, to the millisecond: of the query, or of the response."""
 
 
+def _listens(socket: Path) -> bool:
+    """Whether a process accepts connections there (proc_net(5): __SO_ACCEPTCON); the file is there a moment before."""
+    lines = Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()
+    return any(line.endswith(f" {socket}") and line.split()[3] == "00010000" for line in lines)
+
+
 @contextmanager
 def capturing(folder: Path) -> Iterator[Capture]:
     """An fstrm_capture at FOLDER/tap.sock."""
@@ -50,7 +56,7 @@ def capturing(folder: Path) -> Iterator[Capture]:
     command = ["fstrm_capture", "-t", "protobuf:dnstap.Dnstap", "-u", str(socket), "-w", str(file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            eventually(socket.exists)
+            eventually(lambda: _listens(socket))
             yield Capture(process, file)
         finally:
             process.kill()
