@@ -18,6 +18,7 @@ from tests.lab.objects import endpoints, namespace
 from tests.lab.own_nodes import PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("netns", "nft", "curl")
 NODE, MACHINE, POD = "172.25.254.3", "172.25.254.99", PODS_4[0]
@@ -37,6 +38,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Names
         lab.routes("apply")
         assert is_well(lab)
         yield lab, nodes[0]
+
+
+def until_known(lab: Lab, name: str) -> None:
+    """Wait until the server has read a change that brings a name."""
+    eventually(lambda: not lab.machine.run("getent", "ahostsv4", name).returncode)
 
 
 def named(lab: Lab, link: str, name: str = WEB_0, port: int = PORT) -> tuple[str, str]:
@@ -80,6 +86,7 @@ def test_a_node_that_does_not_forward_cluster_ips(place: tuple[Lab, Namespace]) 
     """kube-proxy's rules are there, and the node forwards nothing."""
     lab, node = place
     lab.change(FRONT)
+    until_known(lab, SERVICE)
     kube_proxy(node, "10.244.0.0/16", {f"{CLUSTER_IP}:{PORT}": [f"{POD}:{PORT}"]})
     lab.routes("apply", "--gateway", NODE)
     must(node, "sysctl", "-qw", "net.ipv4.ip_forward=0")
@@ -90,6 +97,7 @@ def test_a_node_that_does_not_forward_cluster_ips(place: tuple[Lab, Namespace]) 
     must(node, "nft", "delete", "table", "ip", "kube-proxy")
     lab.change(web(PODS_4))
     lab.routes("apply")
+    until_known(lab, WEB_0)
     assert is_well(lab)
 
 
