@@ -116,7 +116,7 @@ def test_a_reader_that_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert sink.write(numbered(1)) == Wrote()
         assert sink._connection
         assert sink._connection.gettimeout() == dnstap_sinks.PATIENCE
-        sink._connection.settimeout(0.05)
+        sink._connection.settimeout(0.05)  # delay: what the sink has patience for
         wrote = sink.write(numbered(1000, 60_000))
         assert wrote.problem == "it does not read"
         assert 900 < wrote.lost < 1000
