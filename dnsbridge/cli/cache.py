@@ -6,20 +6,9 @@ from urllib.parse import urlencode
 
 import click
 
-from dnsbridge.cli.options import Failed, load, output_option
+from dnsbridge.cli.options import Failed, output_option
 from dnsbridge.cli.output import print_json, print_table
-from dnsbridge.cli.running_server import NoAnswer, NoServer, ask
-
-_server_options = (
-    click.option("--config", "file", metavar="FILE", help="The server's configuration file, for where it listens."),
-    click.option("--http", metavar="ADDR:PORT", help="Its HTTP address.  [default: 127.0.0.1:9153]"),
-)
-
-
-def _options(command: Any) -> Any:
-    for option in reversed(_server_options):
-        command = option(command)
-    return output_option(command)
+from dnsbridge.cli.running_server import answer, place, place_options
 
 
 @click.group("cache", epilog="Example: dnsbridge cache show www.example.com")
@@ -29,7 +18,8 @@ def cache_group() -> None:
 
 @cache_group.command(epilog="Example: dnsbridge cache show www.example.com --output json")
 @click.argument("name")
-@_options
+@place_options
+@output_option
 def show(name: str, output: str, file: str | None, http: str | None) -> None:
     """Show what the cache holds of NAME."""
     found = _ask("GET", f"/cache?{urlencode({'name': name})}", file, http)
@@ -53,7 +43,8 @@ def show(name: str, output: str, file: str | None, http: str | None) -> None:
 
 @cache_group.command(epilog="Example: dnsbridge cache flush www.example.com")
 @click.argument("name", required=False)
-@_options
+@place_options
+@output_option
 def flush(name: str | None, output: str, file: str | None, http: str | None) -> None:
     """Forget what the cache holds of NAME, or all that it holds."""
     query = "" if name is None else f"?{urlencode({'name': name})}"
@@ -67,12 +58,7 @@ def flush(name: str | None, output: str, file: str | None, http: str | None) -> 
 
 def _ask(method: str, path: str, file: str | None, http_address: str | None) -> Any:
     """The server's answer, decoded. Raises Failed."""
-    flags = {} if http_address is None else {"http": http_address}
     try:
-        return json.loads(ask(method, path, load(file, **flags).settings.http))
-    except NoServer as error:
-        raise Failed(f"no server answers at {error}; start one, or say where with --http") from None
-    except NoAnswer as error:
-        raise Failed(str(error)) from None
+        return json.loads(answer(method, path, place(file, http_address)))
     except ValueError:
         raise Failed("what answers there is no dnsbridge; say where it is with --http") from None

@@ -5,6 +5,9 @@ import ssl
 import urllib.error
 import urllib.request
 
+import click
+
+from dnsbridge.cli.options import Command, Failed, load
 from dnsbridge.config import Address
 
 _TIMEOUT = 5.0
@@ -13,12 +16,40 @@ _LARGEST = 64 << 20
 """The most octets of an answer that are read."""
 
 
+_PLACE = (
+    click.option("--config", "file", metavar="FILE", help="The server's configuration file, for where it listens."),
+    click.option("--http", metavar="ADDR:PORT", help="Its HTTP address.  [default: 127.0.0.1:9153]"),
+)
+
+
 class NoAnswer(Exception):
     """Why a server gave no answer, in one line."""
 
 
 class NoServer(NoAnswer):
     """Nobody answers: the address, and the system's reason, as in `http://127.0.0.1:9153 (connection refused)`."""
+
+
+def place_options(command: Command) -> Command:
+    """The options that say where a running server is; the command gets them as `file` and `http`."""
+    for option in reversed(_PLACE):
+        command = option(command)
+    return command
+
+
+def place(file: str | None, http: str | None) -> Address | None:
+    """The HTTP address of the server that these options mean. Raises Failed."""
+    return load(file, **({} if http is None else {"http": http})).settings.http
+
+
+def answer(method: str, path: str, address: Address | None) -> bytes:
+    """The answer of the server with this HTTP address, for a command that can do nothing without one. Raises Failed."""
+    try:
+        return ask(method, path, address)
+    except NoServer as error:
+        raise Failed(f"no server answers at {error}; start one, or say where with --http") from None
+    except NoAnswer as error:
+        raise Failed(str(error)) from None
 
 
 def ask(method: str, path: str, address: Address | None) -> bytes:
