@@ -1,7 +1,6 @@
 """The HTTP side of the companion: its metrics and its health, where the settings ask for them."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,7 @@ from aiohttp import web
 from dnsbridge.app.facts.companion_metrics import CompanionCollector, Counted
 from dnsbridge.config import Address
 from dnsbridge.errors import CannotStart
-from dnsbridge.listeners.http.observed import Observed, listen, runner_of
+from dnsbridge.listeners.http.observed import CannotListen, Observed, listen, runner_of
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +24,8 @@ async def shown(address: Address, counted: Counted) -> AsyncIterator[Callable[[]
     try:
         try:
             port = await listen(runner, address.host, address.port)
-        except OSError as error:
-            # The event loop has put its own words around the system's message.
-            said = os.strerror(error.errno) if error.errno else str(error)
-            problem = f"cannot listen on {address} for HTTP: {said.lower()}"
+        except CannotListen as error:
+            problem = f"cannot listen on {address} for HTTP: {error}"
             raise CannotStart(f"{problem}; choose another with --http (routes.http), or --http '' for none") from None
         log.info("metrics on http://%s/metrics", Address(address.host, port))
         yield collector.lag.watch

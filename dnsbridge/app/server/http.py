@@ -1,7 +1,6 @@
 """Puts the HTTP side of a server together: what it shows, and where it listens."""
 
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -60,6 +59,7 @@ async def start_http(
         return None
     from dnsbridge.app.server.page import PageFacts  # noqa: PLC0415
     from dnsbridge.app.server.routes_document import server_context  # noqa: PLC0415
+    from dnsbridge.listeners.http.observed import CannotListen  # noqa: PLC0415
     from dnsbridge.listeners.http.server import HttpServer, Shown  # noqa: PLC0415  slow to load; questions come first
 
     def not_ready() -> list[str]:
@@ -80,10 +80,8 @@ async def start_http(
     http = HttpServer(shown, tls)
     try:
         port = await http.start(address.host, address.port)
-    except OSError as error:
-        # The event loop has put its own words around the system's message.
-        said = os.strerror(error.errno) if error.errno else str(error)
-        problem = f"cannot listen on {address} for HTTP: {said.lower()}"
+    except CannotListen as error:
+        problem = f"cannot listen on {address} for HTTP: {error}"
         if "http" in loaded.origins:
             raise CannotStart(f"{problem}; choose another with --http, or --http '' for none") from None
         log.warning("%s; metrics are off, --http chooses another address", problem)

@@ -9,19 +9,13 @@ asked at another address         who shows the token: `Authorization: Bearer TOK
 Requests to paths that have a rule of their own (see server) are only kept from DNS rebinding here.
 """
 
-import binascii
-import hmac
-import logging
 import socket
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 
 from aiohttp import web
 
-from dnsbridge.errors import of_system
-
-log = logging.getLogger(__name__)
+from dnsbridge.listeners.http.token import bearer, is_token, password, wanted_token
 
 OPEN = frozenset({"/metrics", "/healthz", "/readyz"})
 HEADERS = {
@@ -52,13 +46,11 @@ class Guard:
         """Handle a request, or refuse it."""
         if request.path in OPEN:
             return await handler(request)
-        shown = shown_token(request)
-        try:
-            token = self._token() if shown or not asked_at_loopback(request) else None
-        except OSError as error:
-            log.error("routes.serve.token_file: %s; HTTP is refused", of_system(error))
-            return web.Response(status=503, text="the server cannot read its token; see its log\n")
-        if token and shown and hmac.compare_digest(shown.encode(), token.encode()):
+        shown = bearer(request) or password(request)
+        token = wanted_token(self._token, "HTTP") if shown or not asked_at_loopback(request) else None
+        if isinstance(token, web.Response):
+            return token
+        if token and shown and is_token(shown, token):
             return await handler(request)
         if request.path in self._own_rule or asked_at_loopback(request):
             if not self._names_this_host(request):
@@ -96,19 +88,6 @@ def asked_at_loopback(request: web.Request) -> bool:
     address = ip_address(asked[0].partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def shown_token(request: web.Request) -> str:
-    """The token that a client shows; empty: none."""
-    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return shown.strip()
-    if scheme.lower() == "basic":
-        try:
-            return b64decode(shown.strip(), validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    return ""
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -5,6 +5,7 @@ GET /healthz, /readyz      for the supervisor of the program
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -71,8 +72,17 @@ def runner_of(application: web.Application) -> web.AppRunner:
     )
 
 
+class CannotListen(Exception):
+    """Why nothing can be shown at an address: the system's words."""
+
+
 async def listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-    """Listen until the runner's `cleanup`; returns the port. With `tls` only HTTPS is spoken. Raises OSError."""
+    """Listen until the runner's `cleanup`; returns the port. With `tls` only HTTPS is spoken. Raises CannotListen."""
     await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        # The event loop has put its own words around the system's message.
+        said = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotListen(said.lower()) from None
     return int(runner.addresses[0][1])

@@ -6,16 +6,12 @@ Prefer: wait=SECONDS             with If-None-Match: wait for a change, at most 
                                  as ?wait=SECONDS
 """
 
-import hmac
-import logging
 import re
 from typing import Protocol
 
 from aiohttp import web
 
-from dnsbridge.errors import of_system
-
-log = logging.getLogger(__name__)
+from dnsbridge.listeners.http.token import bearer, is_token, wanted_token
 
 MAX_WAIT = 60.0
 """Seconds that a client may wait for a change."""
@@ -49,16 +45,14 @@ class RoutesHandler:
 
     async def handle(self, request: web.Request, from_this_host: bool) -> web.Response:
         """One request."""
-        try:
-            token = self._document.token()
-        except OSError as error:
-            log.error("routes.serve.token_file: %s; GET /routes is refused", of_system(error))
-            return web.Response(status=503, text="the server cannot read its token; see its log\n")
+        token = wanted_token(self._document.token, "GET /routes")
+        if isinstance(token, web.Response):
+            return token
         if token is None:
             if not from_this_host:
                 text = "this is for clients on the server's own host only; others need routes.serve.token_file\n"
                 return web.Response(status=403, text=text)
-        elif not _shows(request, token):
+        elif not is_token(bearer(request), token):
             headers = {"WWW-Authenticate": 'Bearer realm="dnsbridge routes"'}
             return web.Response(status=401, text="show the token of routes.serve.token_file\n", headers=headers)
         known = _tags(request)
@@ -77,12 +71,6 @@ class RoutesHandler:
         response = web.Response(body=body, content_type="application/json", headers=headers)
         response.enable_compression()
         return response
-
-
-def _shows(request: web.Request, token: str) -> bool:
-    """Whether a request has the token, compared in constant time."""
-    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode())
 
 
 def _tags(request: web.Request) -> set[str]:

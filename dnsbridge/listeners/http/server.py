@@ -19,7 +19,7 @@ from aiohttp import web
 from prometheus_client.registry import Collector
 
 from dnsbridge.listeners.http.guard import Guard, Handler, add_headers
-from dnsbridge.listeners.http.not_now import NotNow
+from dnsbridge.listeners.http.json_answer import json_answer
 from dnsbridge.listeners.http.observed import Observed, listen, runner_of
 from dnsbridge.listeners.http.routes import Document, RoutesHandler
 from dnsbridge.listeners.http.status_page import Facts, Page
@@ -70,7 +70,7 @@ class HttpServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port. Raises OSError."""
+        """Listen; returns the port. Raises CannotListen."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -128,12 +128,7 @@ class HttpServer:
         """The result of `act` for a client on this host; other clients and web pages of other sites are refused."""
         if "Origin" in request.headers or not _from_this_host(request):
             return web.Response(status=403, text="this is for clients on the server's own host only\n")
-        try:
-            return web.Response(body=msgspec.json.encode(await act()), content_type="application/json")
-        except NotNow as error:
-            return web.Response(status=503, text=f"{error}\n")
-        except ValueError as error:
-            return web.Response(status=400, text=f"{error}\n")
+        return await json_answer(act)
 
 
 def _from_this_host(request: web.Request) -> bool:

@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any, Protocol
 
-import msgspec
 from aiohttp import web
 
 from dnsbridge.listeners.http.events import Events
-from dnsbridge.listeners.http.not_now import NotNow
+from dnsbridge.listeners.http.json_answer import json_answer
 
 MAX_NAME = 1100
 """Characters of a name: 255 octets, each as `\\DDD`."""
@@ -92,15 +91,7 @@ def _file(octets: bytes, kind: str) -> Callable[[web.Request], Awaitable[web.Res
 
 
 async def _answer(request: web.Request, act: Callable[[], Awaitable[Any]]) -> web.Response:
-    if refused := _foreign(request):
-        return refused
-    try:
-        body = msgspec.json.encode(await act())
-    except NotNow as error:
-        return web.Response(status=503, text=f"{error}\n")
-    except ValueError as error:
-        return web.Response(status=400, text=f"{error}\n")
-    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+    return _foreign(request) or await json_answer(act, {"Cache-Control": "no-store"})
 
 
 def _foreign(request: web.Request) -> web.Response | None:
