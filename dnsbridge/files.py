@@ -1,4 +1,8 @@
-"""Files that others read while we write them: readers see the old content or the new one, and never a part."""
+"""Files that others read or move while we write them.
+
+replace       puts octets where a file is: readers see the old content or the new one, and never a part
+is_still_at   whether an open file is the one at a path, which another program may have renamed
+"""
 
 import os
 import tempfile
@@ -21,3 +25,11 @@ def replace(path: Path, octets: bytes, mode: int) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one at a path. Raises OSError, but not where there is none."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

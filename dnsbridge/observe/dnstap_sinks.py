@@ -16,6 +16,7 @@ from time import monotonic
 
 from dnsbridge.backoff import Backoff
 from dnsbridge.errors import of_system
+from dnsbridge.files import is_still_at
 from dnsbridge.observe.exchange import Exchange
 from dnsbridge.observe.line_sinks import MODE
 from dnsbridge.observe.recorder import Wrote
@@ -132,9 +133,8 @@ class StreamFile:
     def _open(self) -> None:
         """Have the file open that is at the path. Raises OSError."""
         if self._descriptor >= 0:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
-                    return
+            if is_still_at(self._path, self._descriptor):
+                return
             self.close()
         with suppress(FileNotFoundError):
             found = os.stat(self._path)

@@ -8,11 +8,11 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from os import write
 from pathlib import Path
 
 from dnsbridge.errors import of_system
+from dnsbridge.files import is_still_at
 from dnsbridge.observe.exchange import Exchange
 from dnsbridge.observe.recorder import Wrote
 
@@ -68,9 +68,8 @@ class FileSink:
             self._descriptor = STDOUT
             return
         if self._descriptor >= 0:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
-                    return
+            if is_still_at(self._path, self._descriptor):
+                return
             self.close()
         # Without O_NONBLOCK a FIFO that nobody reads would hold the thread for ever.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
