@@ -82,7 +82,7 @@ class Responder:
         query = parse(message, traffic.stream)
         if not isinstance(query, Query):
             return self._ignore(query) if isinstance(query, Ignored) else self._rejection(message, query)
-        traffic.ask(self._zone_of(query.folded), query.qtype if query.qtype in LABELLED else OTHER)
+        traffic.ask(*self._labels(query))
         reached = self._resolve(query)
         if isinstance(reached, Pending):
             return Later(self, query, reached, began)
@@ -146,9 +146,11 @@ class Responder:
 
     def _kind(self, query: Query, answer: Answer) -> int:
         """What a prepared answer is counted by. Once prepared, an upstream's answer is one of the cache."""
-        rtype = query.qtype if query.qtype in LABELLED else OTHER
-        source = "cache" if answer.source == "forward" else answer.source
-        return self.counters.kind(self._zone_of(query.folded), rtype, source)
+        return self.counters.kind(*self._labels(query), "cache" if answer.source == "forward" else answer.source)
+
+    def _labels(self, query: Query) -> tuple[str, int]:
+        """The zone and the type that a question is counted by."""
+        return self._zone_of(query.folded), query.qtype if query.qtype in LABELLED else OTHER
 
     def _rejection(self, message: bytes, rejected: Rejected) -> bytes:
         self._count_failure(rejected.failure)
