@@ -199,6 +199,10 @@ class Facts(Struct, frozen=True):
             return self.record.addresses
         return next((reply.addresses for reply in self.resolvers if reply.addresses), ())
 
+    def way_to(self, address: str) -> Way | None:
+        """How this host sends packets to an address; None: that is not known."""
+        return next((way for way in self.ways if way.address == address), None)
+
     def is_right(self, reply: Reply) -> bool:
         """Whether there is an answer with the addresses that the name should give."""
         return bool(reply.rcode) and set(reply.addresses) == set(self.wanted)

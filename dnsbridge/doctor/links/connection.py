@@ -23,7 +23,7 @@ def check(facts: Facts) -> Link:
 def _failed(facts: Facts, each: Connect, lost: bool) -> Link:
     """A connection that does not come about; it is no fault of its own where an earlier link explains it."""
     where = f"{each.address} port {each.port}"
-    way = next((way for way in facts.ways if way.address == each.address), None)
+    way = facts.way_to(each.address)
     if endpoints.check(facts).state is State.FAILED:
         return unknown("connection", f"{where}: {each.result}, as no endpoint is ready")
     if each.result == "refused":

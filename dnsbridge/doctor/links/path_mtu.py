@@ -24,7 +24,7 @@ def check(facts: Facts) -> Link:
 
 
 def _black_hole(facts: Facts, each: Connect) -> Link:
-    way = next((way for way in facts.ways if way.address == each.address), None)
+    way = facts.way_to(each.address)
     through = f" via {way.via}" if way and way.via else ""
     device = f" dev {way.device}" if way else ""
     return failed(
