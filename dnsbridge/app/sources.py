@@ -18,6 +18,11 @@ from dnsbridge.zone.index import Index
 Source = ManifestSource | ApiSource
 
 
+def place_of(source: Source) -> str:
+    """Where a source reads from, for people: `manifests PATH`, or the API server's credentials."""
+    return f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address)
+
+
 def source_of(said: config.Cluster, index: Index, take: Callable[[list[Change]], None], routes: bool) -> Source:
     """The source of a cluster. `take` receives every change; `index` holds the objects as the changes left them.
 

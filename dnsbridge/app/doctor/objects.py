@@ -7,8 +7,9 @@ from itertools import islice
 
 from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.lookup import Explanation, explain, question
+from dnsbridge.app.sources import place_of
 from dnsbridge.cluster.freshness import Freshness
-from dnsbridge.doctor.facts import MANIFESTS, Record, Service, Source
+from dnsbridge.doctor.facts import Record, Service, Source
 from dnsbridge.routes.pictures import calico
 from dnsbridge.routes.pictures.from_objects import picture_of
 from dnsbridge.routes.pictures.provider import ByClass
@@ -27,12 +28,9 @@ def sources(parts: Parts) -> Iterator[Source]:
     """How the clusters are read."""
     for bridged in parts.clusters:
         source, freshness = bridged.feed.source, bridged.cluster.freshness
-        if isinstance(source, ManifestSource):
-            where, missing = f"{MANIFESTS}{source.path}", ""
-        else:
-            where, missing = str(source.connection.address), "; ".join(source.missing())
+        missing = "" if isinstance(source, ManifestSource) else "; ".join(source.missing())
         problem = f"not read: {missing}" if freshness is Freshness.UNSYNCED else ""
-        yield Source(bridged.cluster.name, where, freshness is Freshness.FRESH, problem)
+        yield Source(bridged.cluster.name, place_of(source), freshness is Freshness.FRESH, problem)
 
 
 async def record(parts: Parts, name: str) -> Record:

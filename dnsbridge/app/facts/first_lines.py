@@ -6,10 +6,10 @@ from pathlib import Path
 
 from dnsbridge.app.answering.forward_zones import ForwardZones
 from dnsbridge.app.answering.parts import Bridged, Parts
+from dnsbridge.app.sources import place_of
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.cluster.objects import IPPool, Node, Object, ServiceCIDR
 from dnsbridge.config import Address, Forward, Loaded, ServiceAddress
-from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire.addresses import Network
 from dnsbridge.wire.name import to_text
 
@@ -21,7 +21,7 @@ def describe(loaded: Loaded, parts: Parts) -> Iterator[str]:
     settings = loaded.settings
     for bridged in parts.clusters:
         if bridged.cluster.freshness is Freshness.UNSYNCED:
-            yield f"cluster {bridged.cluster.name}: not read yet ({_source(bridged)})"
+            yield f"cluster {bridged.cluster.name}: not read yet ({place_of(bridged.feed.source)})"
         else:
             yield from describe_cluster(bridged)
     for index, forward in enumerate(settings.forward):
@@ -70,7 +70,7 @@ def describe_cluster(bridged: Bridged) -> Iterator[str]:
     yield f"{start}zone {_text(cluster.suffixes[0])}" + (
         f", aliases {', '.join(map(_text, cluster.suffixes[1:]))}" if len(cluster.suffixes) > 1 else ""
     )
-    yield f"{start}{held} ({_source(bridged)})"
+    yield f"{start}{held} ({place_of(bridged.feed.source)})"
     servers = bridged.coredns.servers()
     if bridged.fallback.mode == "never":
         yield f"{start}CoreDNS is never asked (fallback: never)"
@@ -110,11 +110,6 @@ def _declares(obj: Object) -> bool:
     if isinstance(obj, IPPool):
         return not obj.disabled
     return isinstance(obj, ServiceCIDR) or (isinstance(obj, Node) and bool(obj.pod_cidrs))
-
-
-def _source(bridged: Bridged) -> str:
-    source = bridged.feed.source
-    return f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address)
 
 
 def _networks(said: tuple[Network, ...] | None, declared: tuple[Network, ...], objects: str) -> str:

@@ -1,4 +1,4 @@
-"""Times as the status document has them."""
+"""Times as the documents for people and programs have them."""
 
 from datetime import UTC, datetime
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct, structs
 
 from dnsbridge.app.answering.parts import Parts
+from dnsbridge.app.facts.times import utc
 from dnsbridge.config import Address
 from dnsbridge.resolvers.forward.upstream import Upstream
 
@@ -119,5 +119,4 @@ def _utc(moment: float | None) -> str | None:
 
 def _text(moment: float) -> str:
     """A time in monotonic seconds, as text."""
-    at = datetime.fromtimestamp(time.time() - (time.monotonic() - moment), UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(time.time() - (time.monotonic() - moment))

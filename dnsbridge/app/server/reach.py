@@ -8,11 +8,11 @@ the pushed prefixes count as well: the router in front of the clients has them.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dnsbridge.app.answering.parts import Parts
 from dnsbridge.config import Settings
-from dnsbridge.netlink.kernel_routes import TABLE_LOCAL, TABLE_MAIN, Event, KernelEvents, TooMany, dump
+from dnsbridge.netlink.kernel_routes import TABLE_LOCAL, TABLE_MAIN, Dumped, Event, KernelEvents, TooMany, dump
 from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.routes.model import Prefix
 from dnsbridge.wire.addresses import text
@@ -41,12 +41,23 @@ def pushed_elsewhere(settings: Settings) -> bool:
     return any(sink != "kernel" for sink in settings.routes.sinks)
 
 
+def compared_tables(settings: Settings) -> frozenset[int]:
+    """The tables of the kernel whose routes count."""
+    return frozenset({TABLE_MAIN, TABLE_LOCAL, settings.routes.kernel.table})
+
+
+def by_end(found: Sequence[Dumped]) -> tuple[frozenset[Prefix], frozenset[Prefix]]:
+    """The prefixes of the kernel's routes that lead somewhere, and of those that lead nowhere, as Reach takes them."""
+    reached = frozenset(each.prefix for each in found if each.leads)
+    return reached, frozenset(each.prefix for each in found if not each.leads)
+
+
 class ReachKeeper:
     """Keeps the reach of all clusters."""
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self._parts = parts
-        self._tables = frozenset({TABLE_MAIN, TABLE_LOCAL, settings.routes.kernel.table})
+        self._tables = compared_tables(settings)
         self._pushed: frozenset[Prefix] = frozenset()
         self._kernel: tuple[frozenset[Prefix], frozenset[Prefix]] | None = None
         self._problem = ""
@@ -86,8 +97,7 @@ class ReachKeeper:
             self._problem, self._kernel = problem, None
         else:
             self._problem = ""
-            leads = frozenset(each.prefix for each in found if each.leads)
-            self._kernel = leads, frozenset(each.prefix for each in found if not each.leads)
+            self._kernel = by_end(found)
         self._set()
 
     def _set(self) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import structs
 
 from dnsbridge.app.facts.status.document import Change
-from dnsbridge.app.facts.status.times import utc
+from dnsbridge.app.facts.times import utc
 from dnsbridge.app.feeds import Feed
 from dnsbridge.cluster import changes
 from dnsbridge.cluster.changes import Gone

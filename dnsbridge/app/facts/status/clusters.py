@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from dnsbridge.app.answering.parts import Bridged, Parts
 from dnsbridge.app.facts.status.document import Cluster, Reading, Zone
+from dnsbridge.app.sources import place_of
 from dnsbridge.cluster.freshness import Freshness
 from dnsbridge.config import Settings
 from dnsbridge.watch.api.source import ApiSource
-from dnsbridge.watch.manifests.source import ManifestSource
 from dnsbridge.wire import name as names
 from dnsbridge.zone.reverse import networks
 
@@ -32,7 +32,7 @@ def _cluster(bridged: Bridged, unrouted: int | None) -> Cluster:
         cluster.name,
         zone,
         aliases,
-        f"manifests {source.path}" if isinstance(source, ManifestSource) else str(source.connection.address),
+        place_of(source),
         cluster.freshness.value,
         max(0, round(time.monotonic() - alive_at)) if alive_at else None,
         len(index.objects),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from prometheus_client import Metric
 
 from dnsbridge.app.facts.status.document import Sample, Totals
-from dnsbridge.app.facts.status.times import utc
+from dnsbridge.app.facts.times import utc
 from dnsbridge.app.facts.upstream_states import State
 
 KEPT = 120

@@ -17,12 +17,12 @@ from dnsbridge.app.facts.status.clusters import shown_clusters, shown_zones
 from dnsbridge.app.facts.status.document import Routes, Status
 from dnsbridge.app.facts.status.figures import Counted, Figures, counted
 from dnsbridge.app.facts.status.routes import drawn
-from dnsbridge.app.facts.status.times import utc
+from dnsbridge.app.facts.times import utc
 from dnsbridge.app.facts.upstream_states import State
-from dnsbridge.app.server.reach import wanted_here
+from dnsbridge.app.server.reach import by_end, compared_tables, wanted_here
 from dnsbridge.config import Settings
 from dnsbridge.errors import CannotStart
-from dnsbridge.netlink.kernel_routes import TABLE_LOCAL, TABLE_MAIN, Dumped, TooMany, dump
+from dnsbridge.netlink.kernel_routes import Dumped, TooMany, dump
 from dnsbridge.netlink.this_host import NoHost, this_host
 from dnsbridge.resolvers.cluster.reach import Reach
 from dnsbridge.routes.host import Host
@@ -130,7 +130,7 @@ class StatusNow:
             return
         kernel: list[Dumped] | str
         try:
-            kernel = await dump(frozenset({TABLE_MAIN, TABLE_LOCAL, self._settings.routes.kernel.table}), LIMIT)
+            kernel = await dump(compared_tables(self._settings), LIMIT)
         except (OSError, TooMany) as error:
             kernel = f"routes of this host: {error}"
         await asyncio.to_thread(self._redraw, told, host, kernel)
@@ -146,6 +146,5 @@ class StatusNow:
         if isinstance(kernel, str):
             problem = kernel
         else:
-            nowhere = [each.prefix for each in kernel if not each.leads]
-            reach = Reach([each.prefix for each in kernel if each.leads], nowhere)
+            reach = Reach(*by_end(kernel))
         self._routes = drawn(told, self._settings, host, reach, problem)
