@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
-from tests.lab.objects import endpoints, headless, namespace
+from tests.lab.objects import alone, headless, namespace, with_cluster_ip
 from tests.support.bird import Bird
 from tests.support.frr import Frr
 from tests.support.links import must
@@ -27,16 +27,12 @@ POD, SERVICE, EMPTY = (f"{name}.shop.svc.cluster.local" for name in ("web-0.pods
 PODS, SERVICES, PORT = "10.233.98.0/24", "10.233.0.0/18", 8080
 _PODS = {"web-0": "10.233.98.3", "web-1": "10.233.98.4"}
 _WEB, _EMPTY = "10.233.0.50", "10.233.0.51"
-_OBJECTS = f"""{namespace("shop")}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: empty, namespace: shop}}
-  spec: {{clusterIP: {_EMPTY}, ports: [{{port: {PORT}}}]}}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: web, namespace: shop}}
-  spec: {{clusterIP: {_WEB}, ports: [{{port: {PORT}}}]}}
-{endpoints("web", "shop", PORT, _PODS)}{headless("pods", "shop", PORT, _PODS)}"""
+_OBJECTS = (
+    namespace("shop")
+    + alone(_EMPTY, "empty", "shop", PORT)
+    + with_cluster_ip(_WEB, "web", "shop", PORT, _PODS)
+    + headless("pods", "shop", PORT, _PODS)
+)
 
 
 def _announcing(*prefixes: str) -> str:

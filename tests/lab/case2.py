@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.lab.ipip import TUNNEL_MTU
 from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
-from tests.lab.objects import endpoints, headless, namespace
+from tests.lab.objects import headless, namespace, with_cluster_ip
 from tests.support.namespace import Namespace
 
 NAME, SERVICE = "kafka-0.kafka.data.svc.cluster.local", "bootstrap.data.svc.cluster.local"
@@ -24,12 +24,11 @@ PORT = 9092
 BLOCKS = {"192.244.190.128/26": "10.73.13.1", "192.244.32.0/26": "10.73.13.2"}
 PODS = {"kafka-0": "192.244.190.130", "kafka-1": "192.244.32.5"}
 _BOOTSTRAP = "192.96.3.7"
-KAFKA = f"""{namespace("data")}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: bootstrap, namespace: data}}
-  spec: {{clusterIP: {_BOOTSTRAP}, ports: [{{port: {PORT}}}]}}
-{endpoints("bootstrap", "data", PORT, PODS)}{headless("kafka", "data", PORT, PODS)}"""
+KAFKA = (
+    namespace("data")
+    + with_cluster_ip(_BOOTSTRAP, "bootstrap", "data", PORT, PODS)
+    + headless("kafka", "data", PORT, PODS)
+)
 
 
 @contextmanager

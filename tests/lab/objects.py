@@ -5,12 +5,22 @@ from collections.abc import Mapping
 
 def headless(service: str, namespace: str, port: int, pods: Mapping[str, str]) -> str:
     """A headless service without its namespace: the address of each pod by host name."""
+    return with_cluster_ip("None", service, namespace, port, pods)
+
+
+def with_cluster_ip(cluster_ip: str, service: str, namespace: str, port: int, pods: Mapping[str, str]) -> str:
+    """The same with a ClusterIP."""
+    return f"{alone(cluster_ip, service, namespace, port)}{endpoints(service, namespace, port, pods)}"
+
+
+def alone(cluster_ip: str, service: str, namespace: str, port: int) -> str:
+    """The same of which no endpoints are known."""
     return f"""
 - apiVersion: v1
   kind: Service
   metadata: {{name: {service}, namespace: {namespace}}}
-  spec: {{clusterIP: None, ports: [{{port: {port}}}]}}
-{endpoints(service, namespace, port, pods)}"""
+  spec: {{clusterIP: {cluster_ip}, ports: [{{port: {port}}}]}}
+"""
 
 
 def endpoints(service: str, namespace: str, port: int, pods: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from tests.lab.client import Client
 from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
-from tests.lab.objects import endpoints, headless, namespace
+from tests.lab.objects import headless, namespace, with_cluster_ip
 from tests.support.bird import Bird
 from tests.support.frr import Frr
 from tests.support.links import must
@@ -37,12 +37,11 @@ READY5 = """address: node5}
 
 def shop(pods: Mapping[str, str]) -> str:
     """A headless service and one with a ClusterIP, both of these pods."""
-    return f"""{namespace("shop")}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: web, namespace: shop}}
-  spec: {{clusterIP: {CLUSTER_IP}, ports: [{{port: {PORT}}}]}}
-{endpoints("web", "shop", PORT, pods)}{headless("pods", "shop", PORT, pods)}"""
+    return (
+        namespace("shop")
+        + with_cluster_ip(CLUSTER_IP, "web", "shop", PORT, pods)
+        + headless("pods", "shop", PORT, pods)
+    )
 
 
 def proxies(nodes: Sequence[Namespace], ready: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from msgspec import json
 
 from tests.apiserver.server import ApiServer, in_thread
 from tests.lab.lab import Lab
-from tests.lab.objects import endpoints, namespace
+from tests.lab.objects import namespace, with_cluster_ip
 from tests.lab.own_nodes import PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.daemon import Daemon
 from tests.support.links import must
@@ -85,13 +85,8 @@ def test_no_such_name(lab: Lab) -> None:
 
 def service(cluster_ip: str, *pods: str) -> str:
     """A service with these pods behind it, and a ClusterIP or none, as objects for a lab."""
-    behind = endpoints("web", "shop", PORT, {f"web-{number}": pod for number, pod in enumerate(pods)})
-    return f"""{namespace("shop")}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: web, namespace: shop}}
-  spec: {{clusterIP: {cluster_ip}, ports: [{{port: {PORT}}}]}}
-{behind}"""
+    named = {f"web-{number}": pod for number, pod in enumerate(pods)}
+    return namespace("shop") + with_cluster_ip(cluster_ip, "web", "shop", PORT, named)
 
 
 def has_pods(lab: Lab) -> bool:

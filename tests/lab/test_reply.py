@@ -14,7 +14,7 @@ from tests.lab.case2 import PORT as KAFKA_PORT
 from tests.lab.case2 import case2
 from tests.lab.kube_proxy import kube_proxy
 from tests.lab.lab import Lab
-from tests.lab.objects import endpoints, namespace
+from tests.lab.objects import namespace, with_cluster_ip
 from tests.lab.own_nodes import PODS_4, PORT, WEB_0, own_nodes, web
 from tests.support.links import Switch, must
 from tests.support.namespace import Namespace
@@ -23,12 +23,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.needs("netns", "nft", "curl")
 NODE, MACHINE, POD = "172.25.254.3", "172.25.254.99", PODS_4[0]
 SERVICE, CLUSTER_IP = "front.shop.svc.cluster.local", "10.96.1.1"
-FRONT = f"""{namespace("shop")}
-- apiVersion: v1
-  kind: Service
-  metadata: {{name: front, namespace: shop}}
-  spec: {{clusterIP: {CLUSTER_IP}, ports: [{{port: {PORT}}}]}}
-{endpoints("front", "shop", PORT, {"web-0": POD})}"""
+FRONT = namespace("shop") + with_cluster_ip(CLUSTER_IP, "front", "shop", PORT, {"web-0": POD})
 
 
 @pytest.fixture(scope="module")
